@@ -1,0 +1,127 @@
+"""The `landmarks` command. Heavy imports wait until a command needs them: `--help` answers at once.
+
+Exit codes: 0 done, 2 a mistake in config or input, 1 a failure while running, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Landmark methods at data-lake scale: embed millions of rows from a chunked store.",
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change one value of the config, e.g. landmarks.count=500."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only errors and the result.")]
+
+
+@app.command()
+def embed(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False) -> None:
+    """Embed the rows of a source: select landmarks, solve, place every row, report. Run again to resume."""
+    from landmark_ops.config import load_config
+
+    with plain_errors():
+        settings = load_config(config, overrides or ())
+        with interruptible():
+            from flows.launch import launch_embed
+
+            result = launch_embed(settings, "quiet" if quiet else "auto")
+    if result["outcome"] == "already complete":
+        print("already complete, nothing to do: the source and the configuration are unchanged")
+    print(f"embedding  {result['embedding']}  ({result['rows']:,} × {result['components']})")
+    if result["bad_rows"]:
+        print(f"bad rows   {result['bad_rows']:,} have NaN coordinates")
+    print(f"report     {result['report']}")
+
+
+@app.command()
+def plan(config: ConfigPath, overrides: Overrides = None) -> None:
+    """Say what `embed` would do: tasks, bytes, peak memory per worker, expected seconds. Writes nothing."""
+    from landmark_ops.config import load_config
+
+    with plain_errors():
+        settings = load_config(config, overrides or ())
+        from flows.launch import describe_plan
+
+        for line in describe_plan(settings):
+            print(line)
+
+
+@app.command()
+def inspect(
+    uri: Annotated[str, typer.Argument(help="A source, or an embedding made here; a path or s3://.")],
+    array: Annotated[str | None, typer.Option(help="Array of a Zarr group.")] = None,
+    column: Annotated[str | None, typer.Option(help="Vector column of Parquet or Delta.")] = None,
+) -> None:
+    """Say what lies at a place: shape and type of a source, or status and quality of an embedding."""
+    with plain_errors():
+        from flows.launch import describe_place
+
+        for line in describe_place(uri, array, column):
+            print(line)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from landmark_ops import __version__
+
+    print(__version__)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn the two kinds of failure into one line and an exit code."""
+    from landmark_ops.errors import InputError, RunError
+
+    try:
+        yield
+    except InputError as error:
+        fail(str(error), 2)
+    except RunError as error:
+        fail(str(error), 1)
+    except MemoryError:
+        fail("out of memory: lower landmarks.count or cluster.workers, or run on a larger machine", 1)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run cleanly: what is committed stays, and running again resumes."""
+    import signal
+
+    def stop(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail("interrupted: committed chunks are kept, run the same command again to resume", 130)
+
+
+def fail(message: str, code: int) -> None:
+    """Print one line to stderr and exit."""
+    print(f"landmarks: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Entry point of the `landmarks` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Start runs from a command line: check first, start the servers beside the imports, then call the flow."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flows.runtime import PrefectServer, worker_count, worker_memory
+from landmark_ops.config import EmbedConfig
+
+
+def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+    """Run the embed flow with progress on stderr.
+
+    The temporary Prefect server needs seconds to come up: it starts first, and source and output are checked and the
+    heavy modules imported meanwhile. A mistake is answered without waiting for it.
+    """
+    server = PrefectServer()
+    server.start()
+    try:
+        from flows.opening import open_run
+
+        open_run(config)
+        import distributed  # noqa: F401  imported while the server starts
+
+        from flows.embed import embed
+        from flows.progress import make_progress
+        from flows.run import progress_of_caller
+
+        server.wait()
+        progress = make_progress(mode)
+        progress_of_caller.set(progress)
+        try:
+            return dict(embed(config))
+        finally:
+            progress.close()
+    finally:
+        server.stop()
+
+
+def describe_plan(config: EmbedConfig) -> list[str]:
+    """What `embed` would do, as lines; refuses what it would refuse."""
+    from flows.opening import open_run
+    from flows.plan import check_memory, expected_seconds, make_plan, report_lines
+
+    opened = open_run(config)
+    plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
+    workers, limit = worker_count(config.cluster), worker_memory(config.cluster)
+    lines = [opened.rows.describe()]
+    if opened.state != "new":
+        lines.append(f"{opened.store.uri}: {'already complete' if opened.state == 'complete' else 'will be resumed'}")
+    lines += report_lines(plan, expected_seconds(plan, config, opened.rows, workers), workers, limit)
+    if config.cluster.address is None:
+        check_memory(plan, opened.rows, limit)
+    return lines
+
+
+def describe_place(uri: str, array: str | None, column: str | None) -> list[str]:
+    """What lies at `uri`: an embedding with status and quality, or a source."""
+    from landmark_ops.errors import InputError
+    from landmark_ops.stores.embedding import EmbeddingStore
+    from landmark_ops.stores.open import open_rows
+
+    try:
+        status = EmbeddingStore(uri).read_status() if array is None and column is None else None
+    except InputError:
+        status = None  # something else: a source, perhaps
+    if status is None:
+        return [open_rows(uri, array=array, column=column).describe()]
+    source = status["source"]
+    lines = [
+        f"{uri}: embedding by {status['method']}, {status['status']}",
+        f"source  {source['uri']} {source['shape']}",
+    ]
+    for name, estimate in status.get("quality", {}).items():
+        if isinstance(estimate, dict):
+            lines.append(f"{name.replace('_', ' ')}  {estimate['value']:.4f} ± {estimate['standard_error']:.4f}")
+    return lines

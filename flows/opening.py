@@ -1,0 +1,157 @@
+"""Before anything is computed: open the source, look at the output, refuse what cannot work.
+
+The CLI calls `open_run` once before the flow starts, so that a mistake is answered at once, and the flow calls it
+again: it may have been started by a schedule, on another machine.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.methods import make_method
+from flows.plan import landmark_count
+from landmark_ops.config import EmbedConfig
+from landmark_ops.errors import InputError
+from landmark_ops.numerics.kernels import canonical_kernel
+from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.locations import is_remote, normalise
+from landmark_ops.stores.open import open_rows
+from landmark_ops.stores.rows import Rows
+
+State = Literal["new", "resume", "complete"]
+
+
+class Opened(NamedTuple):
+    """A checked run: its rows, where it writes, and what is there already."""
+
+    rows: Rows
+    fingerprint: str
+    store: EmbeddingStore
+    state: State
+    given: NDArray[Any] | None  # row numbers (m,) or points (m, d) of landmarks.strategy: given
+
+
+def open_run(config: EmbedConfig) -> Opened:
+    """Open the source and decide what to do about the output. Writes nothing.
+
+    Raises InputError for a source that cannot be read, landmarks that cannot be had, an output that may not be
+    replaced or cannot be written.
+    """
+    source = config.source
+    rows = open_rows(
+        source.uri,
+        array=source.array,
+        column=source.column,
+        columns=list(source.columns) if source.columns else None,
+        missing_chunks=source.missing_chunks,
+    )
+    make_method(config.method)
+    given = read_given(config)
+    check_counts(config, rows, None if given is None else len(given))
+    store = EmbeddingStore(config.output.uri)
+    if normalise(config.output.uri) == normalise(config.source.uri):
+        raise InputError(f"output.uri {config.output.uri}: is the source itself: choose another place")
+    fingerprint = rows.fingerprint()
+    state = output_state(config, store, fingerprint)
+    check_writable(store.uri)
+    return Opened(rows, fingerprint, store, state, given)
+
+
+def read_given(config: EmbedConfig) -> NDArray[Any] | None:
+    """The user's own landmarks: row numbers (m,) or points (m, d)."""
+    landmarks = config.landmarks
+    if landmarks.strategy != "given":
+        return None
+    if landmarks.indices is not None:
+        return np.asarray(landmarks.indices, np.int64)
+    assert landmarks.points is not None
+    try:
+        array = np.load(Path(landmarks.points).expanduser(), allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"landmarks.points {landmarks.points}: cannot be read as .npy: {error}") from error
+    if array.ndim not in (1, 2) or (array.ndim == 1 and array.dtype.kind not in "iu"):
+        raise InputError(
+            f"landmarks.points {landmarks.points}: shape {array.shape} of {array.dtype}, needs points (m, d) or "
+            "integer row numbers (m,)"
+        )
+    return np.asarray(array)
+
+
+def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
+    """Refuse more landmarks than rows, more components than landmarks, and thumbnails of another shape than a row."""
+    m = landmark_count(config, rows.n, given)
+    if m > rows.n:
+        raise InputError(
+            f"landmarks.count={m} exceeds the {rows.n} rows of {rows.uri}: set landmarks.count to at most {rows.n}, "
+            "or leave it out"
+        )
+    if m < 2:
+        raise InputError(f"landmarks.count={m}: at least 2 landmarks are needed to span a direction")
+    k = config.method.n_components
+    if k is not None and k > m:
+        raise InputError(
+            f"method.n_components={k} exceeds landmarks.count={m}: m landmarks span at most m components: "
+            "lower n_components or add landmarks"
+        )
+    shape = config.report.thumbnail
+    if shape is not None and int(np.prod(shape)) != rows.d:
+        raise InputError(
+            f"report.thumbnail {list(shape)} holds {int(np.prod(shape))} values, a row has {rows.d}: "
+            f"give the picture's own shape (rows are stored as {list(rows.row_shape)})"
+        )
+    if rows.dtype.kind in "ub" and config.method.name != "landmark_mds":
+        canonical_kernel(config.method.kernel)
+
+
+def output_state(config: EmbedConfig, store: EmbeddingStore, fingerprint: str) -> State:
+    """Whether the output is new, to be resumed, or already complete; InputError where it may not be touched."""
+    status = store.read_status()
+    if status is None or config.output.overwrite:
+        return "new"
+    differs = difference(status, config, fingerprint)
+    complete = status.get("status") == "complete"
+    if differs:
+        kind = "a complete embedding" if complete else "an unfinished embedding"
+        raise InputError(
+            f"output {store.uri}: holds {kind} made with {differs}: "
+            "set output.overwrite: true to replace it, or choose another output.uri"
+        )
+    if complete:
+        return "complete"
+    return "resume" if status.get("map_sha256") else "new"
+
+
+def difference(status: dict[str, Any], config: EmbedConfig, fingerprint: str) -> str:
+    """What differs between this run and the one recorded in an output; empty where nothing does."""
+    if status.get("source", {}).get("fingerprint") != fingerprint:
+        return "another source, or the source has changed since"
+    if status.get("result_hash") == config.result_hash():
+        return ""
+    recorded = status.get("config", {})
+    ours = config.model_dump(mode="json")
+    changed = [
+        f"{section}.{key} {then.get(key)!r} instead of {now.get(key)!r}"
+        for section in ("landmarks", "method", "source")
+        for then, now in [(recorded.get(section, {}), ours[section])]
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key) and (section, key) != ("source", "uri")
+    ]
+    return ", ".join(changed) or "another configuration"
+
+
+def check_writable(uri: str) -> None:
+    """InputError where the nearest existing parent of a local output may not be written: before hours of work."""
+    if is_remote(uri):
+        return
+    place = Path(uri).absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"output {uri}: {place} is a file, not a folder: choose another output.uri")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"output {uri}: may not write in {place}: choose another output.uri, or permit writing there")

@@ -1,0 +1,220 @@
+"""The last stages of the embed flow: measure quality on a sample, draw the report, publish it to Prefect."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import numpy as np
+from prefect import task
+
+from flows.run import Run, current_run
+from flows.tasks import STAGE, Sample
+from landmark_ops.blocks.extension import add_histograms, histogram_block
+from landmark_ops.blocks.ranges import ranges
+from landmark_ops.blocks.sampling import Cover, sample_cover, sample_quality
+from landmark_ops.methods.method import Solution
+from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.quality import Estimate, Quality
+from landmark_ops.report.content import Coverage, Density, EmbedReport, Measure
+from landmark_ops.report.markdown import quality_markdown
+from landmark_ops.report.page import write_report
+from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.stores.locations import join, write_bytes
+from landmark_ops.stores.records import ChunkRecords
+
+BINS = 384  # cells per side of a density picture: about one per pixel of a panel
+METHOD_NAMES = {
+    "landmark_mds": "Landmark MDS",
+    "nystroem": "Nystrom features",
+    "nystroem_kernel_pca": "Nystrom kernel PCA",
+}
+SPECTRUM_NAMES = {
+    "landmark_mds": "eigenvalues of the centred squared distances between landmarks",
+    "nystroem": "eigenvalues of the kernel between landmarks",
+    "nystroem_kernel_pca": "variances of all rows along the kernel principal components",
+}
+
+
+@task(name="quality", **STAGE)
+def quality_stage(solution: Solution, sample: Sample) -> tuple[Quality, Cover]:
+    """Measure quality and coverage on the sampled rows that have coordinates."""
+    run = current_run()
+    placed = ~np.isnan(sample.residual)
+    X, embedding = sample.rows[placed], sample.embedding[placed]
+    with run.progress.stage("quality"):
+        quality = sample_quality(X, embedding, solution.map, run.engine, run.config.landmarks.seed)
+        return quality, sample_cover(X, solution.map, run.engine)
+
+
+@task(name="report", **STAGE)
+def report_stage(
+    landmarks: Landmarks,
+    solution: Solution,
+    records: ChunkRecords,
+    sample: Sample,
+    quality: Quality,
+    cover: Cover,
+) -> str:
+    """Draw every placed row and all measures; returns the address of the page."""
+    run = current_run()
+    place = report_address(run.store.uri)
+    with run.progress.stage("report", run.rows.n):
+        densities = count_rows(run, records)
+        report = compose(run, landmarks, solution, records, sample, quality, cover, densities)
+        files: dict[str, bytes] = {}
+        write_report(report, files.__setitem__)
+        for name, content in files.items():
+            write_bytes(join(place, name), content)
+        publish(report, files, join(place, "index.html"))
+    return join(place, "index.html")
+
+
+def report_address(uri: str) -> str:
+    """The folder of the report, beside the embedding: out/patches.zarr -> out/patches.report."""
+    return f"{uri.removesuffix('.zarr')}.report"
+
+
+def count_rows(run: Run, records: ChunkRecords) -> list[Density]:
+    """Every row of the embedding counted on grids over the first components, read back from the output."""
+    k = records.low.shape[1]
+    pairs = ((0, 0),) if k == 1 else ((0, 1),) if k == 2 else ((0, 1), (0, 2), (1, 2))
+    low = np.nanmin(records.low, axis=0).astype(np.float64)
+    high = np.nanmax(records.high, axis=0).astype(np.float64)
+    items = ranges(run.rows.n, records.chunk_rows)
+    counts = run.engine.reduce(
+        histogram_block, add_histograms, items, run.store.uri, pairs, low, high, BINS, done=run.progress.advance
+    )
+    if k == 1:
+        return [Density((0, 0), np.diagonal(counts[0])[None, :], (low[0], high[0], 0.0, 1.0))]
+    return [
+        Density((x, y), grid, (float(low[x]), float(high[x]), float(low[y]), float(high[y])))
+        for (x, y), grid in zip(pairs, counts, strict=True)
+    ]
+
+
+def compose(
+    run: Run,
+    landmarks: Landmarks,
+    solution: Solution,
+    records: ChunkRecords,
+    sample: Sample,
+    quality: Quality,
+    cover: Cover,
+    densities: list[Density],
+) -> EmbedReport:
+    """Everything the report says."""
+    config, rows, block = run.config, run.rows, solution.map.block
+    method = METHOD_NAMES[config.method.name]
+    bad = int(records.bad_rows.sum())
+    warnings = list(solution.warnings)
+    if bad:
+        warnings.append(
+            f"{bad:,} rows hold NaN or Inf, or are undefined under {block.name}: they have NaN coordinates; the first "
+            f"is row {int(records.first_bad[records.bad_rows > 0].min()):,}"
+        )
+    distance = f"{block.name} distance" if isinstance(block, Metric) else f"distance in the {block.name} feature space"
+    thumbnails = None
+    if config.report.thumbnail is not None:
+        thumbnails = np.asarray(landmarks.points).reshape(len(landmarks.points), *config.report.thumbnail)
+    shape = " × ".join(str(size) for size in rows.row_shape)
+    m, k = solution.map.n_landmarks, solution.map.n_components
+    return EmbedReport(
+        title=f"{method} of {config.source.uri}",
+        summary=f"{rows.n:,} rows of {shape} {rows.dtype.name} placed in {k} dimension{'s' if k > 1 else ''} by {method} "
+        f"from {m:,} landmarks ({config.landmarks.strategy})",
+        densities=densities,
+        landmarks=solution.embedding,
+        spectrum=solution.spectrum,
+        kept=k,
+        negative_mass=solution.negative_mass,
+        spectrum_name=SPECTRUM_NAMES[config.method.name],
+        coverage=Coverage(
+            cover.nearest,
+            distance,
+            cover.cell_sizes,
+            sample.residual.astype(np.float64),
+            "squared distance unexplained",
+        ),
+        quality=measures(quality, distance),
+        quality_note=f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
+        f"{rows.n:,} (seed {config.landmarks.seed}); ± is one standard error over queries",
+        stages=run.progress.stages,
+        provenance=provenance(run, solution, landmarks),
+        warnings=warnings,
+        thumbnails=thumbnails,
+    )
+
+
+def measures(quality: Quality, distance: str) -> list[Measure]:
+    """The quality table."""
+    k = quality.neighbors
+    return [
+        Measure("stress-1", *quality.stress, "lower", f"Relative error of distances between rows ({distance})."),
+        Measure(
+            "residual variance",
+            *quality.residual_variance,
+            "lower",
+            "Share of the variance of distances that a straight line through embedded distances leaves.",
+        ),
+        Measure(
+            "trustworthiness",
+            *quality.trustworthiness,
+            "higher",
+            f"Rows shown as {k} nearest neighbours are near indeed.",
+        ),
+        Measure("continuity", *quality.continuity, "higher", f"The {k} nearest neighbours of a row are shown near it."),
+        Measure(
+            "kNN recall", *quality.recall, "higher", f"Share of the {k} nearest neighbours kept among the {k} shown."
+        ),
+    ]
+
+
+def quality_attributes(quality: Quality) -> dict[str, Any]:
+    """Quality as the output's attributes hold it."""
+    estimates = {
+        name: {"value": float(value.value), "standard_error": float(value.standard_error)}
+        for name, value in quality._asdict().items()
+        if isinstance(value, Estimate)
+    }
+    return {**estimates, "neighbors": quality.neighbors, "queries": quality.queries, "sample": quality.sample}
+
+
+def provenance(run: Run, solution: Solution, landmarks: Landmarks) -> dict[str, str]:
+    """Where the numbers come from, as the page's last table."""
+    from landmark_ops import __version__
+
+    config = run.config
+    method = {key: value for key, value in config.method.model_dump(exclude_none=True).items() if key != "name"}
+    block = solution.map.block
+    if not isinstance(block, Metric):
+        method["gamma"] = f"{block.gamma:.6g}" + ("" if method.get("gamma") else " (median rule)")
+    return {
+        "source": run.rows.describe(),
+        "source fingerprint": run.fingerprint,
+        "embedding": run.store.uri,
+        "method": f"{config.method.name}: " + ", ".join(f"{key} {value}" for key, value in method.items()),
+        "landmarks": f"{landmarks.note}; seed {config.landmarks.seed}",
+        "rank": f"{solution.rank} (eigenvalues above {solution.cutoff:.1e} of the largest)",
+        "evaluation": "collapsed to one matrix" if solution.map.collapsed else "block by block",
+        "configuration hash": config.result_hash(),
+        "version": f"landmark-ops {__version__}",
+    }
+
+
+def publish(report: EmbedReport, files: dict[str, bytes], page: str) -> None:
+    """The same table and pictures as Prefect artifacts of this run."""
+    from prefect.artifacts import create_image_artifact, create_markdown_artifact
+
+    create_markdown_artifact(
+        f"# {report.title}\n\n{report.summary}\n\n{quality_markdown(report)}\n\nFull report: `{page}`\n",
+        key="embedding-quality",
+        description="Quality of the embedding, measured on a sample",
+    )
+    for name, png in files.items():
+        if name.endswith(".png"):
+            create_image_artifact(
+                f"data:image/png;base64,{b64encode(png).decode()}",
+                key=f"embedding-{name.removesuffix('.png')}",
+                description=report.title,
+            )

@@ -1,0 +1,196 @@
+"""What a run stands on: the Prefect API it reports to and the Dask workers it computes on.
+
+Both start while the rest is still being imported and opened, so that a small job feels small.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landmark_ops.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from landmark_ops.blocks.engine import Engine
+    from landmark_ops.config import ClusterConfig
+
+#: Prefect without telemetry and without log lines of its own on the console; anything the user has set stays.
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_CLI_COLORS": "false",
+}
+SERVER_SECONDS = 120  # a first start on a slow disk creates Prefect's database: 16 s measured
+IN_PROCESS_BYTES = 64 << 20  # sources below it are computed on threads: worker processes take longer to start
+LOOPBACK = ("127.", "localhost", "[::1]", "::1", "inproc")
+
+
+class PrefectServer:
+    """The Prefect API of this run: the one that is configured, or a temporary one on loopback.
+
+    `start` returns at once; `wait` blocks until the API answers.
+    """
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Start a temporary server unless PREFECT_API_URL, or the active Prefect profile, names one."""
+        for key, value in QUIET.items():
+            os.environ.setdefault(key, value)
+        if configured_api():
+            return
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment = {**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(port)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # the terminal's Ctrl-C is for us, not for it
+        )
+        self.url = f"http://127.0.0.1:{port}/api"
+        os.environ["PREFECT_API_URL"] = self.url
+        atexit.register(self.stop)
+
+    def wait(self) -> None:
+        """Return once the temporary server answers; RunError if it does not come up."""
+        if self.process is None:
+            return
+        import httpx
+
+        deadline = time.monotonic() + SERVER_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RunError(
+                    f"the temporary Prefect server ended with code {self.process.returncode} at start: is "
+                    f"{os.environ.get('PREFECT_HOME', '~/.prefect')} writable? `prefect server start` shows the reason"
+                )
+            try:
+                if httpx.get(f"{self.url}/health", timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise RunError(f"the temporary Prefect server did not answer within {SERVER_SECONDS} s")
+
+    def stop(self) -> None:
+        """End the temporary server, if one runs."""
+        process, self.process = self.process, None
+        if process is None or process.poll() is not None:
+            return
+        os.environ.pop("PREFECT_API_URL", None)
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def configured_api() -> bool:
+    """Whether PREFECT_API_URL is set, in the environment or in the active Prefect profile."""
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text())
+    except (OSError, ValueError):
+        return False
+    active = profiles.get("profiles", {}).get(os.environ.get("PREFECT_PROFILE", profiles.get("active", "")), {})
+    return bool(active.get("PREFECT_API_URL"))
+
+
+def worker_count(cluster: ClusterConfig) -> int:
+    """Workers of a local cluster: as configured, or one per core this process may use."""
+    return cluster.workers or len(os.sched_getaffinity(0))
+
+
+def worker_memory(cluster: ClusterConfig) -> int:
+    """Bytes each worker of a local cluster may use: as configured, or its share of 90 % of this machine's memory."""
+    if cluster.memory is not None:
+        return cluster.memory
+    from distributed.system import MEMORY_LIMIT
+
+    return int(0.9 * MEMORY_LIMIT / worker_count(cluster))
+
+
+def check_address(cluster: ClusterConfig) -> None:
+    """Refuse to send data and code over an open network unencrypted: Dask runs whatever it is sent."""
+    address = cluster.address or ""
+    scheme, _, host = address.rpartition("://")
+    if scheme not in ("tls", "inproc") and not host.startswith(LOOPBACK) and not cluster.allow_plaintext:
+        raise InputError(
+            f"cluster.address {address}: neither tls:// nor on this machine, and Dask runs whatever code it is sent: "
+            "use tls://, or set cluster.allow_plaintext: true on a network you trust"
+        )
+
+
+@contextmanager
+def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[Engine]:
+    """The engine of one run: a running cluster by address, processes of this machine, or threads for small sources."""
+    import dask
+    from distributed import Client, LocalCluster
+    from threadpoolctl import threadpool_limits
+
+    from landmark_ops.blocks.cluster import ClusterEngine
+
+    settings = {
+        "distributed.logging": {"distributed": "critical"},
+        "logging": {"distributed": "critical", "distributed.worker": "critical", "distributed.nanny": "critical"},
+        "distributed.worker.memory.spill": False,  # a task's result is a few kilobytes: nothing is worth spilling
+    }
+    if cluster.address:
+        check_address(cluster)
+        try:
+            client = Client(cluster.address, timeout=20, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InputError(
+                f"cluster.address {cluster.address}: no scheduler answers there: is it running, and reachable from here?"
+            ) from error
+        with client:
+            if not client.nthreads():
+                client.wait_for_workers(1, timeout=60)
+            yield ClusterEngine(client)
+        return
+    with dask.config.set(settings):
+        count = worker_count(cluster)
+        options: dict[str, Any] = {"dashboard_address": None, "silence_logs": 50}
+        if source_bytes <= IN_PROCESS_BYTES:
+            with (
+                threadpool_limits(1, user_api="blas"),
+                LocalCluster(n_workers=1, threads_per_worker=count, processes=False, **options) as local,
+                Client(local, set_as_default=False) as client,
+            ):
+                yield ClusterEngine(client)
+            return
+        with (
+            LocalCluster(
+                n_workers=count, threads_per_worker=1, memory_limit=worker_memory(cluster), **options
+            ) as local,
+            Client(local, set_as_default=False) as client,
+        ):
+            client.run(_ignore_interrupts)
+            yield ClusterEngine(client)
+
+
+def _ignore_interrupts() -> None:
+    """In a worker: Ctrl-C in the terminal reaches every process of the group; only the flow decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

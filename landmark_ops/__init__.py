@@ -1,0 +1,50 @@
+"""Landmark Ops: landmark methods at data-lake scale.
+
+Names are imported when first used, so that `import landmark_ops` (and `landmarks --help`) costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from landmark_ops.blocks.stored_map import open_map as open_map
+    from landmark_ops.errors import InputError as InputError
+    from landmark_ops.errors import RunError as RunError
+    from landmark_ops.methods.landmark_mds import LandmarkMDS as LandmarkMDS
+    from landmark_ops.methods.nystroem import Nystroem as Nystroem
+    from landmark_ops.methods.nystroem_kernel_pca import NystroemKernelPCA as NystroemKernelPCA
+    from landmark_ops.numerics.landmark_map import LandmarkMap as LandmarkMap
+    from landmark_ops.selection.landmarks import Landmarks as Landmarks
+    from landmark_ops.selection.select import select_landmarks as select_landmarks
+    from landmark_ops.stores.open import open_rows as open_rows
+    from landmark_ops.stores.rows import Rows as Rows
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "LandmarkMDS": "methods.landmark_mds",
+    "Nystroem": "methods.nystroem",
+    "NystroemKernelPCA": "methods.nystroem_kernel_pca",
+    "select_landmarks": "selection.select",
+    "Landmarks": "selection.landmarks",
+    "LandmarkMap": "numerics.landmark_map",
+    "open_map": "blocks.stored_map",
+    "open_rows": "stores.open",
+    "Rows": "stores.rows",
+    "InputError": "errors",
+    "RunError": "errors",
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'landmark_ops' has no attribute {name!r}")
+    return getattr(import_module(f"landmark_ops.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

@@ -1,0 +1,178 @@
+"""The engine on a Dask cluster: explicit futures in a bounded window, shared arguments broadcast once.
+
+A worker that dies is replaced by its nanny and its tasks run again elsewhere. Broadcast arguments live in worker
+memory only, so where the last copy dies with its worker they are sent again and the lost tasks resubmitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+from distributed import Client, KilledWorker, as_completed
+
+from landmark_ops.blocks.engine import TASKS_PER_WORKER, Done, Fold, Item
+from landmark_ops.errors import RunError
+
+T = TypeVar("T")
+
+RESENDS = 3  # times the broadcast arguments are sent again before the run gives up
+
+
+def call(fn: Callable[..., T], item: Item, common: tuple[Any, ...]) -> T:
+    """Run one block function on a worker."""
+    return fn(item, *common)
+
+
+class ClusterEngine:
+    """Runs block functions on the workers of `client`; see `landmark_ops.blocks.engine.Engine`."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @property
+    def workers(self) -> int:
+        """Threads of all workers now alive, at least 1."""
+        return max(1, sum(self.client.nthreads().values()))
+
+    def imap(
+        self, fn: Callable[..., T], items: Sequence[Item], *common: Any, done: Done | None = None
+    ) -> Iterator[tuple[Item, T]]:
+        """See `Engine.imap`."""
+        batch = _Batch(self, fn, common)
+        queue = iter(items)
+        finished: Any = as_completed(loop=self.client.loop, with_results=False)
+        try:
+            for item in _first(queue, self.workers * TASKS_PER_WORKER):
+                finished.add(batch.submit(item))
+            for future in finished:
+                item = batch.item_of(future)
+                try:
+                    result = future.result()
+                except (CancelledError, KilledWorker) as error:
+                    finished.add(batch.again(future, error))
+                    continue
+                batch.forget(future)
+                for following in _first(queue, 1):
+                    finished.add(batch.submit(following))
+                if done:
+                    done(item)
+                yield item, result
+        finally:
+            batch.cancel()
+
+    def reduce(
+        self,
+        fn: Callable[..., T],
+        combine: Callable[[list[T]], T],
+        items: Sequence[Item],
+        *common: Any,
+        done: Done | None = None,
+    ) -> T:
+        """See `Engine.reduce`: parts stay on the workers and are folded there; only the sum travels here."""
+        for attempt in range(RESENDS + 1):
+            try:
+                return self._reduce_once(fn, combine, items, common, done if attempt == 0 else None)
+            except CancelledError as error:
+                if attempt == RESENDS:
+                    raise RunError(
+                        f"the sums over {len(items)} blocks were lost with their workers {RESENDS + 1} times: "
+                        "see the workers' logs for what ended them"
+                    ) from error
+        raise AssertionError("unreachable")
+
+    def _reduce_once(
+        self,
+        fn: Callable[..., T],
+        combine: Callable[[list[T]], T],
+        items: Sequence[Item],
+        common: tuple[Any, ...],
+        done: Done | None,
+    ) -> T:
+        batch = _Batch(self, fn, common)
+        fold: Fold[Any] = Fold(lambda parts: self.client.submit(combine, parts, pure=False))
+        queue = iter(items)
+        finished: Any = as_completed(loop=self.client.loop, with_results=False)
+        try:
+            for item in _first(queue, self.workers * TASKS_PER_WORKER):
+                finished.add(future := batch.submit(item))
+                fold.push(future)
+            for future in finished:
+                item = batch.item_of(future)
+                if future.status in ("error", "cancelled", "lost"):
+                    _raise_known(future, item)
+                batch.forget(future)
+                for following in _first(queue, 1):
+                    finished.add(submitted := batch.submit(following))
+                    fold.push(submitted)
+                if done:
+                    done(item)
+            total = fold.finish()
+            return total.result()
+        finally:
+            batch.cancel()
+
+
+class _Batch:
+    """The tasks of one imap or reduce: which item each future stands for, and the broadcast arguments."""
+
+    def __init__(self, engine: ClusterEngine, fn: Callable[..., Any], common: tuple[Any, ...]) -> None:
+        self.client, self.fn, self.common = engine.client, fn, common
+        self.items: dict[Any, tuple[Any, Item]] = {}
+        self.resends = 0
+        self._broadcast()
+
+    def _broadcast(self) -> None:
+        self.shared = self.client.scatter([self.common], broadcast=True, hash=False)[0]
+
+    def submit(self, item: Item) -> Any:
+        future: Any = self.client.submit(call, self.fn, item, self.shared, pure=False)
+        self.items[future.key] = (future, item)
+        return future
+
+    def item_of(self, future: Any) -> Item:
+        return self.items[future.key][1]
+
+    def forget(self, future: Any) -> None:
+        del self.items[future.key]
+
+    def again(self, future: Any, error: BaseException) -> Any:
+        """Resubmit the task of a lost future, with the shared arguments sent anew."""
+        item = self.item_of(future)
+        if isinstance(error, KilledWorker):
+            raise _killed(item) from error
+        self.resends += 1
+        if self.resends > RESENDS * max(1, len(self.items)):
+            raise RunError(
+                f"rows {item[0]}..{item[1]}: the workers holding the landmarks died again and again: "
+                "see the workers' logs for what ended them"
+            ) from error
+        self.forget(future)
+        if self.shared.status in ("cancelled", "lost"):
+            self._broadcast()
+        return self.submit(item)
+
+    def cancel(self) -> None:
+        if self.items and self.client.status == "running":
+            self.client.cancel([future for future, _ in self.items.values()], force=True)
+        self.items.clear()
+
+
+def _first(queue: Iterator[Item], count: int) -> Iterator[Item]:
+    for _, item in zip(range(count), queue, strict=False):
+        yield item
+
+
+def _raise_known(future: Any, item: Item) -> None:
+    try:
+        future.result()
+    except KilledWorker as error:
+        raise _killed(item) from error
+
+
+def _killed(item: Item) -> RunError:
+    return RunError(
+        f"rows {item[0]}..{item[1]}: every worker that took this block died, most likely out of memory: "
+        "raise cluster.memory, or store the source in smaller chunks"
+    )

@@ -1,0 +1,30 @@
+"""The map of an embedding, read from storage where it is needed: by workers per task, by people afterwards."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from landmark_ops.errors import InputError
+from landmark_ops.numerics.landmark_map import LandmarkMap
+from landmark_ops.stores.embedding import EmbeddingStore
+
+
+@lru_cache(maxsize=8)
+def load_map(uri: str, sha256: str) -> LandmarkMap:
+    """The map with this content hash in the embedding at `uri`, read once per process.
+
+    Workers call this per task: one that is new, or lost its memory, reads the map again.
+    """
+    return LandmarkMap.from_state(*EmbeddingStore(uri).get_map(sha256))
+
+
+def open_map(uri: str) -> LandmarkMap:
+    """The fitted map of a complete embedding, to place new rows with: `open_map("out/patches.zarr")(X)`.
+
+    Raises InputError where there is no complete embedding.
+    """
+    status = EmbeddingStore(uri).read_status()
+    if status is None or status.get("status") != "complete":
+        state = "nothing is there" if status is None else f"its status is {status.get('status')}"
+        raise InputError(f"{uri}: no complete embedding to take a map from: {state}")
+    return load_map(uri, str(status["map_sha256"]))

@@ -1,0 +1,271 @@
+"""Run parameters: YAML in, validated frozen models out. Unknown keys are refused, with the nearest valid one named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from landmark_ops.errors import InputError
+
+UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def parse_bytes(value: Any) -> Any:
+    """4GiB, 500MB or a number of bytes, as an int."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower().removesuffix("b")
+    number = text.rstrip("kmgti ")
+    unit = text[len(number) :].strip()
+    try:
+        return int(float(number) * UNITS[unit])
+    except (ValueError, KeyError):
+        raise ValueError(f"{value!r} is no size: write e.g. 4GiB or 500MB") from None
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of a config: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class SourceConfig(Section):
+    """Where rows come from: Zarr v2/v3, .npy, Parquet or Delta; local or s3://."""
+
+    uri: str
+    array: str | None = None
+    column: str | None = None
+    columns: tuple[str, ...] | None = None
+    bad_rows: Literal["error", "mark"] = "error"
+    missing_chunks: Literal["error", "fill"] = "error"
+
+
+class OutputConfig(Section):
+    """Where the embedding goes: a Zarr v3 group."""
+
+    uri: str
+    store: Literal["zarr"] = "zarr"
+    overwrite: bool = False
+
+
+class LandmarksConfig(Section):
+    """How landmarks are chosen. `count` left out: 1,000, or every row where there are fewer.
+
+    `given` takes row numbers (indices), or an .npy file of points (m, d) or of row numbers (m,).
+    """
+
+    count: PositiveInt | None = None
+    strategy: Literal["uniform", "maxmin", "kmeans", "given"] = "uniform"
+    seed: Annotated[int, Field(ge=0)] = 0
+    indices: tuple[int, ...] | None = None
+    points: str | None = None
+
+    @model_validator(mode="after")
+    def _given_needs_something(self) -> LandmarksConfig:
+        given = (self.indices is not None) + (self.points is not None)
+        if self.strategy == "given" and given != 1:
+            raise ValueError("strategy: given needs either indices: [row, ...] or points: file.npy")
+        if self.strategy != "given" and given:
+            raise ValueError(f"indices and points belong to strategy: given, not {self.strategy}")
+        return self
+
+
+class LandmarkMDSConfig(Section):
+    """Landmark MDS."""
+
+    name: Literal["landmark_mds"] = "landmark_mds"
+    n_components: PositiveInt = 10
+    metric: str = "euclidean"
+    metric_params: dict[str, Any] | None = None
+    align: bool = False
+
+
+class KernelConfig(Section):
+    """Kernel parameters, shared by the Nystrom methods."""
+
+    kernel: str = "rbf"
+    gamma: float | None = None
+    degree: float = 3.0
+    coef0: float = 1.0
+    nu: float = 1.5
+
+
+class NystroemConfig(KernelConfig):
+    """Nystrom features."""
+
+    name: Literal["nystroem"]
+    n_components: PositiveInt | None = None
+
+
+class NystroemKernelPCAConfig(KernelConfig):
+    """Nystrom kernel PCA."""
+
+    name: Literal["nystroem_kernel_pca"]
+    n_components: PositiveInt = 10
+
+
+MethodConfig = Annotated[LandmarkMDSConfig | NystroemConfig | NystroemKernelPCAConfig, Field(discriminator="name")]
+METHODS = {
+    "landmark_mds": LandmarkMDSConfig,
+    "nystroem": NystroemConfig,
+    "nystroem_kernel_pca": NystroemKernelPCAConfig,
+}
+
+
+class ClusterConfig(Section):
+    """Where blocks are computed: processes of this machine, or a running Dask cluster by address.
+
+    `workers` and `memory` (of each worker) are taken from the machine where left out.
+    """
+
+    kind: Literal["local"] = "local"
+    workers: PositiveInt | None = None
+    memory: Bytes | None = None
+    address: str | None = None
+    allow_plaintext: bool = False
+
+
+class ReportConfig(Section):
+    """`sample`: rows that quality is measured on; `thumbnail`: row shape, where rows are small pictures."""
+
+    sample: Annotated[int, Field(ge=100)] = 20_000
+    thumbnail: tuple[PositiveInt, ...] | None = None
+
+    @model_validator(mode="after")
+    def _pictures_have_two_axes(self) -> ReportConfig:
+        shape = self.thumbnail
+        if shape is not None and not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
+            raise ValueError(f"thumbnail: {list(shape)} is no picture: give [height, width] or [height, width, 3]")
+        return self
+
+
+class EmbedConfig(Section):
+    """All of one `landmarks embed` run."""
+
+    source: SourceConfig
+    output: OutputConfig
+    landmarks: LandmarksConfig = LandmarksConfig()
+    method: MethodConfig = LandmarkMDSConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_has_a_name(cls, data: Any) -> Any:
+        """`method: {n_components: 3}` alone means Landmark MDS; an unknown name is answered with the nearest."""
+        if isinstance(data, dict) and isinstance(data.get("method"), dict):
+            name = data["method"].get("name", "landmark_mds")
+            if name not in METHODS:
+                near = get_close_matches(str(name), METHODS, 1, 0.3) or list(METHODS)
+                raise ValueError(f"method.name: {name!r} is unknown: did you mean {' or '.join(near)}?")
+            data = {**data, "method": {**data["method"], "name": name}}
+        return data
+
+    def result_hash(self) -> str:
+        """Hex digest of everything that decides the numbers in the output (not where or how fast they are made)."""
+        parts = {
+            "source": self.source.model_dump(exclude={"uri"}),
+            "landmarks": self.landmarks.model_dump(),
+            "method": self.method.model_dump(),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EmbedConfig:
+    """Read a YAML config; `overrides` are `key.path=value` with YAML values.
+
+    Raises InputError naming the file and the key, for unreadable files, YAML that is not a mapping, unknown keys
+    (with the nearest valid one) and impossible values. Only plain YAML is read: tags construct nothing.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"config {path}: cannot be read: {reason}") from error
+    return parse_config(text, overrides, str(path))
+
+
+def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config") -> EmbedConfig:
+    """`load_config` on the text itself."""
+    try:
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}" if mark else ""
+        raise InputError(f"{name}: not plain YAML{place}: {getattr(error, 'problem', error)}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{name}: holds {type(data).__name__}, needs a mapping with source: and output:")
+    for override in overrides:
+        _apply(data, override)
+    try:
+        return EmbedConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(_explain(error, name)) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error: YAML itself would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    path, equals, value = override.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set {override}: write it as key.path=value, e.g. --set landmarks.count=500")
+    for key in keys[:-1]:
+        data = data.setdefault(key, {})
+        if not isinstance(data, dict):
+            raise InputError(f"--set {override}: {key} is a value, it has no keys of its own")
+    try:
+        data[keys[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: {value!r} is no YAML value") from error
+
+
+def _explain(error: ValidationError, name: str) -> str:
+    """One line for the first mistake; further ones are counted."""
+    problems = error.errors()
+    first = problems[0]
+    # pydantic puts the chosen method's name into the path; people wrote none there
+    where = ".".join(str(part) for part in first["loc"] if part not in METHODS)
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        valid = sorted(_valid_keys(EmbedConfig, first["loc"][:-1]))
+        near = get_close_matches(key, valid, 1)
+        hint = f"did you mean {near[0]}?" if near else f"valid here: {', '.join(valid)}"
+        text = f"{where} is no known key: {hint}"
+    elif first["type"] == "missing":
+        text = f"{where} is missing"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        got = "" if first["type"] == "value_error" else f", got {first['input']!r}"
+        text = ": ".join(part for part in (where, message[:1].lower() + message[1:]) if part) + got
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{name}: {text}{more}"
+
+
+def _valid_keys(root: type[BaseModel], path: Sequence[int | str]) -> Iterator[str]:
+    model: Any = root
+    for part in path:
+        if part in METHODS:
+            model = METHODS[str(part)]
+        elif part != "method":
+            model = model.model_fields[str(part)].annotation
+    yield from model.model_fields

@@ -1,0 +1,156 @@
+"""How faithful an embedding is, on a sample: each measure with a standard error.
+
+S sampled rows; Q of them are queries, and each query is compared with all S. Measures are means, or ratios of
+sums, over queries; their standard errors come from the spread between queries (jackknife for the ratios).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.numerics.distances import Array, Metric, dists, sq_euclidean
+from landmark_ops.numerics.kernels import kernel_block, kernel_diagonal
+from landmark_ops.numerics.landmark_map import Block
+
+F64 = NDArray[np.float64]
+QUERY_BATCH = 64  # queries per (batch, S) distance block: 10 MB at S = 20,000
+
+
+class Estimate(NamedTuple):
+    """A value with its standard error."""
+
+    value: float
+    standard_error: float
+
+
+class Quality(NamedTuple):
+    """Quality of an embedding on a sample; `neighbors` is the k of the neighbourhood measures."""
+
+    stress: Estimate
+    residual_variance: Estimate
+    trustworthiness: Estimate
+    continuity: Estimate
+    recall: Estimate
+    neighbors: int
+    queries: int
+    sample: int
+
+
+class QuerySums(NamedTuple):
+    """Per query, (q,): sums over the other sampled rows, and neighbourhood scores."""
+
+    pairs: F64
+    original: F64  # sum of original distances o
+    embedded: F64  # sum of embedded distances e
+    original2: F64
+    embedded2: F64
+    product: F64
+    misfit2: F64  # sum (o - e)^2
+    trustworthiness: F64
+    continuity: F64
+    recall: F64
+
+
+def original_distances(X: Array, Y: Array, block: Block) -> F64:
+    """Distances the embedding is meant to keep: the metric, or in a kernel's feature space; (b, c) float64."""
+    X, Y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
+    if isinstance(block, Metric):
+        return np.asarray(dists(X, Y, block), np.float64)
+    squares = kernel_diagonal(X, block)[:, None] + kernel_diagonal(Y, block)[None, :] - 2 * kernel_block(X, Y, block)
+    return np.sqrt(np.maximum(squares, 0))
+
+
+def query_sums(start: int, stop: int, X: Array, embedding: Array, block: Block, neighbors: int) -> QuerySums:
+    """Compare sampled rows start..stop with all S: X (S, d), embedding (S, k)."""
+    original = original_distances(X[start:stop], X, block)
+    Y = np.asarray(embedding, np.float64)
+    embedded = np.sqrt(sq_euclidean(Y[start:stop], Y))
+    own = (np.arange(stop - start), np.arange(start, stop))
+    o, e = original.copy(), embedded.copy()
+    o[own] = e[own] = 0.0
+    original[own] = embedded[own] = np.inf  # a row is not its own neighbour
+    near_original = np.argpartition(original, neighbors - 1, axis=1)[:, :neighbors]
+    near_embedded = np.argpartition(embedded, neighbors - 1, axis=1)[:, :neighbors]
+    shared = (near_original[:, :, None] == near_embedded[:, None, :]).any(axis=2).sum(axis=1)
+    sample = len(X)
+    # Venna & Kaski 2006: 1 - 2 / (k (2 S - 3 k - 1)) * sum over intruders of (rank - k), here per query.
+    scale = 2 / (neighbors * (2 * sample - 3 * neighbors - 1))
+    return QuerySums(
+        np.full(stop - start, sample - 1.0),
+        o.sum(axis=1),
+        e.sum(axis=1),
+        np.einsum("ij,ij->i", o, o),
+        np.einsum("ij,ij->i", e, e),
+        np.einsum("ij,ij->i", o, e),
+        ((o - e) ** 2).sum(axis=1),
+        1 - scale * _excess_rank(original, near_embedded, neighbors),
+        1 - scale * _excess_rank(embedded, near_original, neighbors),
+        shared / neighbors,
+    )
+
+
+def _excess_rank(distances: F64, members: NDArray[np.int64], neighbors: int) -> F64:
+    """Sum over `members` of max(0, rank - k), rank 1 being nearest; ties rank as their nearest."""
+    total = np.zeros(len(distances))
+    for column in members.T:
+        limit = np.take_along_axis(distances, column[:, None], axis=1)
+        rank = 1 + (distances < limit).sum(axis=1)
+        total += np.maximum(rank - neighbors, 0)
+    return total
+
+
+def summarize(parts: list[QuerySums], neighbors: int, sample: int) -> Quality:
+    """Put the queries together.
+
+    stress = sqrt(sum (o - e)^2 / sum o^2), Kruskal's stress-1 with the original distances as disparities;
+    residual variance = 1 - R^2 of embedded against original distances (Tenenbaum et al. 2000).
+    """
+    sums = QuerySums(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return Quality(
+        _ratio(sums, _stress),
+        _ratio(sums, _residual_variance),
+        _mean(sums.trustworthiness),
+        _mean(sums.continuity),
+        _mean(sums.recall),
+        neighbors,
+        len(sums.pairs),
+        sample,
+    )
+
+
+def neighbors_for(sample: int) -> int:
+    """10 neighbours, fewer on tiny samples: the measures need 3 k + 1 < 2 S."""
+    return max(1, min(10, (sample - 1) // 2))
+
+
+def _stress(sums: QuerySums) -> F64:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.sqrt(sums.misfit2 / sums.original2)
+
+
+def _residual_variance(sums: QuerySums) -> F64:
+    n = sums.pairs
+    covariance = sums.product / n - sums.original / n * sums.embedded / n
+    spread = (sums.original2 / n - (sums.original / n) ** 2) * (sums.embedded2 / n - (sums.embedded / n) ** 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(1 - covariance**2 / spread)
+
+
+def _ratio(sums: QuerySums, statistic: Callable[[QuerySums], F64]) -> Estimate:
+    """A statistic of the summed queries with its jackknife standard error over queries."""
+    totals = QuerySums(*(column.sum(keepdims=True) for column in sums))
+    value = float(statistic(totals)[0])
+    q = len(sums.pairs)
+    if q < 2:
+        return Estimate(value, float("nan"))
+    without = statistic(QuerySums(*(total - column for total, column in zip(totals, sums, strict=True))))
+    return Estimate(value, float(np.sqrt((q - 1) / q * np.sum((without - without.mean()) ** 2))))
+
+
+def _mean(values: F64) -> Estimate:
+    q = len(values)
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(q)) if q > 1 else float("nan"))

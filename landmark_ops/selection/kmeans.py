@@ -1,0 +1,139 @@
+"""Cluster centres as landmarks: a k-means|| start, then a few Lloyd iterations, each one pass over all rows.
+
+Centres are means of rows, computed in Euclidean geometry (for cosine and correlation on rows scaled to unit length)
+and then used with the metric asked for. Metrics under which a mean of rows has no meaning are refused.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from landmark_ops.blocks.engine import Item
+from landmark_ops.errors import InputError
+from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Metric
+from landmark_ops.selection.grid import block_rows, gather, grid, read_usable, unusable_rows, usable, working_rows
+from landmark_ops.selection.landmarks import Landmarks, Request
+from landmark_ops.selection.maxmin import select_maxmin
+from landmark_ops.selection.nearest import nearest
+from landmark_ops.selection.seeding import ROUNDS, seed_centres
+from landmark_ops.stores.rows import Rows
+
+ITERATIONS = 5
+TOLERANCE = 1e-6  # of the spread of the centres: a smaller move ends the iterations
+MEANINGFUL = (
+    *EUCLIDEAN_FAMILY, "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis", "jensenshannon",
+    "seuclidean", "mahalanobis",
+)  # fmt: skip
+SPACES = {
+    "none": "",
+    "unit": " of rows scaled to unit length",
+    "center_unit": " of rows centred and scaled to unit length",
+}
+
+
+class Cells(NamedTuple):
+    """The rows nearest to each centre: their sums (m, d) float64, their number (m,), and phi, the sum of d^2."""
+
+    sums: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    phi: float
+
+
+def select_kmeans(ask: Request) -> Landmarks:
+    """`count` centres, with the number of rows each is the mean of; every row where count = n.
+
+    Raises InputError for a metric without meaningful means, and where fewer than `count` rows are distinct.
+    """
+    rows, m = ask.rows, ask.count
+    asked = ask.metric or Metric("euclidean")
+    if asked.name not in MEANINGFUL:
+        raise InputError(
+            f"strategy kmeans: metric {asked.name} has no meaningful mean of rows, it takes {', '.join(MEANINGFUL)}: "
+            "choose strategy uniform or maxmin"
+        )
+    metric = asked if asked.transform is not None else Metric("euclidean")
+    if m == rows.n:
+        return every_row(ask, metric)
+    items = grid(rows.n, block_rows(rows.d))
+    start_passes = ROUNDS + 1
+    ask.plan((start_passes + ITERATIONS) * rows.n)
+    start = seed_centres(ask, metric, items)
+    how = "k-means|| start"
+    if start is None:
+        start = farthest_start(ask, metric)
+        how = "farthest-first start (few distinct rows)"
+    centres, cells, iterations = lloyd(ask, start, metric, items)
+    ask.plan((start_passes + iterations) * rows.n)
+    empty = int((cells.sizes == 0).sum())
+    kept = f"; {empty} centres stand for no row and stay where they were" if empty else ""
+    rms = np.sqrt(cells.phi / cells.sizes.sum())
+    note = (
+        f"kmeans: means{SPACES[metric.transform or 'none']}, {how}, {iterations} Lloyd iterations, root mean squared "
+        f"distance to the centres {rms:.6g}{kept}"
+    )
+    if asked.transform is None:
+        note += f"; Euclidean centres, used with metric {asked.name}"
+    working = working_rows(rows.read(0, 1), metric).dtype
+    return Landmarks(np.full(m, -1, np.int64), centres.astype(working), cells.sizes, note)
+
+
+def every_row(ask: Request, metric: Metric) -> Landmarks:
+    """All n rows as their own centres."""
+    indices = np.arange(ask.rows.n, dtype=np.int64)
+    ask.plan(ask.rows.n)
+    points = gather(ask.rows, indices, ask.engine, ask.done)
+    if not usable(points, metric).all():
+        raise unusable_rows(points, indices, metric, f"{ask.rows.uri}, all rows taken as landmarks")
+    return Landmarks(indices, points, np.ones(len(indices)), "kmeans: every row is its own centre, landmarks.count = n")
+
+
+def farthest_start(ask: Request, metric: Metric) -> NDArray[np.float64]:
+    """m distinct rows (m, d) where k-means|| found fewer; InputError where there are fewer."""
+    rows = Request(ask.rows, ask.count, ask.seed, ask.engine, metric, ask.skip_bad_rows)
+    return working_rows(select_maxmin(rows).points, metric).astype(np.float64)
+
+
+def lloyd(
+    ask: Request, centres: NDArray[np.float64], metric: Metric, items: list[Item]
+) -> tuple[NDArray[np.float64], Cells, int]:
+    """Move each centre to the mean of its cell, up to ITERATIONS times (Lloyd 1982).
+
+    Returns the centres (m, d), the cells they are the means of, and the number of iterations. A centre with an empty
+    cell stays where it is.
+    """
+    for iteration in range(1, ITERATIONS + 1):
+        cells = ask.engine.reduce(
+            cells_of_block, add_cells, items, ask.rows, centres, metric, ask.skip_bad_rows, done=ask.done
+        )
+        held = cells.sizes > 0
+        moved = centres.copy()
+        moved[held] = cells.sums[held] / cells.sizes[held, None]
+        move = np.linalg.norm(moved - centres, axis=1).max()
+        spread = np.linalg.norm(moved - moved.mean(axis=0), axis=1).max()
+        centres = moved
+        if move <= TOLERANCE * spread:
+            break
+    return centres, cells, iteration
+
+
+def cells_of_block(item: Item, rows: Rows, centres: Array, metric: Metric, skip_bad_rows: bool) -> Cells:
+    """The cells of one block's rows; sums are taken row by row, in order, in float64."""
+    X = read_usable(item, rows, metric, skip_bad_rows).X
+    which, gaps = nearest(X, centres, metric)
+    member = csr_array((np.ones(len(X)), which, np.arange(len(X) + 1)), shape=(len(X), len(centres)))
+    sums = np.asarray(member.T @ X.astype(np.float64))
+    return Cells(sums, np.bincount(which, minlength=len(centres)).astype(np.float64), float(gaps.sum()))
+
+
+def add_cells(parts: list[Cells]) -> Cells:
+    """The cells of several blocks together, added in the order given."""
+    sums, sizes, phi = parts[0].sums.copy(), parts[0].sizes.copy(), parts[0].phi
+    for part in parts[1:]:
+        sums += part.sums
+        sizes += part.sizes
+        phi += part.phi
+    return Cells(sums, sizes, phi)

@@ -1,0 +1,78 @@
+"""What every strategy is asked for, and what it answers.
+
+A strategy is one function from a `Request` to `Landmarks`. It chooses, and computes no embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from landmark_ops.blocks.engine import Done, Engine
+from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.stores.rows import Rows
+
+Planned = Callable[[int], None]
+
+
+class Landmarks(NamedTuple):
+    """m chosen anchors.
+
+    indices: (m,) int64, global row index, -1 where a landmark is a centre or a given point and not a row.
+    points: (m, d), in the rows' own dtype for rows, float32 or float64 for centres and given points.
+    weights: (m,) float64, how many rows each stands for: cell sizes for kmeans, n / m for all others.
+    note: what was done, for people: which approximation, which guarantee.
+    """
+
+    indices: NDArray[np.int64]
+    points: NDArray[Any]
+    weights: NDArray[np.float64]
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Everything a strategy may use to choose `count` landmarks among `rows`.
+
+    metric
+        Geometry of strategies that look at distances; None is Euclidean, and then only NaN and Inf are unusable.
+    skip_bad_rows
+        Pass over rows that are not usable instead of refusing the source.
+    indices, points
+        The user's own landmarks, for `given`.
+    done, planned
+        Progress: `planned(total)` announces how many rows all block passes together go through (again, when that
+        changes: k-means may stop early), `done((start, stop))` is called for each range gone through.
+    """
+
+    rows: Rows
+    count: int
+    seed: int
+    engine: Engine
+    metric: Metric | None = None
+    skip_bad_rows: bool = False
+    indices: ArrayLike | None = None
+    points: ArrayLike | None = None
+    done: Done | None = None
+    planned: Planned | None = None
+
+    def plan(self, total: int) -> None:
+        """Announce that the passes go through `total` rows."""
+        if self.planned is not None:
+            self.planned(total)
+
+
+def good(points: Array) -> NDArray[np.bool_]:
+    """Which rows of (b, d) hold only finite numbers, (b,) bool."""
+    if points.dtype.kind != "f":
+        return np.ones(len(points), bool)
+    return np.asarray(np.isfinite(points).all(axis=1))
+
+
+def equal_weights(n: int, m: int) -> NDArray[np.float64]:
+    """Each of m landmarks stands for n / m rows, (m,) float64."""
+    return np.full(m, n / m)

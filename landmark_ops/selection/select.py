@@ -1,0 +1,162 @@
+"""Choose landmarks by the name of a strategy: `select` for flows, `select_landmarks` for people.
+
+A new strategy is one file with one function from a `Request` to `Landmarks`, and one line in `STRATEGIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from landmark_ops.blocks.engine import Done, Engine, LocalEngine
+from landmark_ops.errors import InputError
+from landmark_ops.numerics.distances import Callback, Metric, canonical, resolve_metric
+from landmark_ops.selection.given import select_given
+from landmark_ops.selection.kmeans import select_kmeans
+from landmark_ops.selection.landmarks import Landmarks, Planned, Request
+from landmark_ops.selection.maxmin import select_maxmin
+from landmark_ops.selection.uniform import select_uniform
+from landmark_ops.stores.rows import Rows
+
+STRATEGIES: dict[str, Callable[[Request], Landmarks]] = {
+    "uniform": select_uniform,
+    "maxmin": select_maxmin,
+    "kmeans": select_kmeans,
+    "given": select_given,
+}
+USES_METRIC = ("maxmin", "kmeans")
+#: The metric whose order of distances a kernel shares; those named APPROXIMATE only roughly.
+GEOMETRY = {
+    "rbf": "euclidean",
+    "gaussian": "euclidean",
+    "matern": "euclidean",
+    "linear": "euclidean",
+    "laplacian": "cityblock",
+    "cosine": "cosine",
+    "chi2": "euclidean",
+    "polynomial": "euclidean",
+    "poly": "euclidean",
+    "sigmoid": "euclidean",
+}
+APPROXIMATE = ("chi2", "polynomial", "poly", "sigmoid")
+PROBE_ROWS = 1000  # rows from which parameters of a metric are estimated where landmarks do not exist yet
+SEEDS = 1 << 63
+
+RandomState = int | np.random.RandomState | np.random.Generator | None
+
+
+def select(
+    rows: Rows,
+    count: int,
+    strategy: str,
+    *,
+    seed: int,
+    engine: Engine,
+    metric: Metric | None = None,
+    skip_bad_rows: bool = False,
+    indices: ArrayLike | None = None,
+    points: ArrayLike | None = None,
+    done: Done | None = None,
+    planned: Planned | None = None,
+) -> Landmarks:
+    """Choose `count` landmarks among `rows`: the same ones for one seed, whatever the chunks, workers and engine.
+
+    `Request` explains the keywords. Raises InputError for an unknown strategy, a count below 1 or above n, and what
+    the strategy refuses.
+    """
+    if strategy not in STRATEGIES:
+        raise InputError(f"landmarks.strategy {strategy!r} is unknown: choose one of {', '.join(STRATEGIES)}")
+    if count < 1:
+        raise InputError(f"landmarks.count is {count}, at least 1 is needed: raise landmarks.count")
+    if count > rows.n and strategy != "given":
+        raise InputError(
+            f"landmarks.count is {count}, {rows.uri} has {rows.n} rows: lower landmarks.count to at most {rows.n}"
+        )
+    if not 0 <= seed < SEEDS:
+        raise InputError(f"landmarks.seed is {seed}, needs 0 to 2^63 - 1: choose another")
+    if strategy != "given" and (indices is not None or points is not None):
+        raise InputError(f"landmarks.strategy {strategy} takes no indices or points: use strategy given for them")
+    request = Request(rows, count, seed, engine, metric, skip_bad_rows, indices, points, done, planned)
+    return STRATEGIES[strategy](request)
+
+
+def select_landmarks(
+    X: Any,
+    m: int,
+    strategy: str = "uniform",
+    *,
+    metric: str | Callback = "euclidean",
+    kernel: str | Callback | None = None,
+    gamma: float | None = None,
+    random_state: RandomState = None,
+    indices: ArrayLike | None = None,
+    points: ArrayLike | None = None,
+) -> Landmarks:
+    """Choose m landmarks among the rows of X: an ndarray, dask array, zarr array or `Rows`, (n, d).
+
+    strategy: uniform, maxmin (farthest first), kmeans (centres), or given (your own `indices` or `points`).
+    kernel: choose in the geometry of this kernel instead of `metric`. gamma rescales a kernel without changing which
+    rows are farther apart, so these strategies do not depend on it.
+    random_state: an int, RandomState or Generator; None draws a new seed.
+
+    >>> import numpy as np
+    >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> sorted(select_landmarks(X, 4, "maxmin", random_state=0).indices.tolist())
+    [0, 1, 2, 3]
+    """
+    from landmark_ops.stores.open import as_rows
+
+    rows = as_rows(X)
+    seed = as_seed(random_state)
+    note = ""
+    if kernel is not None:
+        metric, note = kernel_metric(kernel, metric, strategy)
+    resolved: Metric | None = None
+    if strategy in USES_METRIC and 1 <= m <= rows.n:
+        resolved = estimated_metric(metric, rows, seed)
+    elif not callable(metric):
+        resolved = Metric(canonical(metric))
+    chosen = select(
+        rows, m, strategy, seed=seed, engine=LocalEngine(), metric=resolved, indices=indices, points=points
+    )
+    return chosen._replace(note=chosen.note + note)
+
+
+def estimated_metric(metric: str | Callback, rows: Rows, seed: int) -> Metric:
+    """A metric with its parameters (V, VI, kind of callable) estimated from a uniform sample of rows."""
+    sample = select(rows, min(rows.n, PROBE_ROWS), "uniform", seed=seed, engine=LocalEngine())
+    return resolve_metric(metric, None, sample.points)
+
+
+def kernel_metric(kernel: str | Callback, metric: str | Callback, strategy: str) -> tuple[str, str]:
+    """The metric in which a strategy sees a kernel, and what to add to the note. Raises InputError if there is none."""
+    if metric != "euclidean":
+        raise InputError(f"got kernel={kernel!r} and metric={metric!r}, only one of them can be used: drop one")
+    if callable(kernel):
+        if strategy == "maxmin":
+            raise InputError(
+                "strategy maxmin: a callable kernel has no known geometry: pass a metric instead, or choose strategy "
+                "uniform"
+            )
+        return "euclidean", "; callable kernel: chosen in Euclidean geometry" if strategy == "kmeans" else ""
+    if kernel not in GEOMETRY:
+        raise InputError(f"kernel {kernel!r} is unknown: choose one of {', '.join(GEOMETRY)}")
+    rough = kernel in APPROXIMATE and strategy in USES_METRIC
+    return GEOMETRY[kernel], f"; kernel {kernel}: chosen in Euclidean geometry, which it only roughly shares" if rough else ""
+
+
+def as_seed(random_state: RandomState) -> int:
+    """One seed in 0..2^63 - 1 from what scikit-learn calls a random_state. A generator is advanced by one draw."""
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 2**31 - 1))
+    if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
+        return int(random_state)
+    if random_state is not None and not isinstance(random_state, np.random.Generator):
+        raise InputError(
+            f"random_state: got {random_state!r}, needs an int, numpy RandomState, Generator or None"
+        )
+    generator = np.random.default_rng() if random_state is None else random_state
+    return int(generator.integers(SEEDS))

@@ -1,0 +1,71 @@
+"""Landmarks drawn uniformly without replacement, by global row index. The default strategy.
+
+On digits with 400 landmarks it leaves LMDS a Procrustes error of .0054 against PCA where maxmin leaves .100.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.errors import InputError
+from landmark_ops.selection.grid import cells, gather, unusable_rows, usable
+from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
+
+SPARE = 64  # rows drawn beyond twice the count, to replace unusable ones
+GROWTH = 4  # each further draw is so many times longer
+MOST_DRAWN = 1 << 22  # rows looked at, at most, before a source is called unusable
+READ_ROWS = 1 << 13  # replacements read together
+
+
+def select_uniform(ask: Request) -> Landmarks:
+    """`count` rows in random order. Unusable rows are refused, or replaced by the next of the same order."""
+    n, m = ask.rows.n, ask.count
+    order = first_draw(n, m, ask.seed)
+    ask.plan(sum(stop - start for start, stop in cells(ask.rows, order[:m])))
+    kept: list[NDArray[np.int64]] = []
+    points = []
+    missing, at, further = m, 0, 0
+    while missing:
+        take = order[at : at + (m if at == 0 else max(m, READ_ROWS))]
+        if len(take) == 0:
+            further += 1
+            order = longer_draw(order, n, m, ask.seed, further)
+            if len(order) == at:
+                raise InputError(
+                    f"{ask.rows.uri}: only {m - missing} usable rows among {at} of {n} looked at, landmarks.count is "
+                    f"{m}: clean the source, or lower landmarks.count"
+                )
+            continue
+        found = gather(ask.rows, take, ask.engine, ask.done if at == 0 else None)
+        ok = usable(found, ask.metric)
+        if not ok.all() and not ask.skip_bad_rows:
+            raise unusable_rows(found, take, ask.metric, f"{ask.rows.uri}, rows drawn as landmarks")
+        kept.append(take[ok][:missing])
+        points.append(found[ok][:missing])
+        missing -= len(kept[-1])
+        at += len(take)
+    replaced = f", {at - m} more looked at to replace unusable ones" if at > m else ""
+    note = f"uniform: {m} of {n} rows without replacement{replaced}"
+    return Landmarks(np.concatenate(kept), np.concatenate(points), equal_weights(n, m), note)
+
+
+def first_row(ask: Request) -> Landmarks:
+    """One usable row drawn uniformly: where maxmin and kmeans start."""
+    return select_uniform(replace(ask, count=1, done=None, planned=None))
+
+
+def first_draw(n: int, m: int, seed: int) -> NDArray[np.int64]:
+    """A random order of min(n, 2 m + 64) of n rows."""
+    return np.random.Generator(np.random.PCG64(seed)).choice(n, min(n, 2 * m + SPARE), replace=False)
+
+
+def longer_draw(order: NDArray[np.int64], n: int, m: int, seed: int, further: int) -> NDArray[np.int64]:
+    """`order` continued by rows not yet in it, up to all n rows or the limit; unchanged once that is reached."""
+    size = min(n, GROWTH * len(order), max(MOST_DRAWN, GROWTH * m))
+    if size <= len(order):
+        return order
+    drawn = np.random.Generator(np.random.PCG64([seed, further])).choice(n, size, replace=False)
+    return np.concatenate([order, drawn[~np.isin(drawn, order)]])

@@ -1,0 +1,1 @@
+"""Storage: sources opened as rows, embeddings written as Zarr. Knows nothing of methods or flows."""

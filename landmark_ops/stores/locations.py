@@ -1,0 +1,275 @@
+"""Where things lie: local paths, s3:// and memory:// addresses behind a handful of plain functions.
+
+Every source and output of the flow passes here, so that options are set in one place: S3 takes its keys, region and
+endpoint from the standard AWS_* environment at every connection (keys are never copied into a pickle, where they
+would go stale), and listings are never cached, because another process may have written in between.
+fsspec and s3fs are imported on the first remote access only: they cost a tenth of a second at start-up.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from landmark_ops.errors import InputError
+
+REMOTE_SCHEMES = ("s3", "memory")
+
+
+class StoredObject(NamedTuple):
+    """One file or object: its path relative to the listed address, bytes, and a token that changes on rewrite."""
+
+    key: str
+    size: int
+    version: str
+
+
+class Child(NamedTuple):
+    """One entry directly under a folder."""
+
+    name: str
+    is_folder: bool
+
+
+def normalise(uri: str | os.PathLike[str]) -> str:
+    """One spelling per address: `~` expanded, `file://` and trailing slashes dropped; relative paths stay relative.
+
+    Raises `InputError` for an empty address and for schemes other than s3:// and memory://.
+    """
+    text = os.fspath(uri)
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"got {text!r} for an address: give a local path or s3://bucket/prefix")
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        if scheme not in REMOTE_SCHEMES:
+            raise InputError(f"{text}: scheme {scheme}:// is not supported: use a local path or s3://")
+        if not rest.strip("/"):
+            raise InputError(f"{text}: names no bucket or folder: write {scheme}://bucket/prefix")
+        return f"{scheme}://{rest.rstrip('/')}"
+    text = os.path.expanduser(text)
+    return text.rstrip("/") or "/"
+
+
+def is_remote(uri: str) -> bool:
+    """Whether the address needs fsspec, i.e. is not a local path."""
+    return "://" in uri
+
+
+def join(uri: str, *parts: str) -> str:
+    """`uri/part/part`, empty parts left out."""
+    return "/".join([uri.rstrip("/") if uri != "/" else "", *(p.strip("/") for p in parts if p.strip("/"))])
+
+
+def parent_and_name(uri: str) -> tuple[str, str]:
+    """The folder that holds `uri` ("" where there is none) and the last part of its name."""
+    if is_remote(uri):
+        scheme, _, rest = uri.partition("://")
+        head, _, name = rest.rpartition("/")
+        return (f"{scheme}://{head}" if head else ""), name
+    path = Path(uri)
+    return str(path.parent), path.name
+
+
+def storage_options(uri: str) -> dict[str, Any]:
+    """fsspec options of an address. The endpoint is part of fsspec's instance key, so a change is noticed."""
+    if uri.startswith("s3://"):
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return {"use_listings_cache": False, **({"endpoint_url": endpoint} if endpoint else {})}
+    return {}
+
+
+def delta_options(uri: str) -> dict[str, str]:
+    """deltalake options of an address: it reads AWS_* itself, but refuses plain-HTTP endpoints unless told."""
+    if not uri.startswith("s3://"):
+        return {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
+    return plain | ({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})
+
+
+def filesystem(uri: str) -> tuple[Any, str]:
+    """The fsspec filesystem of a remote or local address, and the path on it."""
+    from fsspec.core import url_to_fs
+
+    return cast(tuple[Any, str], url_to_fs(uri, **storage_options(uri)))
+
+
+@contextmanager
+def opening(uri: str) -> Iterator[None]:
+    """Turn the many ways in which an address cannot be opened into one `InputError` naming it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{uri}: nothing is there ({error}){nearest_names(uri)}") from error
+    except PermissionError as error:
+        raise InputError(
+            f"{uri}: may not be read ({error}): check the permissions, or AWS_* credentials on S3"
+        ) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("botocore", "aiobotocore", "aiohttp"):
+            raise
+        raise InputError(
+            f"{uri}: S3 cannot be reached ({error}): check AWS_* credentials and AWS_ENDPOINT_URL"
+        ) from error
+
+
+def is_file(uri: str) -> bool:
+    """Whether a file or object with exactly this name exists."""
+    if not is_remote(uri):
+        return os.path.isfile(uri)
+    fs, path = filesystem(uri)
+    return bool(fs.isfile(path))
+
+
+def is_folder(uri: str) -> bool:
+    """Whether a folder, or any object below this prefix, exists."""
+    if not is_remote(uri):
+        return os.path.isdir(uri)
+    fs, path = filesystem(uri)
+    return bool(fs.isdir(path))
+
+
+def exists(uri: str) -> bool:
+    """Whether a file, folder or prefix exists."""
+    return is_file(uri) or is_folder(uri)
+
+
+def children(uri: str) -> list[Child]:
+    """What lies directly under a folder, sorted by name."""
+    if not is_remote(uri):
+        with os.scandir(uri) as entries:
+            return sorted(Child(entry.name, entry.is_dir()) for entry in entries)
+    fs, path = filesystem(uri)
+    below = [entry for entry in fs.ls(path, detail=True) if entry["name"].rstrip("/") != path.rstrip("/")]
+    return sorted(Child(entry["name"].rstrip("/").rpartition("/")[2], entry["type"] == "directory") for entry in below)
+
+
+def stat(uri: str) -> StoredObject:
+    """Size and version of one file or object; `key` is its name."""
+    name = parent_and_name(uri)[1]
+    if not is_remote(uri):
+        found = os.stat(uri)
+        return StoredObject(name, found.st_size, str(found.st_mtime_ns))
+    fs, path = filesystem(uri)
+    info = fs.info(path)
+    return StoredObject(name, int(info["size"]), _version(info))
+
+
+def list_objects(uri: str) -> list[StoredObject]:
+    """Every file or object below a folder, at any depth, sorted by relative key. Symbolic links are followed."""
+    if not is_remote(uri):
+        return sorted(_walk_local(uri))
+    fs, path = filesystem(uri)
+    prefix = path.rstrip("/") + "/"
+    found = fs.find(path, detail=True).items()
+    return sorted(
+        StoredObject(name.removeprefix(prefix), int(info["size"]), _version(info))
+        for name, info in found
+        if name != path
+    )
+
+
+def _walk_local(root: str) -> Iterator[StoredObject]:
+    # Links are followed, as a linked partition folder left out would be rows lost; `seen` ends cycles.
+    seen: set[tuple[int, int]] = set()
+    folders = [""]
+    while folders:
+        relative = folders.pop()
+        folder = os.path.join(root, relative)
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                key = f"{relative}/{entry.name}" if relative else entry.name
+                if entry.is_dir():
+                    folders.append(key)
+                else:
+                    found = entry.stat()
+                    yield StoredObject(key, found.st_size, str(found.st_mtime_ns))
+
+
+def _version(info: dict[str, Any]) -> str:
+    return str(info.get("ETag") or info.get("created") or info.get("LastModified") or "").strip('"')
+
+
+def open_binary(uri: str) -> BinaryIO:
+    """A seekable binary file for reading. Remote reads are one range request each, nothing is read ahead."""
+    if not is_remote(uri):
+        return open(uri, "rb")
+    fs, path = filesystem(uri)
+    return cast(BinaryIO, fs.open(path, "rb", cache_type="none"))
+
+
+def read_bytes(uri: str, start: int | None = None, stop: int | None = None) -> bytes:
+    """The whole object, or its bytes start..stop; fewer where it ends earlier."""
+    if is_remote(uri):
+        fs, path = filesystem(uri)
+        return cast(bytes, fs.cat_file(path, start=start, end=stop))
+    with open(uri, "rb") as file:
+        file.seek(start or 0)
+        return file.read() if stop is None else file.read(stop - (start or 0))
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a whole object at once: readers see the old bytes or the new ones, never a part."""
+    if is_remote(uri):
+        fs, path = filesystem(uri)
+        fs.pipe_file(path, data)
+        return
+    target = Path(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def is_empty(uri: str) -> bool:
+    """Whether nothing is there, or a folder with nothing in it."""
+    return not exists(uri) or (is_folder(uri) and not children(uri))
+
+
+def remove(uri: str) -> None:
+    """Delete a file, or a folder and all below it; nothing happens where nothing is there."""
+    if is_remote(uri):
+        fs, path = filesystem(uri)
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
+    elif os.path.isdir(uri) and not os.path.islink(uri):
+        shutil.rmtree(uri)
+    elif os.path.lexists(uri):
+        os.unlink(uri)
+
+
+def nearest_names(uri: str) -> str:
+    """A tail for error messages: the names beside a missing address that resemble it most, or why there are none."""
+    parent, name = parent_and_name(uri)
+    if not parent:
+        return ""
+    try:
+        names = [child.name for child in children(parent)]
+    except Exception:  # only a hint: whatever hides the parent, the message about the source itself stands
+        return f": {parent} does not exist either, or cannot be listed"
+    near = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or names[:5]
+    return f": nearest names in {parent}: {', '.join(near)}" if near else f": {parent} is empty"
+
+
+def digest(metadata: str, objects: Iterable[StoredObject]) -> str:
+    """sha256 of metadata and of the sorted listing: what `Rows.fingerprint` returns."""
+    hasher = hashlib.sha256(metadata.encode())
+    for item in sorted(objects):
+        hasher.update(f"\0{item.key}\0{item.size}\0{item.version}".encode())
+    return hasher.hexdigest()

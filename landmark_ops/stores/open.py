@@ -1,0 +1,145 @@
+"""Opens whatever is named or handed over as `Rows`: by what lies at an address, or by what kind of object it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from landmark_ops.errors import InputError
+from landmark_ops.stores import locations
+from landmark_ops.stores.rows import ArrayRows, Rows
+
+Kind = Literal["zarr", "npy", "parquet", "delta"]
+
+_OPTIONS: dict[Kind, tuple[str, ...]] = {
+    "zarr": ("array", "missing_chunks"),
+    "npy": (),
+    "parquet": ("column", "columns"),
+    "delta": ("column", "columns"),
+}
+
+
+def open_rows(
+    uri: str | os.PathLike[str],
+    *,
+    array: str | None = None,
+    column: str | None = None,
+    columns: Sequence[str] | None = None,
+    missing_chunks: Literal["error", "fill"] = "error",
+) -> Rows:
+    """Open a source by its address: Zarr v2/v3, .npy, Parquet (file or folder) or Delta; local or s3://.
+
+    Raises `InputError` where nothing is there, it may not be read, it is of no known kind, or an option does not fit
+    its kind.
+    """
+    address = locations.normalise(uri)
+    with locations.opening(address):
+        kind = source_kind(address)
+    given = {
+        "array": array is not None,
+        "column": column is not None,
+        "columns": columns is not None,
+        "missing_chunks": missing_chunks != "error",
+    }
+    unfit = [name for name, is_given in given.items() if is_given and name not in _OPTIONS[kind]]
+    if unfit:
+        fitting = ", ".join(_OPTIONS[kind]) or "none"
+        raise InputError(
+            f"{address}: is a {kind} source, source.{unfit[0]} does not apply to it: leave it out (options that do: "
+            f"{fitting})"
+        )
+    if kind == "zarr":
+        from landmark_ops.stores.zarr_rows import ZarrRows
+
+        return ZarrRows(address, array, missing_chunks=missing_chunks)
+    if kind == "npy":
+        from landmark_ops.stores.npy_rows import NpyRows
+
+        return NpyRows(address)
+    from landmark_ops.stores.parquet_rows import ParquetRows, open_delta
+
+    if kind == "delta":
+        return open_delta(address, column=column, columns=columns)
+    return ParquetRows(address, column=column, columns=columns)
+
+
+def source_kind(uri: str) -> Kind:
+    """What lies at an address, by its markers; nothing of the data is read.
+
+    Raises FileNotFoundError where nothing is there, `InputError` where it is of no known kind.
+    """
+    parquet = (".parquet", ".parq", ".pq")
+    if locations.is_file(uri):
+        if uri.lower().endswith(".npy"):
+            return "npy"
+        if uri.lower().endswith(parquet):
+            return "parquet"
+        raise InputError(f"{uri}: is a file of no known kind, known are .npy and {', '.join(parquet)}")
+    if not locations.is_folder(uri):
+        raise FileNotFoundError("looked for a Zarr store, a .npy or Parquet file, a Delta table")
+    if any(locations.is_file(locations.join(uri, name)) for name in ("zarr.json", ".zarray", ".zgroup")):
+        return "zarr"
+    if locations.is_folder(locations.join(uri, "_delta_log")):
+        return "delta"
+    listed = locations.children(uri)
+    names = [child.name for child in listed]
+    if any(name.lower().endswith(parquet) for name in names) or _holds_parquet(uri, listed, parquet):
+        return "parquet"
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
+    raise InputError(
+        f"{uri}: is a folder of no known kind (looked for zarr.json, .zarray, .zgroup, _delta_log/, *.parquet); "
+        f"it holds {shown}"
+    )
+
+
+def _holds_parquet(uri: str, listed: list[locations.Child], suffixes: tuple[str, ...]) -> bool:
+    """Whether the first branch of partition folders (`key=value/`) ends in a Parquet file."""
+    for child in listed:
+        if child.is_folder and not child.name.startswith(("_", ".")):
+            below = locations.children(locations.join(uri, child.name))
+            if any(entry.name.lower().endswith(suffixes) for entry in below):
+                return True
+            if _holds_parquet(locations.join(uri, child.name), below, suffixes):
+                return True
+    return False
+
+
+def as_rows(X: Any) -> Rows:
+    """What an estimator was given, as `Rows`: an array, a Dask or Zarr array, a DataFrame, nested lists, or `Rows`.
+
+    Raises `InputError` for sparse and masked arrays, whose missing entries rows cannot express, and for addresses.
+    """
+    if isinstance(X, Rows):
+        return X
+    if isinstance(X, str | os.PathLike):
+        raise InputError(f"got the address {os.fspath(X)!r} instead of rows: open it with open_rows({os.fspath(X)!r})")
+    if isinstance(X, np.ma.MaskedArray):
+        raise InputError("got a masked array, masks are not supported: pass X.filled(numpy.nan)")
+    if isinstance(X, np.ndarray):
+        return ArrayRows(X)
+    home = type(X).__module__.partition(".")[0]  # looked at first, so that no library is imported to say no
+    if home == "dask" and type(X).__name__ == "Array":
+        from landmark_ops.stores.dask_rows import DaskRows
+
+        return DaskRows(X)
+    if home == "dask":
+        raise InputError(f"got a dask {type(X).__name__}: pass X.to_dask_array(lengths=True)")
+    if home == "zarr":
+        import zarr
+
+        if isinstance(X, zarr.Array):
+            from landmark_ops.stores.zarr_rows import ZarrRows
+
+            return ZarrRows(X)
+        raise InputError(f"got a zarr {type(X).__name__}: pass one of its arrays, e.g. X['name']")
+    if home == "scipy" and type(X).__module__.startswith("scipy.sparse"):
+        raise InputError(f"got a sparse {type(X).__name__} of shape {X.shape}, rows must be dense: pass X.toarray()")
+    try:
+        return ArrayRows(np.asarray(X.to_numpy() if home == "pandas" else X))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"got a {type(X).__name__} that is no array of equally long rows ({error})") from error

@@ -1,0 +1,84 @@
+"""Which chunks of an embedding are committed, with content hashes: what a resumed run trusts, after checking it.
+
+One process, the one that runs the flow, keeps the table in memory and writes it into `chunks/` of the output now and
+then. A crash loses the latest entries at worst: their chunks are computed again, with the same result.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from landmark_ops.stores.embedding import EmbeddingStore, Written
+
+FLUSH_SECONDS = 2.0
+
+
+class ChunkRecords:
+    """The table of committed chunks of one embedding; c chunks of `chunk_rows` rows."""
+
+    def __init__(self, store: EmbeddingStore, n: int, k: int, chunk_rows: int) -> None:
+        count = -(-n // chunk_rows)
+        self.store, self.n, self.chunk_rows = store, n, chunk_rows
+        self.committed = np.zeros(count, np.uint8)
+        self.sha256 = np.zeros((count, 32), np.uint8)
+        self.bad_rows = np.zeros(count, np.int64)
+        self.first_bad = np.full(count, -1, np.int64)
+        self.low = np.full((count, k), np.nan, np.float32)
+        self.high = np.full((count, k), np.nan, np.float32)
+        self.total = np.zeros((count, k))
+        self._flushed = time.monotonic()
+
+    @classmethod
+    def load(cls, store: EmbeddingStore, n: int, k: int, chunk_rows: int) -> ChunkRecords:
+        """The table as last written, or an empty one where none, or only part of one, was."""
+        records = cls(store, n, k, chunk_rows)
+        group: Any = store.group.get("chunks")
+        if group is not None:
+            stored = {name: np.asarray(array[...]) for name, array in group.arrays()}
+            ours = records._columns()
+            if stored.keys() >= ours.keys() and all(stored[name].shape == ours[name].shape for name in ours):
+                for name in ours:
+                    setattr(records, name, stored[name])
+        return records
+
+    def add(self, start: int, written: Written) -> None:
+        """Note a committed chunk; the table reaches storage within `FLUSH_SECONDS`."""
+        self.set(start, written)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def set(self, start: int, written: Written) -> None:
+        """Note a committed chunk in memory."""
+        chunk = start // self.chunk_rows
+        self.sha256[chunk] = np.frombuffer(written.sha256, np.uint8)
+        self.bad_rows[chunk], self.first_bad[chunk] = written.bad_rows, written.first_bad
+        self.low[chunk], self.high[chunk], self.total[chunk] = written.low, written.high, written.total
+        self.committed[chunk] = 1
+
+    def drop(self, start: int) -> None:
+        """Forget a chunk whose content is not what was committed."""
+        self.committed[start // self.chunk_rows] = 0
+
+    def flush(self) -> None:
+        """Write the table. `committed` goes last: a crash in between leaves newer hashes than marks, never older."""
+        columns = self._columns()
+        last = {"committed": columns.pop("committed")}
+        self.store.put("chunks", columns, {})
+        self.store.put("chunks", last, {})
+        self._flushed = time.monotonic()
+
+    def items(self, *, committed: bool) -> list[tuple[int, int]]:
+        """The row ranges of the chunks that are, or are not, committed, in order."""
+        chunks = np.flatnonzero(self.committed.astype(bool) == committed)
+        return [(int(c) * self.chunk_rows, min((int(c) + 1) * self.chunk_rows, self.n)) for c in chunks]
+
+    def matches(self, start: int, written: Written) -> bool:
+        """Whether a chunk read back is the one that was committed."""
+        return self.sha256[start // self.chunk_rows].tobytes() == written.sha256
+
+    def _columns(self) -> dict[str, Any]:
+        names = ("sha256", "bad_rows", "first_bad", "low", "high", "total", "committed")
+        return {name: getattr(self, name) for name in names}

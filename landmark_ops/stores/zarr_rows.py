@@ -1,0 +1,304 @@
+"""A Zarr array as rows: v2 and v3, sharded, chunked along any axis, either byte order, local or S3 or already open.
+
+zarr answers a read with the fill value wherever an object is missing, whether it was never written, was lost, or one
+request failed in a way that looks like absence (zarr-python #486, fsspec #255). A lost chunk would so become plausible
+zeros in a result. Therefore every stored piece that comes back as nothing but fill value is looked up, and a missing
+object is an error unless the config says that it is meant. Decodes only codecs on the list in `zarr_meta`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+import warnings
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.buffer.cpu import NDBuffer
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync  # stores are bound to zarr's event loop: only its own sync may drive them
+
+from landmark_ops.errors import InputError, RunError
+from landmark_ops.stores import locations, zarr_meta
+from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
+
+T = TypeVar("T")
+MissingChunks = Literal["error", "fill"]
+Region = tuple[slice, ...]
+Coordinates = tuple[int, ...]
+
+
+class ZarrRows(Rows):
+    """An array of shape (n, ...) in a Zarr store.
+
+    Parameters
+    ----------
+    source
+        Address of an array or of a group, or an open `zarr.Array`.
+    array
+        Path of the array within the group; None where there is only one that could be rows.
+    missing_chunks
+        What a chunk without a stored object means: "error", or its "fill" value.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | zarr.Array[Any],
+        array: str | None = None,
+        *,
+        missing_chunks: MissingChunks = "error",
+    ) -> None:
+        if missing_chunks not in ("error", "fill"):
+            raise InputError(f"source.missing_chunks is {missing_chunks!r}, it may be 'error' or 'fill'")
+        self._missing_chunks = missing_chunks
+        self._array: zarr.Array[Any] | None = None
+        self._reopens = True
+        if isinstance(source, zarr.Array):
+            self.uri = _address_of(source)
+            zarr_meta.check_document(_document_of(source), self.uri)
+            # A local store is reopened by path where it is needed; any other may hold options that only it knows.
+            self._reopens = isinstance(source.store, zarr.storage.LocalStore)
+            opened = self._array = source
+        else:
+            base = locations.normalise(source)
+            with locations.opening(base):
+                self.uri, document = zarr_meta.find_array(base, array)
+                zarr_meta.check_document(document, self.uri)
+                opened = self._array = _open(self.uri, document["zarr_format"])
+        self._document = _document_of(opened)
+        check_shape_and_dtype(opened.shape, opened.dtype, self.uri)
+        self.n, self.d = opened.shape[0], math.prod(opened.shape[1:])
+        self.row_shape = tuple(opened.shape[1:])
+        self.dtype = opened.dtype.newbyteorder("=")
+        self.chunk_rows = min(opened.chunks[0], self.n)
+        self._chunks: tuple[int, ...] = tuple(opened.chunks)
+        self._objects: tuple[int, ...] = tuple(opened.shards or opened.chunks)  # what one stored object covers
+        self._fill = np.asarray(0 if opened.fill_value is None else opened.fill_value).astype(self.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the open array, which the receiving process opens itself."""
+        return self.__dict__ | ({"_array": None} if self._reopens else {})
+
+    @property
+    def shards(self) -> bool:
+        """Whether several chunks share one stored object."""
+        return self._objects != self._chunks
+
+    def _opened(self) -> zarr.Array[Any]:
+        if self._array is None:
+            try:
+                array = _open(self.uri, self._document["zarr_format"])
+                zarr_meta.check_document(_document_of(array), self.uri)
+            except (InputError, OSError) as error:
+                raise RunError(f"{self.uri}: could be opened when the run began, now not: {error}") from error
+            if array.shape != (self.n, *self.row_shape) or array.dtype.newbyteorder("=") != self.dtype:
+                raise RunError(
+                    f"{self.uri}: was {(self.n, *self.row_shape)} {self.dtype} when the run began, now "
+                    f"{array.shape} {array.dtype}: the source was rewritten; run again"
+                )
+            self._array = array
+        return self._array
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows start..stop. `RunError` names the chunk that is missing or cannot be decoded."""
+        check_range(start, stop, self.n, self.uri)
+        out = np.empty((stop - start, *self.row_shape), self.dtype)
+        if stop > start:
+            self._opened()
+            try:
+                self._fetch(out, (slice(start, stop), *(slice(0, size) for size in self.row_shape)))
+            except Exception:  # codecs and stores raise anything: find out which object it was
+                self._fetch_one_by_one(out, start, stop)
+            if self._missing_chunks == "error":
+                self._check_missing(out, start, stop)
+        return out.reshape(stop - start, self.d)
+
+    def _fetch(self, out: NDArray[Any], region: Region) -> None:
+        # Into our own buffer: native byte order and C order without a second copy, whatever is stored.
+        self._opened().get_basic_selection(region, out=NDBuffer.from_numpy_array(out))
+
+    def _fetch_one_by_one(self, out: NDArray[Any], start: int, stop: int) -> None:
+        """Read each stored object by itself, after reading them together failed; raise for the one that fails."""
+        for coordinates in _covering(self._objects, start, stop, self.row_shape):
+            region = _region(coordinates, self._objects, start, stop, self.row_shape)
+            try:
+                self._fetch(out[_shifted(region, start)], region)
+            except Exception as error:
+                raise RunError(
+                    f"{self.uri}: chunk {self._key(coordinates)} (rows {region[0].start}..{region[0].stop}) cannot be "
+                    f"read ({type(error).__name__}: {error}): restore that object or write the array again"
+                ) from error
+
+    def _check_missing(self, out: NDArray[Any], start: int, stop: int) -> None:
+        """Look up every chunk of which nothing but fill value came back. Costs one element per chunk otherwise."""
+        covering = [_axis_range(size, low, high) for size, low, high in self._axes(self._chunks, start, stop)]
+        corners = [
+            [max(index * size, low) - low for index in indices]
+            for indices, (size, low, _) in zip(covering, self._axes(self._chunks, start, stop), strict=True)
+        ]
+        first = self._is_fill(out[np.ix_(*corners)])
+        if not first.any():
+            return
+        present: dict[Coordinates, bytes | None] = {}
+        for position in np.argwhere(first):
+            chunk = tuple(indices[at] for indices, at in zip(covering, position, strict=True))
+            region = _region(chunk, self._chunks, start, stop, self.row_shape)
+            block = out[_shifted(region, start)]
+            if self._is_fill(block[0]).all() and self._is_fill(block).all():
+                self._verify(block, region, chunk, present)
+
+    def _verify(
+        self, block: NDArray[Any], region: Region, chunk: Coordinates, present: dict[Coordinates, bytes | None]
+    ) -> None:
+        """Accept a chunk of fill values only where it is stored as that; else read it again or raise.
+
+        `present` remembers the stored objects that were looked up during this read, and their shard index.
+        """
+        size_and_chunk = zip(chunk, self._chunks, self._objects, strict=True)
+        holder = tuple(index * size // whole for index, size, whole in size_and_chunk)
+        shard_format = zarr_meta.shard_index_format(self._document)
+        if holder not in present:
+            if not self._exists(holder):
+                raise RunError(
+                    f"{self.uri}: chunk {self._key(holder)} (rows {region[0].start}..{region[0].stop}) is missing: "
+                    "restore it, or set source.missing_chunks: fill if its rows are meant to be "
+                    f"{self._fill.item()}"
+                )
+            present[holder] = self._shard_index(holder, shard_format) if shard_format else None
+        index = present[holder]
+        if shard_format and index is not None:
+            inner = tuple(i % n for i, n in zip(chunk, shard_format.chunks_per_shard, strict=True))
+            end = shard_format.end_of(index, inner)
+            if end is None:  # left out when the shard was written, as zarr does with chunks of fill values
+                return
+            if end > (found := self._nbytes(holder)):
+                raise RunError(
+                    f"{self.uri}: chunk {self._key(holder)} is truncated: its index needs {end} bytes, it has {found}: "
+                    "restore it or write the array again"
+                )
+        again = np.empty_like(block)
+        try:
+            self._fetch(again, region)
+        except Exception as error:
+            raise RunError(
+                f"{self.uri}: chunk {self._key(holder)} cannot be read ({type(error).__name__}: {error}): "
+                "restore that object or write the array again"
+            ) from error
+        block[...] = again  # a chunk really stored as fill values, or one whose first request failed in passing
+
+    def _is_fill(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        if self._fill.dtype.kind == "f" and np.isnan(self._fill):
+            return cast(NDArray[np.bool_], np.isnan(values))
+        return cast(NDArray[np.bool_], values == self._fill)
+
+    def _axes(self, sizes: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        return zip(sizes, (start, *(0 for _ in self.row_shape)), (stop, *self.row_shape), strict=True)
+
+    def _key(self, coordinates: Coordinates) -> str:
+        return self._opened().metadata.encode_chunk_key(coordinates)
+
+    def _stored_key(self, coordinates: Coordinates) -> str:
+        path = self._opened().path
+        return f"{path}/{self._key(coordinates)}" if path else self._key(coordinates)
+
+    def _exists(self, coordinates: Coordinates) -> bool:
+        return _run(self._opened().store.exists(self._stored_key(coordinates)))
+
+    def _nbytes(self, coordinates: Coordinates) -> int:
+        return _run(self._opened().store.getsize(self._stored_key(coordinates)))
+
+    def _shard_index(self, coordinates: Coordinates, form: zarr_meta.ShardIndexFormat) -> bytes | None:
+        if not form.understood:
+            return None
+        from zarr.abc.store import RangeByteRequest, SuffixByteRequest
+
+        where = SuffixByteRequest(form.nbytes) if form.at_end else RangeByteRequest(0, form.nbytes)
+        key, prototype = self._stored_key(coordinates), default_buffer_prototype()
+        found = _run(self._opened().store.get(key, prototype, byte_range=where))
+        data = found.to_bytes() if found is not None else b""
+        return data if len(data) == form.nbytes else None
+
+    def fingerprint(self) -> str:
+        """sha256 of the metadata and of the listing; of the content where an open store has no versions to list."""
+        described = json.dumps(self._document, sort_keys=True, default=str)
+        if self._reopens:
+            with locations.opening(self.uri):
+                return locations.digest(described, locations.list_objects(self.uri))
+        array = self._opened()
+        return locations.digest(described, _run(_list_contents(array.store, array.path)))
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    return sync(coroutine)
+
+
+async def _list_contents(store: Any, path: str) -> list[locations.StoredObject]:
+    found = []
+    async for key in store.list_prefix(f"{path}/" if path else ""):
+        data = (await store.get(key, default_buffer_prototype())).to_bytes()
+        found.append(locations.StoredObject(key, len(data), hashlib.sha256(data).hexdigest()))
+    return found
+
+
+def _open(uri: str, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:
+    store: Any
+    if locations.is_remote(uri):
+        store = zarr.storage.FsspecStore.from_url(uri, storage_options=locations.storage_options(uri), read_only=True)
+    else:
+        store = zarr.storage.LocalStore(Path(uri), read_only=True)
+    try:
+        with warnings.catch_warnings():
+            # Both are about writing; the array is only read, and its codecs have been checked against our list.
+            warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3")
+            warnings.filterwarnings("ignore", message="Found an empty list of filters")
+            return zarr.open_array(store, mode="r", zarr_format=zarr_format)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{uri}: zarr cannot open it ({error}): the array's metadata is damaged") from error
+
+
+def _document_of(array: zarr.Array[Any]) -> zarr_meta.Document:
+    document = {key: value for key, value in array.metadata.to_dict().items() if key != "attributes"}
+    return {"node_type": "array", **document}
+
+
+def _address_of(array: zarr.Array[Any]) -> str:
+    store = array.store
+    if isinstance(store, zarr.storage.LocalStore):
+        return locations.join(str(store.root), array.path)
+    if isinstance(store, zarr.storage.FsspecStore):
+        protocol = store.fs.protocol if isinstance(store.fs.protocol, str) else store.fs.protocol[0]
+        return locations.join(f"{protocol}://{store.path.strip('/')}", array.path)
+    return f"<zarr array {array.path or '/'} in {type(store).__name__}>"
+
+
+def _axis_range(size: int, low: int, high: int) -> range:
+    return range(low // size, -(-high // size))
+
+
+def _covering(sizes: tuple[int, ...], start: int, stop: int, row_shape: tuple[int, ...]) -> Iterator[Coordinates]:
+    """Grid coordinates of all pieces of `sizes` that rows start..stop touch."""
+    spans = [(start, stop), *((0, size) for size in row_shape)]
+    return itertools.product(*(_axis_range(s, low, high) for s, (low, high) in zip(sizes, spans, strict=True)))
+
+
+def _region(
+    coordinates: Coordinates, sizes: tuple[int, ...], start: int, stop: int, row_shape: tuple[int, ...]
+) -> Region:
+    """The part of one piece that lies in rows start..stop, in indices of the whole array."""
+    spans = [(start, stop), *((0, size) for size in row_shape)]
+    return tuple(
+        slice(max(i * s, low), min((i + 1) * s, high))
+        for i, s, (low, high) in zip(coordinates, sizes, spans, strict=True)
+    )
+
+
+def _shifted(region: Region, start: int) -> Region:
+    """The same region in indices of the block that begins at row `start`."""
+    return slice(region[0].start - start, region[0].stop - start), *region[1:]
