@@ -22,6 +22,7 @@ def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[st
         open_run(config)
         import distributed  # noqa: F401  imported while the server starts
 
+        import landmark_ops.report.pictures  # noqa: F401  likewise: matplotlib takes a second
         from flows.embed import embed
         from flows.progress import make_progress
         from flows.run import progress_of_caller

@@ -57,7 +57,7 @@ class LandmarkMDSMethod:
         metric = resolve_metric(self.metric, self.metric_params, Z64)
         D = np.asarray(sq_dists(Z64, Z64, metric), np.float64)
         if not np.isfinite(D).all():
-            bad = int((~np.isfinite(D)).all(axis=1).sum()) or int((~np.isfinite(D)).any(axis=1).sum())
+            bad = sum(not np.isfinite(sq_dists(z[None], z[None], metric)).all() for z in Z64)
             raise InputError(
                 f"metric {metric.name}: undefined on {bad} of {len(Z)} landmarks (zero rows have no direction under "
                 "cosine and correlation): remove such rows, or choose another metric"
@@ -67,7 +67,6 @@ class LandmarkMDSMethod:
                 f"all {len(Z)} landmarks are identical under {metric.name}: the data is constant, there is nothing "
                 "to embed; check the source and its array or columns"
             )
-        np.fill_diagonal(D, 0.0)
         spectrum = symmetric_eigen(double_center((D + D.T) / 2))
         rank = spectrum.rank(RANK_CUTOFF)
         k = check_n_components(self.n_components, rank, RANK_CUTOFF, (len(Z), Z.shape[1]), "the centred distances")

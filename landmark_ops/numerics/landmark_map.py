@@ -215,7 +215,7 @@ class LandmarkMap:
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """float32 for float16, float32, bool and integers up to 16 bits (exact in float32), else float64."""
-    small = dtype.itemsize <= 2 or dtype == np.float32
+    small = dtype.itemsize <= 2 or (dtype.kind == "f" and dtype.itemsize == 4)
     return np.dtype(np.float32 if small else np.float64)
 
 

@@ -59,7 +59,7 @@ def render_page(report: EmbedReport, pictures: dict[str, bytes]) -> str:
 
 
 def list_eigenvalues(report: EmbedReport) -> list[Row]:
-    """Write out the first eigenvalues, at least the kept ones up to LISTED."""
+    """Write out the first LISTED eigenvalues."""
     numbers = spectrum_numbers(report)
     return [
         Row(i + 1, show(float(value)), show_percent(float(numbers.cumulative[i])) if numbers.cumulative.size else "–")

@@ -17,7 +17,6 @@ from landmark_ops.report.density import MAX_STRETCH, Box, Limits, coarsen, fit_l
 
 LOW, HIGH = 0.005, 0.995  # quantiles of all values that become black and white: a few hot pixels change nothing
 MIN_PX, MAX_PX = 48, 110  # longer side of a drawn thumbnail
-SCALING = "All thumbnails share one brightness range: the darkest and brightest 0.5 % of values are clipped."
 
 
 def draw_thumbnails(report: EmbedReport, thumbnails: NDArray[Any]) -> bytes:

@@ -59,15 +59,15 @@ def select_kmeans(ask: Request) -> Landmarks:
     if m == rows.n:
         return every_row(ask, metric)
     items = grid(rows.n, block_rows(rows.d))
-    start_passes = ROUNDS + 1
-    ask.plan((start_passes + ITERATIONS) * rows.n)
-    start = seed_centres(ask, metric, items)
-    how = "k-means|| start"
+    ask.plan((ROUNDS + 1 + ITERATIONS) * rows.n)
+    start, passes = seed_centres(ask, metric, items)
+    how = f"k-means|| start of {passes - 1} rounds"
     if start is None:
         start = farthest_start(ask, metric)
         how = "farthest-first start (few distinct rows)"
+    ask.plan((passes + ITERATIONS) * rows.n)
     centres, cells, iterations = lloyd(ask, start, metric, items)
-    ask.plan((start_passes + iterations) * rows.n)
+    ask.plan((passes + iterations) * rows.n)
     empty = int((cells.sizes == 0).sum())
     kept = f"; {empty} centres stand for no row and stay where they were" if empty else ""
     rms = np.sqrt(cells.phi / cells.sizes.sum())
@@ -105,7 +105,8 @@ def lloyd(
     Returns the centres (m, d), the cells they are the means of, and the number of iterations. A centre with an empty
     cell stays where it is.
     """
-    for iteration in range(1, ITERATIONS + 1):
+    iteration, settled = 0, False
+    while iteration < ITERATIONS and not settled:
         cells = ask.engine.reduce(
             cells_of_block, add_cells, items, ask.rows, centres, metric, ask.skip_bad_rows, done=ask.done
         )
@@ -114,9 +115,7 @@ def lloyd(
         moved[held] = cells.sums[held] / cells.sizes[held, None]
         move = np.linalg.norm(moved - centres, axis=1).max()
         spread = np.linalg.norm(moved - moved.mean(axis=0), axis=1).max()
-        centres = moved
-        if move <= TOLERANCE * spread:
-            break
+        centres, iteration, settled = moved, iteration + 1, bool(move <= TOLERANCE * spread)
     return centres, cells, iteration
 
 

@@ -72,10 +72,11 @@ def sq_gaps(X: Array, Z: Array) -> NDArray[np.float64]:
 
 def refuse_undefined(gaps: NDArray[np.float64], metric: Metric) -> NDArray[np.float64]:
     """`gaps`, or InputError where one is NaN or Inf."""
-    if not np.isfinite(gaps).all():
+    undefined = ~np.isfinite(gaps)
+    if undefined.any():
         raise InputError(
-            f"metric {metric.name}: {int((~np.isfinite(gaps)).sum())} distances among the rows are NaN or Inf, all must "
-            "be finite: scale the rows, or choose a metric that is defined for them"
+            f"metric {metric.name}: {undefined.sum()} distances among the rows are NaN or Inf, all must be finite: "
+            "scale the rows, or choose a metric that is defined for them"
         )
     return gaps
 

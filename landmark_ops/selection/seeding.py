@@ -24,7 +24,10 @@ from landmark_ops.selection.nearest import nearest
 from landmark_ops.selection.uniform import first_row
 from landmark_ops.stores.rows import Rows
 
-ROUNDS = 5
+ROUNDS = 5  # at most
+# A round that leaves more than this part of phi was the last but one: in expectation a round leaves
+# (1 + exp(-l / 2m)) / 2 = .68 of it plus 8 times the optimum (their theorem 2), so phi is near the optimum then.
+LEAVES = 0.7
 OVERSAMPLING = 2  # l = 2 m; dask-ml's l = 2 leaves 79 of 100 centres random
 
 
@@ -39,28 +42,46 @@ class Sample(NamedTuple):
     phi: float
 
 
-def seed_centres(ask: Request, metric: Metric, items: list[Item]) -> NDArray[np.float64] | None:
-    """m starting centres (m, d) float64, all of them rows; None where fewer than m candidates are distinct."""
-    rows, skip, l = ask.rows, ask.skip_bad_rows, OVERSAMPLING * ask.count  # noqa: E741
+class Start(NamedTuple):
+    """m starting centres (m, d) float64, all of them rows, or None where fewer candidates are distinct; passes made."""
+
+    centres: NDArray[np.float64] | None
+    passes: int
+
+
+def seed_centres(ask: Request, metric: Metric, items: list[Item]) -> Start:
+    """m starting centres by k-means|| and k-means++."""
+    rows, skip, wanted = ask.rows, ask.skip_bad_rows, OVERSAMPLING * ask.count
     candidates = working_rows(first_row(ask).points, metric)
+    phi = np.inf
     for stream in range(ROUNDS):
-        common = (rows, candidates, metric, skip, l, ask.seed, stream)
+        common = (rows, candidates, metric, skip, wanted, ask.seed, stream)
         sample = ask.engine.reduce(sample_block, merge_samples, items, *common, done=ask.done)
         candidates = np.concatenate([candidates, sample.X])
+        if sample.phi > LEAVES * phi:
+            break
+        phi = sample.phi
     sizes = ask.engine.reduce(count_block, add_counts, items, rows, candidates, metric, skip, done=ask.done)
     random = np.random.Generator(np.random.PCG64([ask.seed, ROUNDS]))
-    return plus_plus(candidates.astype(np.float64), sizes, ask.count, random)
+    return Start(plus_plus(candidates.astype(np.float64), sizes, ask.count, random), stream + 2)
 
 
 def sample_block(
-    item: Item, rows: Rows, candidates: Array, metric: Metric, skip: bool, l: int, seed: int, stream: int  # noqa: E741
+    item: Item,
+    rows: Rows,
+    candidates: Array,
+    metric: Metric,
+    skip: bool,
+    wanted: int,
+    seed: int,
+    stream: int,
 ) -> Sample:
     """The rows of one block that may become candidates, judged by this block's part of phi."""
     indices, _, X = read_usable(item, rows, metric, skip)
     gaps = nearest(X, candidates, metric).gaps
     uniforms = row_uniforms(seed, stream, *item)[indices - item[0]]
     with np.errstate(divide="ignore", invalid="ignore"):
-        keys = np.where(gaps > 0, l * gaps / uniforms, 0.0)
+        keys = np.where(gaps > 0, wanted * gaps / uniforms, 0.0)
     return merge_samples([Sample(X, keys, float(gaps.sum()))])
 
 
@@ -86,15 +107,25 @@ def add_counts(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 def plus_plus(
     X: NDArray[np.float64], sizes: NDArray[np.float64], count: int, random: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """k-means++ over candidates X (c, d) with weights `sizes` (c,); (count, d), or None if fewer are distinct."""
+    """Greedy k-means++ over candidates X (c, d) with weights `sizes` (c,); (count, d), or None if fewer are distinct.
+
+    Each step draws 2 + log(count) candidates and keeps the one that lowers phi most, as scikit-learn does: on 60 blobs
+    a single draw ends 13 % above scikit-learn's inertia.
+    """
+    trials = 2 + int(np.log(count))
+    centred = X - X.mean(axis=0)
+    sq_norms = np.einsum("ij,ij->i", centred, centred)
     chosen: list[int] = []
-    gaps = np.ones(len(X))
+    gaps = np.full(len(X), np.inf)
+    mass = np.cumsum(sizes)
     for _ in range(count):
-        mass = np.cumsum(sizes * gaps)
         if mass[-1] == 0:
             return None
-        chosen.append(int(np.searchsorted(mass, random.random() * mass[-1], side="right")))
-        at = chosen[-1]
-        to_new = cdist(X, X[at : at + 1], "sqeuclidean")[:, 0]
-        gaps = to_new if len(chosen) == 1 else np.minimum(gaps, to_new)
+        drawn = np.searchsorted(mass, random.random(trials) * mass[-1], side="right")
+        sq_dists = centred @ (-2 * centred[drawn].T) + sq_norms[:, None] + sq_norms[drawn]
+        left = sizes @ np.clip(sq_dists, 0, gaps[:, None])
+        chosen.append(int(drawn[left.argmin()]))
+        # The product above errs by rounding: exact differences, so that repeated rows have gap 0.
+        gaps = np.minimum(gaps, cdist(X, X[chosen[-1:]], "sqeuclidean")[:, 0])
+        mass = np.cumsum(sizes * gaps)
     return X[chosen]

@@ -119,9 +119,7 @@ def select_landmarks(
         resolved = estimated_metric(metric, rows, seed)
     elif not callable(metric):
         resolved = Metric(canonical(metric))
-    chosen = select(
-        rows, m, strategy, seed=seed, engine=LocalEngine(), metric=resolved, indices=indices, points=points
-    )
+    chosen = select(rows, m, strategy, seed=seed, engine=LocalEngine(), metric=resolved, indices=indices, points=points)
     return chosen._replace(note=chosen.note + note)
 
 
@@ -145,7 +143,8 @@ def kernel_metric(kernel: str | Callback, metric: str | Callback, strategy: str)
     if kernel not in GEOMETRY:
         raise InputError(f"kernel {kernel!r} is unknown: choose one of {', '.join(GEOMETRY)}")
     rough = kernel in APPROXIMATE and strategy in USES_METRIC
-    return GEOMETRY[kernel], f"; kernel {kernel}: chosen in Euclidean geometry, which it only roughly shares" if rough else ""
+    note = f"; kernel {kernel}: chosen in Euclidean geometry, which it only roughly shares" if rough else ""
+    return GEOMETRY[kernel], note
 
 
 def as_seed(random_state: RandomState) -> int:
@@ -155,8 +154,6 @@ def as_seed(random_state: RandomState) -> int:
     if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
         return int(random_state)
     if random_state is not None and not isinstance(random_state, np.random.Generator):
-        raise InputError(
-            f"random_state: got {random_state!r}, needs an int, numpy RandomState, Generator or None"
-        )
+        raise InputError(f"random_state: got {random_state!r}, needs an int, numpy RandomState, Generator or None")
     generator = np.random.default_rng() if random_state is None else random_state
     return int(generator.integers(SEEDS))

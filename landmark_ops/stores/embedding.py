@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.locations import children, exists, filesystem, is_folder, is_remote, normalise, storage_options
+from landmark_ops.stores.locations import exists, is_empty, is_remote, normalise, remove, storage_options
 
 KEY = "landmark_ops"
 F32 = NDArray[np.float32]
@@ -67,7 +66,7 @@ class EmbeddingStore:
             attributes = {}
         if KEY in attributes:
             return dict(attributes[KEY])  # type: ignore[arg-type]
-        if is_folder(self.uri) and not children(self.uri):
+        if is_empty(self.uri):
             return None
         raise InputError(
             f"output {self.uri}: holds something that is no embedding of ours and is never overwritten: "
@@ -87,7 +86,7 @@ class EmbeddingStore:
     def create(self, attributes: Mapping[str, Any]) -> None:
         """Make an empty group with status `partial`, replacing an embedding of ours. InputError if it cannot be."""
         try:
-            remove_tree(self.uri)
+            remove(self.uri)
             group = zarr.create_group(store=store_of(self.uri), zarr_format=3, overwrite=True)
             group.attrs[KEY] = {**attributes, "status": "partial"}
         except OSError as error:
@@ -181,17 +180,6 @@ def store_of(uri: str) -> Any:
 def open_group(uri: str, mode: Literal["r", "r+"]) -> zarr.Group:
     """The Zarr v3 group at `uri`."""
     return zarr.open_group(store=store_of(uri), mode=mode, zarr_format=3, use_consolidated=False)
-
-
-def remove_tree(uri: str) -> None:
-    """Delete the folder or prefix `uri`, if there is one."""
-    if not is_remote(uri):
-        if exists(uri):
-            shutil.rmtree(uri)
-        return
-    fs, path = filesystem(uri)
-    if fs.exists(path):
-        fs.rm(path, recursive=True)
 
 
 def describe(start: int, embedding: F32, residual: F32) -> Written:

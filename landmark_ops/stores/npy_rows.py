@@ -1,10 +1,10 @@
 """A .npy file as rows: local or on S3.
 
 Rows are copied out of the file by positional reads. The file is not kept mapped, on purpose: pages of a mapping count
-as memory of the process, so a sweep over a mapped file larger than the memory limit makes Dask pause and then
-kill the worker, and a mapped file that is truncated meanwhile kills it with SIGBUS. Measured, the copy costs nothing:
-a mapping pays the same in page faults. Refuses pickled objects, structured types, truncated files and, on S3, Fortran
-order, where one row would be d requests.
+as memory of the process, so a sweep over a mapped file larger than the memory limit makes Dask pause and then kill the
+worker, and a mapped file that is truncated meanwhile kills it with SIGBUS. The price is small: 408 MB from the page
+cache took 27 to 40 ms by reads, 21 to 24 ms copied out of a mapping. Refuses pickled objects, structured types,
+truncated files and, on S3, Fortran order, where one row would be d requests.
 """
 
 from __future__ import annotations
