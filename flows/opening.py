@@ -6,7 +6,7 @@ again: it may have been started by a schedule, on another machine.
 
 from __future__ import annotations
 
-import os
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -153,5 +153,11 @@ def check_writable(uri: str) -> None:
         place = place.parent
     if not place.is_dir():
         raise InputError(f"output {uri}: {place} is a file, not a folder: choose another output.uri")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise InputError(f"output {uri}: may not write in {place}: choose another output.uri, or permit writing there")
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"output {uri}: cannot write in {place}: {error.strerror or error}: choose another output.uri, "
+            "or permit writing there"
+        ) from error

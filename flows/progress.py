@@ -1,4 +1,4 @@
-"""Progress a person likes to watch: a bar with rows/s and time left on a terminal, plain lines elsewhere, or nothing."""
+"""Progress a person likes to watch: a bar with rows/s and time left on a terminal, plain lines elsewhere, or none."""
 
 from __future__ import annotations
 

@@ -121,8 +121,8 @@ def compose(
     m, k = solution.map.n_landmarks, solution.map.n_components
     return EmbedReport(
         title=f"{method} of {config.source.uri}",
-        summary=f"{rows.n:,} rows of {shape} {rows.dtype.name} placed in {k} dimension{'s' if k > 1 else ''} by {method} "
-        f"from {m:,} landmarks ({config.landmarks.strategy})",
+        summary=f"{rows.n:,} rows of {shape} {rows.dtype.name} placed in {k} dimension{'s' if k > 1 else ''} "
+        f"by {method} from {m:,} landmarks ({config.landmarks.strategy})",
         densities=densities,
         landmarks=solution.embedding,
         spectrum=solution.spectrum,

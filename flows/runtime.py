@@ -31,6 +31,7 @@ QUIET = {
     "PREFECT_LOGGING_ROOT_LEVEL": "ERROR",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
 }
@@ -163,7 +164,7 @@ def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[Engine]:
             client = Client(cluster.address, timeout=20, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise InputError(
-                f"cluster.address {cluster.address}: no scheduler answers there: is it running, and reachable from here?"
+                f"cluster.address {cluster.address}: no scheduler answers there: is it running, and reachable?"
             ) from error
         with client:
             if not client.nthreads():
@@ -172,7 +173,7 @@ def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[Engine]:
         return
     with dask.config.set(settings):
         count = worker_count(cluster)
-        options: dict[str, Any] = {"dashboard_address": None, "silence_logs": 50}
+        options: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
         if source_bytes <= IN_PROCESS_BYTES:
             with (
                 threadpool_limits(1, user_api="blas"),

@@ -202,6 +202,6 @@ def refuse_undefined_rows(run: Run, written: Written) -> None:
     """Raise for rows that are finite and yet have no coordinates."""
     raise InputError(
         f"{run.rows.uri}: the metric or kernel is undefined on {written.bad_rows} or more rows, the first seen is row "
-        f"{written.first_bad} (zero rows have no direction under cosine and correlation): choose another metric, or set "
-        "source.bad_rows: mark to give such rows NaN coordinates"
+        f"{written.first_bad} (zero rows have no direction under cosine and correlation): choose another metric, "
+        "or set source.bad_rows: mark to give such rows NaN coordinates"
     )

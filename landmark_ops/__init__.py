@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from landmark_ops.blocks.stored_map import open_map as open_map
     from landmark_ops.errors import InputError as InputError
     from landmark_ops.errors import RunError as RunError
-    from landmark_ops.methods.landmark_mds import LandmarkMDS as LandmarkMDS
-    from landmark_ops.methods.nystroem import Nystroem as Nystroem
-    from landmark_ops.methods.nystroem_kernel_pca import NystroemKernelPCA as NystroemKernelPCA
+    from landmark_ops.estimators.landmark_mds import LandmarkMDS as LandmarkMDS
+    from landmark_ops.estimators.nystroem import Nystroem as Nystroem
+    from landmark_ops.estimators.nystroem_kernel_pca import NystroemKernelPCA as NystroemKernelPCA
     from landmark_ops.numerics.landmark_map import LandmarkMap as LandmarkMap
     from landmark_ops.selection.landmarks import Landmarks as Landmarks
     from landmark_ops.selection.select import select_landmarks as select_landmarks
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "LandmarkMDS": "methods.landmark_mds",
-    "Nystroem": "methods.nystroem",
-    "NystroemKernelPCA": "methods.nystroem_kernel_pca",
+    "LandmarkMDS": "estimators.landmark_mds",
+    "Nystroem": "estimators.nystroem",
+    "NystroemKernelPCA": "estimators.nystroem_kernel_pca",
     "select_landmarks": "selection.select",
     "Landmarks": "selection.landmarks",
     "LandmarkMap": "numerics.landmark_map",

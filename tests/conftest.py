@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests. Real files of the workplace are found through `shared` alone, and skipped without it."""
+"""Fixtures shared by all tests. Real files of the workplace come through `shared` alone; without it tests skip."""
 
 from __future__ import annotations
 

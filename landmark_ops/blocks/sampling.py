@@ -38,7 +38,7 @@ def query_block(item: Item, X: Array, embedding: Array, fitted: LandmarkMap, nei
 
 
 def sample_quality(X: Array, embedding: Array, fitted: LandmarkMap, engine: Engine, seed: int) -> Quality:
-    """Quality on sampled rows X (S, d) placed at `embedding` (S, k); up to 1,000 of them, drawn by seed, are queries."""
+    """Quality on sampled rows X (S, d) placed at `embedding` (S, k); up to 1,000 of them are queries, drawn by seed."""
     order = np.random.default_rng(seed).permutation(len(X))
     X, embedding = X[order], embedding[order]
     neighbors = neighbors_for(len(X))

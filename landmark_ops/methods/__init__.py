@@ -1,1 +1,1 @@
-"""Landmark methods, one per file: each is a scikit-learn estimator and solves for a LandmarkMap."""
+"""Landmark methods, one per file: each solves for a LandmarkMap."""

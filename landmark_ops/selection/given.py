@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
 from landmark_ops.selection.grid import cells, gather, unusable_rows, usable
@@ -63,6 +66,6 @@ def given_points(ask: Request) -> Landmarks:
     return Landmarks(nowhere, points, equal_weights(ask.rows.n, len(points)), f"given: {len(points)} points")
 
 
-def few(values: np.ndarray) -> str:
+def few(values: NDArray[Any]) -> str:
     """The first three of some numbers, for a message."""
     return ", ".join(str(v) for v in values[:3]) + (f" and {len(values) - 3} more" if len(values) > 3 else "")

@@ -42,6 +42,7 @@ GEOMETRY = {
     "sigmoid": "euclidean",
 }
 APPROXIMATE = ("chi2", "polynomial", "poly", "sigmoid")
+ESTIMATED = ("seuclidean", "mahalanobis")
 PROBE_ROWS = 1000  # rows from which parameters of a metric are estimated where landmarks do not exist yet
 SEEDS = 1 << 63
 
@@ -124,7 +125,9 @@ def select_landmarks(
 
 
 def estimated_metric(metric: str | Callback, rows: Rows, seed: int) -> Metric:
-    """A metric with its parameters (V, VI, kind of callable) estimated from a uniform sample of rows."""
+    """A metric with its parameters resolved: V, VI and the kind of a callable from a uniform sample of rows."""
+    if not callable(metric) and canonical(metric) not in ESTIMATED:
+        return resolve_metric(metric, None, np.zeros((1, rows.d)))
     sample = select(rows, min(rows.n, PROBE_ROWS), "uniform", seed=seed, engine=LocalEngine())
     return resolve_metric(metric, None, sample.points)
 

@@ -34,10 +34,16 @@ class OutputLock:
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
-        if is_remote(self.path):
-            self._take_lease()
-        else:
-            self._take_file()
+        try:
+            if is_remote(self.path):
+                self._take_lease()
+            else:
+                self._take_file()
+        except OSError as error:
+            raise InputError(
+                f"output {self.path.removesuffix('.lock')}: cannot be written: {error.strerror or error}: "
+                "choose another output.uri, or permit writing there"
+            ) from error
         return self
 
     def __exit__(

@@ -107,7 +107,7 @@ class ZarrRows(Rows):
         return self._array
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows start..stop. `RunError` names the chunk that is missing or cannot be decoded."""
+        """Rows start..stop. InputError names a chunk that is missing, RunError one that cannot be decoded."""
         check_range(start, stop, self.n, self.uri)
         out = np.empty((stop - start, *self.row_shape), self.dtype)
         if stop > start:
@@ -166,7 +166,7 @@ class ZarrRows(Rows):
         shard_format = zarr_meta.shard_index_format(self._document)
         if holder not in present:
             if not self._exists(holder):
-                raise RunError(
+                raise InputError(
                     f"{self.uri}: chunk {self._key(holder)} (rows {region[0].start}..{region[0].stop}) is missing: "
                     "restore it, or set source.missing_chunks: fill if its rows are meant to be "
                     f"{self._fill.item()}"

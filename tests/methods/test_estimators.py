@@ -89,6 +89,6 @@ def test_fitted_estimators_pickle(rng):
 
 @pytest.mark.parametrize("name", ["landmark_mds", "nystroem", "nystroem_kernel_pca"])
 def test_examples_in_docstrings(name):
-    result = doctest.testmod(importlib.import_module(f"landmark_ops.methods.{name}"))
+    result = doctest.testmod(importlib.import_module(f"landmark_ops.estimators.{name}"))
     assert result.attempted > 0
     assert result.failed == 0

@@ -196,6 +196,15 @@ def test_select_landmarks_estimates_metric_parameters(rng: np.random.Generator) 
             np.testing.assert_array_equal(scaled.indices, plain.indices)
 
 
+@pytest.mark.parametrize("strategy", DRAWING)
+def test_select_landmarks_of_a_dask_array_are_those_of_the_array(strategy: str, rng: np.random.Generator) -> None:
+    import dask.array as da
+
+    X = rng.normal(size=(300, 3))
+    lazy = da.from_array(X, chunks=((7, 200, 93), (1, 2)))
+    same(select_landmarks(X, 6, strategy, random_state=1), select_landmarks(lazy, 6, strategy, random_state=1))
+
+
 def test_select_landmarks_messages(rng: np.random.Generator) -> None:
     X = rng.normal(size=(30, 3))
     with pytest.raises(InputError, match="callable kernel has no known geometry"):

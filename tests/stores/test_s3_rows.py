@@ -52,7 +52,7 @@ def test_zarr(tmp_path: Path, s3_bucket: str, zarr_format: int, sharded: bool) -
     key = "1.0" if zarr_format == 2 else "c/1/0"
     delete(f"{rows.uri}/{key}")
     assert rows.fingerprint() != before
-    with pytest.raises(RunError, match=rf"chunk {key} .* is missing"):
+    with pytest.raises(InputError, match=rf"chunk {key} .* is missing"):
         rows.read(0, 40)
     assert open_rows(f"{s3_bucket}/lake/x.zarr", missing_chunks="fill").read(0, 40).shape == (40, 3)
 

@@ -208,7 +208,7 @@ def test_missing_chunk_is_an_error_unless_meant(tmp_path: Path, fill: float, sha
     write(tmp_path / "x.zarr", fill_value=fill, shards=(16, 6) if sharded else None)
     rows = ZarrRows(tmp_path / "x.zarr")
     (tmp_path / "x.zarr/c/1/0").unlink()
-    with pytest.raises(RunError, match=r"chunk c/1/0 .* is missing: restore it, or set source\.missing_chunks: fill"):
+    with pytest.raises(InputError, match=r"chunk c/1/0 .* is missing: restore it, or set source\.missing_chunks: fill"):
         rows.read(0, 50)
     size = 16 if sharded else 8
     np.testing.assert_array_equal(rows.read(0, size), X[:size])
@@ -221,14 +221,14 @@ def test_missing_chunk_is_an_error_unless_meant(tmp_path: Path, fill: float, sha
 def test_missing_chunk_in_v2_without_fill_value(tmp_path: Path) -> None:
     write(tmp_path / "x.zarr", zarr_format=2, fill_value=None)
     (tmp_path / "x.zarr/2.0").unlink()
-    with pytest.raises(RunError, match=r"chunk 2\.0 \(rows 16\.\.24\) is missing"):
+    with pytest.raises(InputError, match=r"chunk 2\.0 \(rows 16\.\.24\) is missing"):
         ZarrRows(tmp_path / "x.zarr").read(0, 50)
 
 
 def test_missing_feature_chunk_is_named(tmp_path: Path) -> None:
     write(tmp_path / "x.zarr", chunks=(8, 2))
     (tmp_path / "x.zarr/c/3/1").unlink()
-    with pytest.raises(RunError, match=r"chunk c/3/1 \(rows 25\.\.32\) is missing"):
+    with pytest.raises(InputError, match=r"chunk c/3/1 \(rows 25\.\.32\) is missing"):
         ZarrRows(tmp_path / "x.zarr").read(25, 50)
 
 

@@ -1,0 +1,69 @@
+"""A whole embedding by the flow's own stages, called as plain functions: no Prefect run, no report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.timing import seconds_of
+from flows import embed as flow
+from flows import tasks
+from flows.opening import open_run
+from flows.plan import Plan, make_plan
+from flows.progress import Progress
+from flows.run import Run, set_run
+from landmark_ops.blocks.cluster import ClusterEngine
+from landmark_ops.config import EmbedConfig, OutputConfig, SourceConfig
+from landmark_ops.stores.records import ChunkRecords
+
+
+class Embedded(NamedTuple):
+    """Wall seconds of a whole embedding, of its stages by name, and what was planned."""
+
+    seconds: float
+    stages: dict[str, float]
+    plan: Plan
+
+
+def configure(source: SourceConfig, output: Path, method: dict[str, object], n_landmarks: int) -> EmbedConfig:
+    """A config as a user would write it, everything else left at its default."""
+    output_config = OutputConfig(uri=str(output), overwrite=True)
+    return EmbedConfig.model_validate(
+        {"source": source, "output": output_config, "landmarks": {"count": n_landmarks}, "method": method}
+    )
+
+
+def embed(config: EmbedConfig, engine: ClusterEngine) -> Embedded:
+    """Open, select, start, [moments, finish], commit map, extend, complete; then delete the output, off the clock.
+
+    Only the bodies of the stages run (`.fn`), so what Prefect adds to each is not in these seconds. Quality and
+    report, which cost the same for any n, are left out.
+    """
+    progress = Progress()
+    plans: list[Plan] = []
+
+    def whole() -> None:
+        opened = open_run(config)
+        plan = make_plan(config, opened.rows)
+        plans.append(plan)
+        store = opened.store
+        set_run(Run(config, opened.rows, opened.fingerprint, store, engine, progress))
+        store.create(flow.attributes(config, opened))
+        landmarks = tasks.select_stage.fn(None, plan)
+        solution = tasks.start_stage.fn(landmarks)
+        if flow.needs_moments(config):
+            solution = tasks.finish_stage.fn(solution, tasks.moments_stage.fn(solution.map, plan))
+        with progress.stage("commit map"):
+            sha256 = tasks.commit_map.fn(landmarks, solution, plan)
+            records = ChunkRecords(store, plan.n, solution.map.n_components, plan.step)
+        sample = tasks.extend_stage.fn(sha256, records, flow.sample_indices(config, opened))
+        if not np.isfinite(sample.embedding).all():
+            raise AssertionError("rows without coordinates: what was measured is not an embedding")
+        tasks.complete_stage.fn({}, 0)
+
+    seconds = seconds_of(whole)
+    shutil.rmtree(config.output.uri)
+    return Embedded(seconds, {stage.name: stage.seconds for stage in progress.stages}, plans[0])

@@ -1,0 +1,41 @@
+"""Two single-thread workers, as a run of the flow starts them, and what they tell of themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from benchmarks.gemm import gemm_rates
+from flows.runtime import open_engine
+from landmark_ops.blocks.cluster import ClusterEngine
+from landmark_ops.config import ClusterConfig
+
+WORKERS = 2
+NOT_SMALL = 1 << 40  # bytes: an engine for small sources would be threads of this process
+
+
+@contextmanager
+def two_workers() -> Iterator[ClusterEngine]:
+    """A fresh LocalCluster of `WORKERS` processes with one thread each, through the flow's own `open_engine`."""
+    with open_engine(ClusterConfig(workers=WORKERS), NOT_SMALL) as engine:
+        yield cast(ClusterEngine, engine)
+
+
+def peak_rss(engine: ClusterEngine) -> list[int]:
+    """Bytes of the largest resident set each worker process ever had."""
+    return sorted(engine.client.run(own_peak_rss).values())
+
+
+def own_peak_rss() -> int:
+    """VmHWM of this process. Not ru_maxrss: that one survives exec, and tells of the parent."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) << 10
+
+
+def worker_gemm_rates(engine: ClusterEngine, size: int, rounds: int) -> list[list[float]]:
+    """Samples of float32 GFLOP/s of each worker, all of them multiplying at the same time."""
+    return list(engine.client.run(gemm_rates, (size, size, size), rounds).values())
