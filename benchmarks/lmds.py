@@ -7,14 +7,13 @@ rows for the report. The read-only pass goes over the same ranges through the sa
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
+from benchmarks.blocks import bare_read, read_block
 from benchmarks.data import patches
 from benchmarks.pipeline import configure, embed
 from benchmarks.result import Budget, Line, Result, number
@@ -22,8 +21,7 @@ from benchmarks.timing import medians, say, seconds_of
 from benchmarks.workers import two_workers
 from landmark_ops import LandmarkMDS
 from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.engine import Item
-from landmark_ops.blocks.ranges import ranges
+from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.config import EmbedConfig
 from landmark_ops.stores.open import open_rows
 from landmark_ops.stores.rows import Rows
@@ -76,26 +74,16 @@ def measure(quick: bool, folder: Path) -> Result:
 def pass_samples(engine: ClusterEngine, rows: Rows, config: EmbedConfig, rounds: int) -> dict[str, list[float]]:
     """Seconds of a read-only pass, a bare zarr read, the extend stage and the whole pipeline, in turn."""
     samples: dict[str, list[float]] = {"read": [], "bare": [], "extend": [], "whole": []}
-    found = embed(config, engine)  # the first pass imports and warms up the workers: not counted
-    items = ranges(rows.n, found.plan.step)
-    for turn in range(rounds):
-        say(f"lmds: round {turn + 1} of {rounds}")
-        samples["read"].append(seconds_of(lambda: list(engine.imap(read_block, items, rows))))
-        samples["bare"].append(seconds_of(lambda: list(engine.imap(bare_read, items, rows.uri))))
-        found = embed(config, engine)
-        samples["extend"].append(found.stages["extend"])
-        samples["whole"].append(found.seconds)
+    items = ranges(rows.n, task_rows(rows, K))
+    for turn in range(rounds + 1):
+        say(f"lmds: round {turn} of {rounds}")
+        read = seconds_of(lambda: list(engine.imap(read_block, items, rows)))
+        bare = seconds_of(lambda: list(engine.imap(bare_read, items, rows.uri)))
+        embedded = embed(config, engine)
+        if turn:  # in the first round the workers import what they need
+            for name, value in zip(samples, (read, bare, embedded.stages["extend"], embedded.seconds), strict=True):
+                samples[name].append(value)
     return samples
-
-
-def read_block(item: Item, rows: Rows) -> int:
-    """Read one range as the extension does; a row count goes back."""
-    return len(rows.read(*item))
-
-
-def bare_read(item: Item, uri: str) -> int:
-    """Read one range with zarr-python alone, none of the checks for missing and damaged chunks."""
-    return len(np.asarray(_bare_array(uri)[item[0] : item[1]]))
 
 
 def peer_samples(rows: Rows, m: int, count: int) -> dict[str, Any]:
@@ -138,11 +126,6 @@ def disparity(exact: NDArray[Any], other: NDArray[Any]) -> float:
     from scipy.spatial import procrustes
 
     return float(procrustes(exact, other)[2])
-
-
-@lru_cache(maxsize=1)
-def _bare_array(uri: str) -> zarr.Array[Any]:
-    return zarr.open_array(uri, mode="r")
 
 
 def _error(value: float) -> str:

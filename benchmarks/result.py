@@ -27,7 +27,7 @@ class Budget(NamedTuple):
         if self.low is not None and value < self.low:
             return f"short by {(self.low - value) / self.low:.1%}"
         if self.high is not None and value > self.high:
-            return f"short by {(value - self.high) / self.high:.1%}"
+            return f"over by {(value - self.high) / self.high:.1%}"
         return "ok"
 
 
@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """`ok` or `short by …`; empty without a budget."""
+        """`ok`, `short by …` or `over by …`; empty without a budget."""
         return self.budget.verdict(self.value) if self.budget else ""
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import cast
 
+from benchmarks.blocks import own_peak_rss
 from benchmarks.gemm import gemm_rates
 from flows.runtime import open_engine
 from landmark_ops.blocks.cluster import ClusterEngine
@@ -27,13 +26,6 @@ def two_workers() -> Iterator[ClusterEngine]:
 def peak_rss(engine: ClusterEngine) -> list[int]:
     """Bytes of the largest resident set each worker process ever had."""
     return sorted(engine.client.run(own_peak_rss).values())
-
-
-def own_peak_rss() -> int:
-    """VmHWM of this process. Not ru_maxrss: that one survives exec, and tells of the parent."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) << 10
 
 
 def worker_gemm_rates(engine: ClusterEngine, size: int, rounds: int) -> list[list[float]]:

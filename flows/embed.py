@@ -42,6 +42,8 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     if config.cluster.address is None:
         check_memory(plan, opened.rows, worker_memory(config.cluster))
     with OutputLock(opened.store.uri), open_engine(config.cluster, opened.rows.nbytes) as engine:
+        if config.cluster.address and engine.task_memory:
+            check_memory(plan, opened.rows, engine.task_memory)
         set_run(Run(config, opened.rows, opened.fingerprint, opened.store, engine, progress))
         landmarks, solution, records = prepare(config, opened, plan)
         sha256 = str(opened.store.read_attributes()["map_sha256"])

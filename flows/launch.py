@@ -14,27 +14,27 @@ def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[st
     The temporary Prefect server needs seconds to come up: it starts first, and source and output are checked and the
     heavy modules imported meanwhile. A mistake is answered without waiting for it.
     """
+    from flows.progress import make_progress
+    from flows.run import progress_of_caller
+
     server = PrefectServer()
     server.start()
+    progress = make_progress(mode)
+    progress_of_caller.set(progress)
     try:
-        from flows.opening import open_run
+        with progress.stage("open"):
+            from flows.opening import open_run
 
-        open_run(config)
-        import distributed  # noqa: F401  imported while the server starts
+            open_run(config)
+            import distributed  # noqa: F401  imported while the server starts
 
-        import landmark_ops.report.pictures  # noqa: F401  likewise: matplotlib takes a second
-        from flows.embed import embed
-        from flows.progress import make_progress
-        from flows.run import progress_of_caller
+            import landmark_ops.report.pictures  # noqa: F401  likewise: matplotlib takes a second
+            from flows.embed import embed
 
-        server.wait()
-        progress = make_progress(mode)
-        progress_of_caller.set(progress)
-        try:
-            return dict(embed(config))
-        finally:
-            progress.close()
+            server.wait()
+        return dict(embed(config))
     finally:
+        progress.close()
         server.stop()
 
 

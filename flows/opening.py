@@ -44,7 +44,7 @@ def open_run(config: EmbedConfig) -> Opened:
     """
     source = config.source
     rows = open_rows(
-        source.uri,
+        address(source.uri, config),
         array=source.array,
         column=source.column,
         columns=list(source.columns) if source.columns else None,
@@ -53,13 +53,20 @@ def open_run(config: EmbedConfig) -> Opened:
     make_method(config.method)
     given = read_given(config)
     check_counts(config, rows, None if given is None else len(given))
-    store = EmbeddingStore(config.output.uri)
+    store = EmbeddingStore(address(config.output.uri, config))
     if normalise(config.output.uri) == normalise(config.source.uri):
         raise InputError(f"output.uri {config.output.uri}: is the source itself: choose another place")
     fingerprint = rows.fingerprint()
     state = output_state(config, store, fingerprint)
     check_writable(store.uri)
     return Opened(rows, fingerprint, store, state, given)
+
+
+def address(uri: str, config: EmbedConfig) -> str:
+    """`uri` as workers see it: those of a running cluster may stand in another folder, so paths become absolute."""
+    if config.cluster.address is None or is_remote(uri):
+        return uri
+    return str(Path(normalise(uri)).absolute())
 
 
 def read_given(config: EmbedConfig) -> NDArray[Any] | None:

@@ -30,9 +30,9 @@ METHOD_NAMES = {
     "nystroem_kernel_pca": "Nystrom kernel PCA",
 }
 SPECTRUM_NAMES = {
-    "landmark_mds": "eigenvalues of the centred squared distances between landmarks",
-    "nystroem": "eigenvalues of the kernel between landmarks",
-    "nystroem_kernel_pca": "variances of all rows along the kernel principal components",
+    "landmark_mds": "the centred distances",
+    "nystroem": "the kernel",
+    "nystroem_kernel_pca": "the features' covariance",
 }
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from landmark_ops.errors import InputError, RunError
 
 if TYPE_CHECKING:
-    from landmark_ops.blocks.engine import Engine
+    from landmark_ops.blocks.cluster import ClusterEngine
     from landmark_ops.config import ClusterConfig
 
 #: Prefect without telemetry and without log lines of its own on the console; anything the user has set stays.
@@ -145,7 +145,7 @@ def check_address(cluster: ClusterConfig) -> None:
 
 
 @contextmanager
-def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[Engine]:
+def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[ClusterEngine]:
     """The engine of one run: a running cluster by address, processes of this machine, or threads for small sources."""
     import dask
     from distributed import Client, LocalCluster
@@ -167,8 +167,7 @@ def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[Engine]:
                 f"cluster.address {cluster.address}: no scheduler answers there: is it running, and reachable?"
             ) from error
         with client:
-            if not client.nthreads():
-                client.wait_for_workers(1, timeout=60)
+            check_workers(client, cluster.address)
             yield ClusterEngine(client)
         return
     with dask.config.set(settings):
@@ -190,6 +189,34 @@ def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[Engine]:
         ):
             client.run(_ignore_interrupts)
             yield ClusterEngine(client)
+
+
+def check_workers(client: Any, address: str) -> None:
+    """Wait for workers and make sure each can import this version of the package; RunError where not."""
+    from landmark_ops import __version__
+
+    try:
+        client.wait_for_workers(1, timeout=60)
+        found = client.run(_version)
+    except TimeoutError as error:
+        raise RunError(
+            f"cluster.address {address}: no worker joined within 60 s: start some, or check their logs"
+        ) from error
+    except ImportError as error:
+        raise RunError(
+            f"cluster.address {address}: its workers lack landmark-ops: install {__version__} there"
+        ) from error
+    if other := sorted({version for version in found.values() if version != __version__}):
+        raise RunError(
+            f"cluster.address {address}: workers run landmark-ops {', '.join(other)}, this process {__version__}: "
+            "install the same version on both sides"
+        )
+
+
+def _version() -> str:
+    from landmark_ops import __version__
+
+    return __version__
 
 
 def _ignore_interrupts() -> None:

@@ -10,11 +10,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from landmark_ops.errors import InputError
 
-UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+# What PyYAML raises: its own errors, and those of the Python types it builds (the date 2024-13-01, nesting too deep).
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, RecursionError)
 
 
 def parse_bytes(value: Any) -> Any:
@@ -26,7 +37,7 @@ def parse_bytes(value: Any) -> Any:
     unit = text[len(number) :].strip()
     try:
         return int(float(number) * UNITS[unit])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise ValueError(f"{value!r} is no size: write e.g. 4GiB or 500MB") from None
 
 
@@ -86,7 +97,7 @@ class LandmarkMDSConfig(Section):
     name: Literal["landmark_mds"] = "landmark_mds"
     n_components: PositiveInt = 10
     metric: str = "euclidean"
-    metric_params: dict[str, Any] | None = None
+    metric_params: dict[str, JsonValue] | None = None
     align: bool = False
 
 
@@ -165,7 +176,7 @@ class EmbedConfig(Section):
         """`method: {n_components: 3}` alone means Landmark MDS; an unknown name is answered with the nearest."""
         if isinstance(data, dict) and isinstance(data.get("method"), dict):
             name = data["method"].get("name", "landmark_mds")
-            if name not in METHODS:
+            if str(name) not in METHODS:
                 near = get_close_matches(str(name), METHODS, 1, 0.3) or list(METHODS)
                 raise ValueError(f"method.name: {name!r} is unknown: did you mean {' or '.join(near)}?")
             data = {**data, "method": {**data["method"], "name": name}}
@@ -199,10 +210,11 @@ def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config")
     """`load_config` on the text itself."""
     try:
         data = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
+    except YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
-        raise InputError(f"{name}: not plain YAML{place}: {getattr(error, 'problem', error)}") from error
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
+        raise InputError(f"{name}: not plain YAML{place}: {reason}") from error
     if not isinstance(data, dict):
         raise InputError(f"{name}: holds {type(data).__name__}, needs a mapping with source: and output:")
     for override in overrides:
@@ -234,8 +246,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if not isinstance(data, dict):
             raise InputError(f"--set {override}: {key} is a value, it has no keys of its own")
     try:
-        data[keys[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        data[keys[-1]] = yaml.load(value, Loader=_UniqueKeys)
+    except YAML_ERRORS as error:
         raise InputError(f"--set {override}: {value!r} is no YAML value") from error
 
 

@@ -32,6 +32,13 @@ class ClusterEngine:
         self.client = client
 
     @property
+    def task_memory(self) -> int | None:
+        """Bytes that the smallest worker has for each of its threads; None where no worker is limited."""
+        found = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [one["memory_limit"] // max(1, one["nthreads"]) for one in found if one["memory_limit"]]
+        return min(limits, default=None)
+
+    @property
     def workers(self) -> int:
         """Threads of all workers now alive, at least 1."""
         return max(1, sum(self.client.nthreads().values()))
