@@ -38,7 +38,7 @@ docs: $(STAMP)
 	@echo "open site/index.html; task guides are in docs/"
 
 notebook: $(STAMP)
-	$(BIN)/python -m notebooks.execute
+	$(BIN)/python notebooks/build.py
 
 lock:
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade --extra dev --extra bench --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
