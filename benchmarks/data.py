@@ -49,4 +49,5 @@ def generated(start: int, stop: int, d: int, chunk_rows: int) -> NDArray[np.floa
     """
     bits = np.random.Philox(key=np.array([SEED, start // chunk_rows], np.uint64))
     rows = np.random.Generator(bits).standard_normal((stop - start, d), np.float32)
-    return rows / np.sqrt(np.arange(1, d + 1, dtype=np.float32))
+    rows /= np.sqrt(np.arange(1, d + 1, dtype=np.float32))
+    return rows

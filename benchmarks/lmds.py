@@ -1,8 +1,7 @@
 """Euclidean LMDS from Zarr to Zarr, beside a pass that only reads the same Zarr, and beside peers in memory.
 
-Every other round reads, every other embeds, on one LocalCluster of 2 single-thread workers, the source in the page
-cache. The extension is the flow's own extend stage: read, place, write with content hashes, hand back 20,000 sampled
-rows for the report. The read-only pass goes over the same ranges through the same engine.
+On one LocalCluster of 2 single-thread workers, in turn, the source in the page cache: a read-only pass, the extension
+pass (read, place, write, hash) over the same ranges through the same engine, and the whole pipeline.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.blocks import bare_read, read_block
 from benchmarks.data import patches
-from benchmarks.pipeline import configure, embed
+from benchmarks.pipeline import configure, embed, extension_seconds
 from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import medians, say, seconds_of
 from benchmarks.workers import two_workers
@@ -50,6 +49,11 @@ def measure(quick: bool, folder: Path) -> Result:
             budget=BUDGET,
             note=f"{number(typical['extend'])} s / {number(read)} s, medians of {rounds}",
         ),
+        Line(
+            "extend stage of the flow / read-only pass",
+            typical["stage"] / read,
+            note=f"{number(typical['stage'])} s, with chunk records and the report's sample",
+        ),
         Line("extend / bare zarr read", typical["extend"] / typical["bare"], note=f"bare {number(typical['bare'])} s"),
         Line("whole pipeline / read-only pass", typical["whole"] / read, note=f"{number(typical['whole'])} s"),
         Line("scikit-learn PCA, same rows in memory", peers["pca_all_seconds"], "s", note="all BLAS threads"),
@@ -72,16 +76,18 @@ def measure(quick: bool, folder: Path) -> Result:
 
 
 def pass_samples(engine: ClusterEngine, rows: Rows, config: EmbedConfig, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a read-only pass, a bare zarr read, the extend stage and the whole pipeline, in turn."""
-    samples: dict[str, list[float]] = {"read": [], "bare": [], "extend": [], "whole": []}
+    """Seconds of two kinds of reading, the extension, the whole pipeline and its extend stage, in turn."""
+    samples: dict[str, list[float]] = {"read": [], "bare": [], "extend": [], "stage": [], "whole": []}
     items = ranges(rows.n, task_rows(rows, K))
     for turn in range(rounds + 1):
         say(f"lmds: round {turn} of {rounds}")
         read = seconds_of(lambda: list(engine.imap(read_block, items, rows)))
         bare = seconds_of(lambda: list(engine.imap(bare_read, items, rows.uri)))
+        extend = extension_seconds(config, engine)
         embedded = embed(config, engine)
         if turn:  # in the first round the workers import what they need
-            for name, value in zip(samples, (read, bare, embedded.stages["extend"], embedded.seconds), strict=True):
+            found = (read, bare, extend, embedded.stages["extend"], embedded.seconds)
+            for name, value in zip(samples, found, strict=True):
                 samples[name].append(value)
     return samples
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
+from distributed.system import MEMORY_LIMIT
 from threadpoolctl import threadpool_info
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ def describe() -> dict[str, Any]:
         "dirty": dirty,
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "memory_gib": round(MEMORY_LIMIT / 2**30, 1),
         "load": [round(load, 2) for load in os.getloadavg()],
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

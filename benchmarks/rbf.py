@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.data import patches
 from benchmarks.gemm import gemm_rates, gemm_size
-from benchmarks.pipeline import configure, embed
+from benchmarks.pipeline import configure, extension_seconds
 from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import interleave, medians, say
 from benchmarks.workers import WORKERS, two_workers, worker_gemm_rates
@@ -68,7 +68,7 @@ def measure(quick: bool, folder: Path) -> Result:
         extend, worker_gemm = [], []
         for turn in range(rounds + 1):
             product = worker_gemm_rates(engine, gemm_size(quick), GEMM_ROUNDS)
-            seconds = embed(config, engine).stages["extend"]
+            seconds = extension_seconds(config, engine)
             if turn:
                 worker_gemm.append(product)
                 extend.append(seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
 from benchmarks.blocks import own_peak_rss
 from benchmarks.gemm import gemm_rates
@@ -20,7 +19,7 @@ NOT_SMALL = 1 << 40  # bytes: an engine for small sources would be threads of th
 def two_workers() -> Iterator[ClusterEngine]:
     """A fresh LocalCluster of `WORKERS` processes with one thread each, through the flow's own `open_engine`."""
     with open_engine(ClusterConfig(workers=WORKERS), NOT_SMALL) as engine:
-        yield cast(ClusterEngine, engine)
+        yield engine
 
 
 def peak_rss(engine: ClusterEngine) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 from prefect import flow
 
 from flows import reporting, tasks
-from flows.opening import Opened, open_run
+from flows.opening import Opened, check_unchanged, hash_given, open_run
 from flows.plan import Plan, check_memory, make_plan
 from flows.progress import Progress
 from flows.resume import load_landmarks, load_solution
@@ -44,6 +44,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     with OutputLock(opened.store.uri), open_engine(config.cluster, opened.rows.nbytes) as engine:
         if config.cluster.address and engine.task_memory:
             check_memory(plan, opened.rows, engine.task_memory)
+        check_unchanged(config, opened)
         set_run(Run(config, opened.rows, opened.fingerprint, opened.store, engine, progress))
         landmarks, solution, records = prepare(config, opened, plan)
         sha256 = str(opened.store.read_attributes()["map_sha256"])
@@ -94,6 +95,7 @@ def attributes(config: EmbedConfig, opened: Opened) -> dict[str, Any]:
         "seed": config.landmarks.seed,
         "config": config.model_dump(mode="json", exclude={"cluster"}),
         "result_hash": config.result_hash(),
+        "given_sha256": hash_given(opened.given),
     }
 
 

@@ -6,6 +6,8 @@ again: it may have been started by a schedule, on another machine.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -54,10 +56,9 @@ def open_run(config: EmbedConfig) -> Opened:
     given = read_given(config)
     check_counts(config, rows, None if given is None else len(given))
     store = EmbeddingStore(address(config.output.uri, config))
-    if normalise(config.output.uri) == normalise(config.source.uri):
-        raise InputError(f"output.uri {config.output.uri}: is the source itself: choose another place")
+    check_apart(rows.uri, config.output.uri)
     fingerprint = rows.fingerprint()
-    state = output_state(config, store, fingerprint)
+    state = output_state(config, store, fingerprint, given)
     check_writable(store.uri)
     return Opened(rows, fingerprint, store, state, given)
 
@@ -115,12 +116,27 @@ def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
         canonical_kernel(config.method.kernel)
 
 
-def output_state(config: EmbedConfig, store: EmbeddingStore, fingerprint: str) -> State:
+def check_apart(source: str, output: str) -> None:
+    """Refuse an output that is the source, or lies inside it or around it: writing one would destroy the other."""
+    ours, theirs = (uri if is_remote(uri) else os.path.realpath(uri) for uri in (normalise(output), source))
+    if f"{ours}/".startswith(f"{theirs}/") or f"{theirs}/".startswith(f"{ours}/"):
+        raise InputError(f"output.uri {output}: overlaps the source {source}: choose another place")
+
+
+def check_unchanged(config: EmbedConfig, opened: Opened) -> None:
+    """With the lock held: InputError where another run has worked on the output since it was looked at."""
+    if output_state(config, opened.store, opened.fingerprint, opened.given) != opened.state:
+        raise InputError(f"output {opened.store.uri}: another run has just worked on it: run again to go on from there")
+
+
+def output_state(
+    config: EmbedConfig, store: EmbeddingStore, fingerprint: str, given: NDArray[Any] | None = None
+) -> State:
     """Whether the output is new, to be resumed, or already complete; InputError where it may not be touched."""
     status = store.read_status()
     if status is None or config.output.overwrite:
         return "new"
-    differs = difference(status, config, fingerprint)
+    differs = difference(status, config, fingerprint, given)
     complete = status.get("status") == "complete"
     if differs:
         kind = "a complete embedding" if complete else "an unfinished embedding"
@@ -133,12 +149,21 @@ def output_state(config: EmbedConfig, store: EmbeddingStore, fingerprint: str) -
     return "resume" if status.get("map_sha256") else "new"
 
 
-def difference(status: dict[str, Any], config: EmbedConfig, fingerprint: str) -> str:
+def hash_given(given: NDArray[Any] | None) -> str | None:
+    """Hex digest of the user's own landmarks: their file may change while its name stays."""
+    if given is None:
+        return None
+    return hashlib.sha256(
+        f"{given.dtype.str}{given.shape}".encode() + np.ascontiguousarray(given).tobytes()
+    ).hexdigest()
+
+
+def difference(status: dict[str, Any], config: EmbedConfig, fingerprint: str, given: NDArray[Any] | None) -> str:
     """What differs between this run and the one recorded in an output; empty where nothing does."""
     if status.get("source", {}).get("fingerprint") != fingerprint:
         return "another source, or the source has changed since"
     if status.get("result_hash") == config.result_hash():
-        return ""
+        return "" if status.get("given_sha256") == hash_given(given) else f"other points in {config.landmarks.points}"
     recorded = status.get("config", {})
     ours = config.model_dump(mode="json")
     changed = [

@@ -137,7 +137,7 @@ def report_lines(plan: Plan, seconds: float, workers: int, limit: int) -> list[s
     pairs = [
         *plan.describe(),
         ("workers", f"{workers} with {size(limit)} each"),
-        ("expected", f"about {duration(seconds)}"),
+        ("expected", f"about {duration(seconds)} over the rows, and some 10 s to start, measure and report"),
     ]
     wide = max(len(label) for label, _ in pairs)
     return [f"{label:<{wide}}  {value}" for label, value in pairs]

@@ -13,6 +13,7 @@ from flows.tasks import STAGE, Sample
 from landmark_ops.blocks.extension import add_histograms, histogram_block
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.sampling import Cover, sample_cover, sample_quality
+from landmark_ops.errors import InputError
 from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.quality import Estimate, Quality
@@ -41,6 +42,11 @@ def quality_stage(solution: Solution, sample: Sample) -> tuple[Quality, Cover]:
     """Measure quality and coverage on the sampled rows that have coordinates."""
     run = current_run()
     placed = ~np.isnan(sample.residual)
+    if not placed.any():
+        raise InputError(
+            f"{run.rows.uri}: none of {len(placed)} rows drawn to measure quality has coordinates, they hold NaN or Inf "
+            "or are undefined under the metric: clean the source, or raise report.sample"
+        )
     X, embedding = sample.rows[placed], sample.embedding[placed]
     with run.progress.stage("quality"):
         quality = sample_quality(X, embedding, solution.map, run.engine, run.config.landmarks.seed)

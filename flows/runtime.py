@@ -6,6 +6,7 @@ Both start while the rest is still being imported and opened, so that a small jo
 from __future__ import annotations
 
 import atexit
+import ipaddress
 import os
 import signal
 import socket
@@ -37,7 +38,6 @@ QUIET = {
 }
 SERVER_SECONDS = 120  # a first start on a slow disk creates Prefect's database: 16 s measured
 IN_PROCESS_BYTES = 64 << 20  # sources below it are computed on threads: worker processes take longer to start
-LOOPBACK = ("127.", "localhost", "[::1]", "::1", "inproc")
 
 
 class PrefectServer:
@@ -136,12 +136,21 @@ def worker_memory(cluster: ClusterConfig) -> int:
 def check_address(cluster: ClusterConfig) -> None:
     """Refuse to send data and code over an open network unencrypted: Dask runs whatever it is sent."""
     address = cluster.address or ""
-    scheme, _, host = address.rpartition("://")
-    if scheme not in ("tls", "inproc") and not host.startswith(LOOPBACK) and not cluster.allow_plaintext:
+    scheme, _, place = address.rpartition("://")
+    if scheme not in ("tls", "inproc") and not is_loopback(place) and not cluster.allow_plaintext:
         raise InputError(
             f"cluster.address {address}: neither tls:// nor on this machine, and Dask runs whatever code it is sent: "
             "use tls://, or set cluster.allow_plaintext: true on a network you trust"
         )
+
+
+def is_loopback(place: str) -> bool:
+    """Whether host:port is on this machine, by its whole name: 127.0.0.1.example.com is somebody else's."""
+    host = place.rpartition(":")[0] or place
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 @contextmanager
@@ -172,7 +181,11 @@ def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[ClusterEn
         return
     with dask.config.set(settings):
         count = worker_count(cluster)
-        options: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+        options: dict[str, Any] = {
+            "dashboard_address": "127.0.0.1:0",
+            "worker_dashboard_address": "127.0.0.1:0",  # else a worker on threads serves its pages on every interface
+            "silence_logs": 50,
+        }
         if source_bytes <= IN_PROCESS_BYTES:
             with (
                 threadpool_limits(1, user_api="blas"),

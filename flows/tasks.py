@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from landmark_ops.blocks.engine import Item
 from landmark_ops.blocks.extension import count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.blocks.moments import sum_moments
 from landmark_ops.blocks.ranges import ranges, task_rows
+from landmark_ops.config import MethodConfig
 from landmark_ops.errors import BadRowsError, InputError, RunError
 from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Array
@@ -44,7 +46,7 @@ def select_stage(given: Array | None, plan: Plan) -> Landmarks:
     run = current_run()
     config = run.config.landmarks
     metric = None
-    if config.strategy in ("maxmin", "kmeans"):
+    if config.strategy in ("maxmin", "kmeans") or needs_direction(run.config.method):
         metric = make_method(run.config.method).selection_metric()
     user: dict[str, Any] = {}
     if given is not None:
@@ -67,6 +69,12 @@ def select_stage(given: Array | None, plan: Plan) -> Landmarks:
             if run.config.source.bad_rows == "error":
                 refuse_bad_rows(run, plan)  # says how many of all rows are bad, not only of those drawn
             raise
+
+
+def needs_direction(config: MethodConfig) -> bool:
+    """Whether zero rows cannot be landmarks, being undefined under the metric or kernel."""
+    name = config.metric if config.name == "landmark_mds" else config.kernel
+    return name in ("cosine", "correlation")
 
 
 @task(name="start", **STAGE)
@@ -118,6 +126,7 @@ def commit_map(landmarks: Landmarks, solution: Solution, plan: Plan) -> str:
             "points": ("landmark", "feature"),
             "embedding": ("landmark", "component"),
             "eigenvalues": ("component",),
+            "spectrum": ("eigenvalue",),
             "weights": ("landmark",),
         },
     )
@@ -143,7 +152,9 @@ def verify_stage(records: ChunkRecords) -> int:
     lost = 0
     with run.progress.stage("verify", sum(stop - start for start, stop in committed)):
         for item, found in run.engine.imap(reread_block, committed, run.store.uri, done=run.progress.advance):
-            if not records.matches(item[0], found):
+            if found is not None and records.matches(item[0], found):
+                records.set(item[0], found)  # a crash may have come between the columns of the table
+            else:
                 records.drop(item[0])
                 lost += 1
     return lost
@@ -168,8 +179,11 @@ def extend_stage(sha256: str, records: ChunkRecords, sample: NDArray[np.int64]) 
                 parts[item[0]] = part[1:]
             for item, gathered in run.engine.imap(gather_block, earlier, run.rows, uri, sample):
                 parts[item[0]] = gathered
-        finally:
-            records.flush()
+        except BaseException:
+            with suppress(OSError, RunError):  # the output may be what failed: its reason is the one to tell
+                records.flush()
+            raise
+        records.flush()
     columns = zip(*(parts[start] for start in sorted(parts)), strict=True)
     return Sample(sample, *(np.concatenate(column) for column in columns))
 

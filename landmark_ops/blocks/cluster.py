@@ -6,18 +6,20 @@ memory only, so where the last copy dies with its worker they are sent again and
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from distributed import Client, KilledWorker, as_completed
 
-from landmark_ops.blocks.engine import TASKS_PER_WORKER, Done, Fold, Item
+from landmark_ops.blocks.engine import FAN_IN, TASKS_PER_WORKER, Done, Fold, Item
 from landmark_ops.errors import RunError
 
 T = TypeVar("T")
 
 RESENDS = 3  # times the broadcast arguments are sent again before the run gives up
+GROUP = FAN_IN**3  # parts folded on the workers before their sum travels here; a whole subtree of the fold
 
 
 def call(fn: Callable[..., T], item: Item, common: tuple[Any, ...]) -> T:
@@ -77,10 +79,17 @@ class ClusterEngine:
         *common: Any,
         done: Done | None = None,
     ) -> T:
-        """See `Engine.reduce`: parts stay on the workers and are folded there; only the sum travels here."""
+        """See `Engine.reduce`: parts stay on the workers and are folded there; one sum in `GROUP` parts travels here."""
+        told: set[Item] = set()
+
+        def tell(item: Item) -> None:  # once for each item, however often its part was lost and computed again
+            if done and item not in told:
+                told.add(item)
+                done(item)
+
         for attempt in range(RESENDS + 1):
             try:
-                return self._reduce_once(fn, combine, items, common, done if attempt == 0 else None)
+                return self._reduce_once(fn, combine, items, common, tell)
             except CancelledError as error:
                 if attempt == RESENDS:
                     raise RunError(
@@ -95,10 +104,10 @@ class ClusterEngine:
         combine: Callable[[list[T]], T],
         items: Sequence[Item],
         common: tuple[Any, ...],
-        done: Done | None,
+        done: Done,
     ) -> T:
         batch = _Batch(self, fn, common)
-        fold: Fold[Any] = Fold(lambda parts: self.client.submit(combine, parts, pure=False))
+        fold: _GroupedFold[T] = _GroupedFold(self.client, combine)
         queue = iter(items)
         finished: Any = as_completed(loop=self.client.loop, with_results=False)
         try:
@@ -113,12 +122,48 @@ class ClusterEngine:
                 for following in _first(queue, 1):
                     finished.add(submitted := batch.submit(following))
                     fold.push(submitted)
-                if done:
-                    done(item)
-            total = fold.finish()
-            return total.result()
+                done(item)
+            return fold.finish()
+        except KilledWorker as error:  # while parts were folded
+            raise _killed((items[0][0], items[-1][1])) from error
         finally:
             batch.cancel()
+
+
+class _GroupedFold(Generic[T]):
+    """The tree of `Fold`, cut: futures are folded on the workers up to groups of `GROUP`, the groups' sums here.
+
+    The scheduler remembers all that a sum was made of until its future is dropped, to make it again where it is lost.
+    Uncut, that memory would grow with the number of blocks: 2 kB for each.
+    """
+
+    def __init__(self, client: Client, combine: Callable[[list[T]], T]) -> None:
+        self._submit = lambda parts: client.submit(combine, parts, pure=False)
+        self._sums: Fold[T] = Fold(combine)
+        self._group: Fold[Any] = Fold(self._submit)
+        self._groups: deque[Any] = deque()
+        self._parts = 0
+
+    def push(self, future: Any) -> None:
+        """Add the next part."""
+        self._group.push(future)
+        self._parts += 1
+        if self._parts % GROUP == 0:
+            self._close_group()
+        while self._groups and self._groups[0].done():
+            self._sums.push(self._groups.popleft().result())
+
+    def finish(self) -> T:
+        """Wait for all parts; their sum."""
+        if self._parts % GROUP:
+            self._close_group()
+        while self._groups:
+            self._sums.push(self._groups.popleft().result())
+        return self._sums.finish()
+
+    def _close_group(self) -> None:
+        self._groups.append(self._group.finish())
+        self._group = Fold(self._submit)
 
 
 class _Batch:
@@ -151,9 +196,10 @@ class _Batch:
             raise _killed(item) from error
         self.resends += 1
         if self.resends > RESENDS * max(1, len(self.items)):
+            running = [other for _, other in self.items.values()]
             raise RunError(
-                f"rows {item[0]}..{item[1]}: the workers holding the landmarks died again and again: "
-                "see the workers' logs for what ended them"
+                f"a block among rows {min(running)[0]}..{max(running)[1]}: its workers died again and again, most "
+                "likely out of memory: see their logs, raise cluster.memory, or store the source in smaller chunks"
             ) from error
         self.forget(future)
         if self.shared.status in ("cancelled", "lost"):

@@ -8,8 +8,10 @@ scheduler nor this process ever holds a graph that grows with n.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -125,13 +127,26 @@ class LocalEngine:
         *common: Any,
         done: Done | None = None,
     ) -> T:
-        """See `Engine.reduce`. Early results wait for their turn, so at most a window of them is held."""
+        """See `Engine.reduce`. Early results wait for their turn; a slow item holds up new ones, so the wait is short."""
         fold: Fold[T] = Fold(combine)
-        early: dict[Item, T] = {}
-        position = 0
-        for item, result in self.imap(fn, items, *common, done=done):
-            early[item] = result
-            while position < len(items) and items[position] in early:
-                fold.push(early.pop(items[position]))
-                position += 1
-        return fold.finish()
+        if len(items) == 1:
+            fold.push(next(self.imap(fn, items, *common, done=done))[1])
+            return fold.finish()
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self.workers) as pool:
+            waiting: deque[tuple[Item, Future[T]]] = deque()
+            queue = iter(items)
+            try:
+                while True:
+                    for item in islice(queue, self.workers * TASKS_PER_WORKER - len(waiting)):
+                        waiting.append((item, pool.submit(fn, item, *common)))
+                    if not waiting:
+                        return fold.finish()
+                    item, future = waiting.popleft()
+                    fold.push(future.result())
+                    if done:
+                        done(item)
+            finally:
+                for _, future in waiting:
+                    future.cancel()

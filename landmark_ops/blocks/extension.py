@@ -46,9 +46,12 @@ def gather_block(
     return rows.take(chosen), embedding[chosen - item[0]], residual[chosen - item[0]]
 
 
-def reread_block(item: Item, uri: str) -> Written:
-    """Describe the chunk as it now lies in storage, for comparison with its record."""
-    return describe(item[0], *EmbeddingStore(uri).read(*item))
+def reread_block(item: Item, uri: str) -> Written | None:
+    """Describe the chunk as it now lies in storage, for comparison with its record; None where it is damaged."""
+    try:
+        return describe(item[0], *EmbeddingStore(uri).read(*item))
+    except ValueError:  # what codecs raise on a flipped or cut byte
+        return None
 
 
 def count_bad_block(item: Item, rows: Rows) -> tuple[int, int]:

@@ -78,7 +78,8 @@ def query_sums(start: int, stop: int, X: Array, embedding: Array, block: Block, 
     shared = (near_original[:, :, None] == near_embedded[:, None, :]).any(axis=2).sum(axis=1)
     sample = len(X)
     # Venna & Kaski 2006: 1 - 2 / (k (2 S - 3 k - 1)) * sum over intruders of (rank - k), here per query.
-    scale = 2 / (neighbors * (2 * sample - 3 * neighbors - 1))
+    most = neighbors * (2 * sample - 3 * neighbors - 1)
+    scale = 2 / most if most > 0 else 0.0  # two rows: each is the other's only neighbour, there are no intruders
     return QuerySums(
         np.full(stop - start, sample - 1.0),
         o.sum(axis=1),

@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.locations import exists, is_empty, is_remote, normalise, remove, storage_options
+from landmark_ops.stores.locations import (
+    children,
+    exists,
+    is_empty,
+    is_remote,
+    join,
+    normalise,
+    remove,
+    stat,
+    storage_options,
+)
 
 KEY = "landmark_ops"
 F32 = NDArray[np.float32]
@@ -84,11 +94,19 @@ class EmbeddingStore:
         return n, k
 
     def create(self, attributes: Mapping[str, Any]) -> None:
-        """Make an empty group with status `partial`, replacing an embedding of ours. InputError if it cannot be."""
+        """Make an empty group with status `partial`, replacing an embedding of ours. InputError if it cannot be.
+
+        The attributes go first, in one write: after a crash in here the output still is ours, and partial.
+        """
+        ours: dict[str, Any] = {KEY: {**attributes, "status": "partial"}}
         try:
-            remove(self.uri)
-            group = zarr.create_group(store=store_of(self.uri), zarr_format=3, overwrite=True)
-            group.attrs[KEY] = {**attributes, "status": "partial"}
+            if is_empty(self.uri):
+                zarr.create_group(store=store_of(self.uri), zarr_format=3, attributes=ours)
+                return
+            self.group.attrs.put(ours)
+            for child in children(self.uri):
+                if child.name != "zarr.json":
+                    remove(join(self.uri, child.name))
         except OSError as error:
             raise InputError(
                 f"output {self.uri}: cannot be written: {error.strerror or error}: choose a place you may write to"
@@ -153,7 +171,7 @@ class EmbeddingStore:
     def write(self, start: int, embedding: F32, residual: F32) -> Written:
         """Commit the chunk that begins at row `start`, and describe it."""
         stop = start + len(residual)
-        targets = _open_arrays(self.uri)
+        targets = self._arrays()
         try:
             targets[0][start:stop] = embedding
             targets[1][start:stop] = residual
@@ -166,8 +184,14 @@ class EmbeddingStore:
 
     def read(self, start: int, stop: int) -> tuple[F32, F32]:
         """Embedding and residual of rows start..stop."""
-        embedding, residual = _open_arrays(self.uri)
+        embedding, residual = self._arrays()
         return np.asarray(embedding[start:stop]), np.asarray(residual[start:stop])
+
+    def _arrays(self) -> tuple[zarr.Array[Any], zarr.Array[Any]]:
+        try:
+            return _open_arrays(self.uri, stat(join(self.uri, "embedding", "zarr.json")).version)
+        except FileNotFoundError as error:
+            raise RunError(f"{self.uri}: the output has gone while it was being used") from error
 
 
 def store_of(uri: str) -> Any:
@@ -200,8 +224,8 @@ def describe(start: int, embedding: F32, residual: F32) -> Written:
 
 
 @lru_cache(maxsize=8)
-def _open_arrays(uri: str) -> tuple[zarr.Array[Any], zarr.Array[Any]]:
-    """Both arrays, opened once per process: their shape never changes after `allocate`."""
+def _open_arrays(uri: str, version: str) -> tuple[zarr.Array[Any], zarr.Array[Any]]:
+    """Both arrays, opened once per process and `allocate`: a process may outlive one output and see it replaced."""
     group = open_group(uri, "r+")
     return group["embedding"], group["residual"]  # type: ignore[return-value]
 

@@ -32,6 +32,7 @@ class OutputLock:
         self.owner = {"id": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
         self._file: Any = None
         self._stop = threading.Event()
+        self._refresher: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -55,6 +56,8 @@ class OutputLock:
             self._file = None
             return
         self._stop.set()
+        if self._refresher is not None:
+            self._refresher.join()  # a refresh under way would bring the lock back after its removal
         fs, path = filesystem(self.path)
         if self._read_lease().get("id") == self.owner["id"]:
             fs.rm_file(path)
@@ -96,11 +99,17 @@ class OutputLock:
             time.sleep(1)  # two runs that both found it expired: the later writer wins, the other one sees so here
             if self._read_lease().get("id") != self.owner["id"]:
                 raise self._taken(json.dumps(self._read_lease())) from None
-        threading.Thread(target=self._refresh, daemon=True, name="output-lock").start()
+        self._refresher = threading.Thread(target=self._refresh, daemon=True, name="output-lock")
+        self._refresher.start()
 
     def _refresh(self) -> None:
         while not self._stop.wait(REFRESH_SECONDS):
-            write_bytes(self.path, self._lease())
+            try:
+                holder = self._read_lease().get("id", self.owner["id"])
+                if holder == self.owner["id"]:  # else this process slept too long and another run has taken over
+                    write_bytes(self.path, self._lease())
+            except Exception:  # a passing failure of S3, of whatever type: the lease outlives several missed refreshes
+                continue
 
     def _lease(self) -> bytes:
         return json.dumps({**self.owner, "until": time.time() + LEASE_SECONDS}).encode()

@@ -42,7 +42,7 @@ def write_parquet(path: Path, X: NDArray[Any], row_group_size: int = 100) -> str
     return str(path)
 
 
-def make_config(source: str, output: Path | str, **sections: Any) -> dict[str, Any]:
+def make_config(source: str, output: Path | str, /, **sections: Any) -> dict[str, Any]:
     """A config of 30 landmarks and 3 components; keywords replace or extend whole sections, key by key."""
     config: dict[str, Any] = {
         "source": {"uri": source},

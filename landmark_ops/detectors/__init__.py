@@ -1,0 +1,1 @@
+"""Models that find and place keypoints: specs (data), their files, sessions, decoders and pipelines."""

@@ -1,0 +1,24 @@
+"""Points regressed directly as shares of the input's sides: face-api's 68, and any net of that kind."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from landmark_ops.detectors.decoders.parameters import number
+from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
+from landmark_ops.errors import InputError
+
+
+def decode_regression68(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
+    """The points of each crop: one output (n, 2K) as x, y in turn, in 0..1 of the input.
+
+    parameters: pixel_offset, added to the pixels: 0 where the net's 0 is a pixel's centre (default), -0.5 where it is the edge.
+    """
+    values = np.asarray(outputs[0]).astype(np.float64)
+    n = len(values)
+    if values.reshape(n, -1).shape[1] % 2:
+        raise InputError(f"the net gives {values[0].size} values per crop: decoder regression68 needs x, y pairs")
+    pairs = values.reshape(n, -1, 2)
+    keypoints = unknown(n, pairs.shape[1], 3)
+    keypoints[..., :2] = pairs * size + number(parameters, "pixel_offset", 0.0)
+    return Points(keypoints, unknown(*pairs.shape[:2]), unknown(*pairs.shape[:2]), unknown(n), {})

@@ -1,0 +1,91 @@
+"""Every benchmark runs, at tiny sizes, and hands back what the table and the JSON need. No number is judged."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks import data, machine, run
+from benchmarks.result import Budget, Line, Result, format_table, number
+
+
+@pytest.mark.parametrize("name", run.NAMES)
+def test_quick_form_measures_positive_numbers(name: str) -> None:
+    [result] = run.run_all([name], quick=True)
+    assert result.name == name
+    assert result.lines
+    for line in result.lines:
+        assert math.isfinite(line.value), line
+        assert line.value > 0, line
+        assert (line.verdict == "") == (line.budget is None)
+    assert result.seconds > 0
+    assert result.raw
+    json.dumps(result.as_json(), allow_nan=False)
+
+
+def test_a_quick_run_prints_a_table_and_writes_json_only_where_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = set(run.RESULTS.glob("*")) if run.RESULTS.exists() else set()
+    run.main(["gemm", "--quick"])
+    assert "float32 GEMM" in capsys.readouterr().out
+    assert kept == (set(run.RESULTS.glob("*")) if run.RESULTS.exists() else set())
+
+    run.main(["gemm", "--quick", "--results", str(tmp_path)])
+    [written] = tmp_path.iterdir()
+    assert written.stem.endswith("-quick")
+    report = json.loads(written.read_text())
+    assert report["results"][0]["lines"][0]["unit"] == "GFLOP/s"
+    assert report["machine"]["cores"] >= 1
+
+
+def test_an_unknown_name_is_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.main(["gemms"])
+    assert "no benchmark is called gemms" in capsys.readouterr().err
+
+
+def test_the_machine_is_described_without_host_or_paths() -> None:
+    described = json.dumps(machine.describe())
+    assert str(Path.home()) not in described
+    assert str(machine.ROOT) not in described
+    assert machine.platform.node() not in described
+
+
+def test_generated_rows_do_not_depend_on_when_they_are_made() -> None:
+    both = [data.generated(200, 300, 4, 100) for _ in range(2)]
+    assert (both[0] == both[1]).all()
+    assert (both[0] != data.generated(0, 100, 4, 100)).any()
+
+
+@pytest.mark.parametrize(
+    ("budget", "value", "text", "verdict"),
+    [
+        (Budget(high=2.0), 1.0, "≤ 2", "ok"),
+        (Budget(high=2.0), 3.0, "≤ 2", "over by 50.0%"),
+        (Budget(low=0.6), 0.3, "≥ 0.6", "short by 50.0%"),
+        (Budget(0.95, 1.05), 1.0, "0.95 … 1.05", "ok"),
+        (Budget(0.5, 1.05), 0.25, "0.5 … 1.05", "short by 50.0%"),
+    ],
+)
+def test_budgets_say_by_how_much_they_are_missed(budget: Budget, value: float, text: str, verdict: str) -> None:
+    assert budget.describe() == text
+    assert budget.verdict(value) == verdict
+
+
+def test_the_table_is_aligned() -> None:
+    lines = [Line("short", 1234.5, "rows/s"), Line("a longer name", 0.5, "", Budget(high=1), "why")]
+    table = format_table([Result("x", "Title", lines)]).splitlines()
+    assert table[2].startswith("Title")
+    assert table[3].index("rows/s") + len("rows/s") == table[4].index("0.5") + len("0.5")
+    assert table[4].endswith("≤ 1  ok  why")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(123456.7, "123,457"), (99.94, "99.9"), (1.234, "1.23"), (0.00012, "1.2e-04"), (0.0, "0")]
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert number(value) == text

@@ -1,0 +1,495 @@
+"""Every mistake in config or data ends in one line that says what, got, limit and remedy; nothing passes for complete."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+import zarr
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.runtime import check_address
+from landmark_ops.config import ClusterConfig, EmbedConfig
+from landmark_ops.errors import BadRowsError, InputError
+from tests.flows.running import (
+    arrays,
+    attributes,
+    landmark_indices,
+    make_config,
+    points,
+    run_embed,
+    write_npy,
+    write_parquet,
+    write_zarr,
+)
+
+pytestmark = pytest.mark.usefixtures("bare_report", "signals")
+
+X = points()
+
+
+def open_only(config: dict[str, Any]) -> None:
+    """All that is checked before anything is written."""
+    from flows.opening import open_run
+
+    open_run(EmbedConfig.model_validate(config))
+    pytest.fail("was not refused before the run")
+
+
+def refused_by_command(tmp_path: Path, config: dict[str, Any]) -> str:
+    """The one line the command answers with; it exits with 2 and shows no traceback."""
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    result = CliRunner().invoke(app, ["embed", str(path), "--quiet"])
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("landmarks: ")
+    return line
+
+
+def unfinished(uri: Path) -> bool:
+    """Whether nothing at the output can be taken for an embedding."""
+    return not uri.exists() or attributes(uri)["status"] == "partial"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The config of a finished run. Tests may run it, or others on its output, but leave the output as it is."""
+    folder = tmp_path_factory.mktemp("finished")
+    config = make_config(write_npy(folder / "x.npy", X), folder / "out.zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.reporting.write_report", lambda report, write: None)
+        run_embed(config)
+    return config
+
+
+# --- source
+
+
+def test_missing_source(tmp_path: Path) -> None:
+    write_npy(tmp_path / "patches.npy", X)
+    config = make_config(str(tmp_path / "patchez.npy"), tmp_path / "out.zarr")
+    message = refused_by_command(tmp_path, config)
+    assert re.search(r"patchez\.npy: nothing is there .*: nearest names in .*: patches\.npy", message)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_unreadable_source(tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(b"<html>not found</html>")
+    with pytest.raises(InputError, match=r"x\.npy: .*npy"):
+        open_only(make_config(str(tmp_path / "x.npy"), tmp_path / "out.zarr"))
+
+
+def test_truncated_source(tmp_path: Path) -> None:
+    write_npy(tmp_path / "x.npy", X)
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"x\.npy: .*truncated, expected 9728 bytes .*, found 1000"):
+        open_only(make_config(str(tmp_path / "x.npy"), tmp_path / "out.zarr"))
+
+
+def test_source_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(uri: str) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("landmark_ops.stores.locations.is_file", deny)
+    with pytest.raises(InputError, match=r"x\.npy: may not be read .*check the permissions"):
+        open_only(make_config(str(tmp_path / "x.npy"), tmp_path / "out.zarr"))
+
+
+def test_wrong_array_name(tmp_path: Path) -> None:
+    config = make_config(write_zarr(tmp_path / "x.zarr", X, (100, 6)), tmp_path / "out.zarr")
+    config["source"]["array"] = "patches"
+    assert re.search(r"patches.*rows", refused_by_command(tmp_path, config))
+
+
+def test_wrong_column_name(tmp_path: Path) -> None:
+    source = write_parquet(tmp_path / "x.parquet", X)
+    with pytest.raises(InputError, match=r"vector.*vec"):
+        open_only(make_config(source, tmp_path / "out.zarr", source={"column": "vector"}))
+
+
+def test_zero_rows(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x\.npy: holds 0 rows, at least 1 is needed"):
+        open_only(make_config(write_npy(tmp_path / "x.npy", X[:0]), tmp_path / "out.zarr"))
+
+
+@pytest.mark.usefixtures("many_tasks")
+def test_missing_zarr_chunk(tmp_path: Path) -> None:
+    source = write_zarr(tmp_path / "x.zarr", X, (50, 6))
+    (tmp_path / "x.zarr/rows/c/3/0").unlink()
+    config = make_config(source, tmp_path / "out.zarr")
+    config["landmarks"] = {"strategy": "given", "indices": list(range(30))}  # the hole is met while rows are placed
+    with pytest.raises(InputError, match=r"rows: chunk c/3/0 \(rows 150\.\.200\) is missing: restore it, or set source"):
+        run_embed(config)
+    assert unfinished(tmp_path / "out.zarr")
+    config["output"]["overwrite"] = True
+    config["source"]["missing_chunks"] = "fill"
+    run_embed(config)
+    embedding, _ = arrays(tmp_path / "out.zarr")
+    filled = embedding[150:200]
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(filled, np.broadcast_to(filled[0], filled.shape))  # 50 zero rows, as was asked for
+
+
+# --- NaN and Inf
+
+
+def with_bad_rows() -> np.ndarray[Any, Any]:
+    bad = X.copy()
+    bad[[57, 201, 399], [0, 5, 2]] = [np.nan, np.inf, -np.inf]
+    return bad
+
+
+def landmarks_without(rows: list[int]) -> dict[str, Any]:
+    return {"strategy": "given", "indices": [i for i in range(0, 400, 10) if i not in rows], "count": None}
+
+
+@pytest.mark.usefixtures("many_tasks")
+def test_nan_and_inf_rows(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", with_bad_rows()), tmp_path / "out.zarr")
+    config["landmarks"] = landmarks_without([57, 201, 399])
+    with pytest.raises(BadRowsError, match=r"x\.npy: 3 of 400 rows hold NaN or Inf, the first is row 57: clean"):
+        run_embed(config)
+    assert unfinished(tmp_path / "out.zarr")
+
+
+@pytest.mark.usefixtures("many_tasks")
+@pytest.mark.parametrize("strategy", ["uniform", "maxmin", "kmeans"])
+def test_nan_in_a_landmark_counts_all_rows(tmp_path: Path, strategy: str) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", with_bad_rows()), tmp_path / "out.zarr")
+    config["landmarks"] = {"count": 400, "strategy": strategy}  # every row is a landmark, the bad ones too
+    message = refused_by_command(tmp_path, config)
+    assert "x.npy: 3 of 400 rows hold NaN or Inf, the first is row 57: clean the source, or set source.bad_rows: mark" in (
+        message
+    )
+    assert unfinished(tmp_path / "out.zarr")
+
+
+@pytest.mark.usefixtures("many_tasks")
+def test_nan_met_by_the_sums(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", with_bad_rows()), tmp_path / "out.zarr")
+    config["landmarks"] = landmarks_without([57, 201, 399])
+    config["method"]["name"] = "nystroem_kernel_pca"
+    with pytest.raises(BadRowsError, match="3 of 400 rows hold NaN or Inf, the first is row 57"):
+        run_embed(config)
+
+
+@pytest.mark.usefixtures("many_tasks")
+@pytest.mark.parametrize("name", ["landmark_mds", "nystroem_kernel_pca"])
+def test_bad_rows_marked(tmp_path: Path, name: str) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", with_bad_rows()), tmp_path / "out.zarr")
+    config["source"]["bad_rows"] = "mark"
+    config["method"]["name"] = name
+    config["landmarks"]["count"] = 397  # so that bad rows would be landmarks if they were not passed over
+    assert run_embed(config)["bad_rows"] == 3
+    embedding, residual = arrays(tmp_path / "out.zarr")
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(residual)), [57, 201, 399])
+    np.testing.assert_array_equal(np.isnan(embedding).all(axis=1), np.isnan(residual))
+    np.testing.assert_array_equal(np.isnan(embedding).any(axis=1), np.isnan(residual))
+    assert attributes(tmp_path / "out.zarr")["bad_rows"] == 3
+    assert not {57, 201, 399} & set(landmark_indices(tmp_path / "out.zarr"))
+
+
+def test_bad_rows_are_named_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[Any] = []
+    monkeypatch.setattr("flows.reporting.write_report", lambda report, write: pages.append(report))
+    config = make_config(write_npy(tmp_path / "x.npy", with_bad_rows()), tmp_path / "out.zarr")
+    config["source"]["bad_rows"] = "mark"
+    run_embed(config)
+    assert any("3 rows hold NaN or Inf" in text and "row 57" in text for text in pages[0].warnings)
+
+
+def test_almost_nothing_but_bad_rows(tmp_path: Path) -> None:
+    bad = np.full((30_000, 6), np.nan, np.float32)
+    bad[:30] = X[:30]
+    config = make_config(write_npy(tmp_path / "x.npy", bad), tmp_path / "out.zarr", report={"sample": 100})
+    config["source"]["bad_rows"] = "mark"
+    config["landmarks"] = {"strategy": "given", "indices": list(range(10))}
+    config["method"]["n_components"] = 2
+    with pytest.raises(InputError, match="none of 100 rows drawn to measure quality has coordinates"):
+        run_embed(config)
+    assert unfinished(tmp_path / "out.zarr")
+
+
+def test_metric_undefined_on_zero_rows(tmp_path: Path) -> None:
+    zeros = X.copy()
+    zeros[[11, 222]] = 0
+    config = make_config(write_npy(tmp_path / "x.npy", zeros), tmp_path / "out.zarr", method={"metric": "cosine"})
+    config["landmarks"] = landmarks_without([11, 222])
+    with pytest.raises(InputError, match=r"undefined on 2 or more rows, the first seen is row 11 \(zero rows have no"):
+        run_embed(config)
+    assert unfinished(tmp_path / "out.zarr")
+
+
+def test_metric_undefined_on_a_zero_landmark(tmp_path: Path) -> None:
+    zeros = X.copy()
+    zeros[[11, 222]] = 0
+    config = make_config(write_npy(tmp_path / "x.npy", zeros), tmp_path / "out.zarr", method={"metric": "cosine"})
+    config["landmarks"]["count"] = 400
+    with pytest.raises(InputError, match=r"2 of 400 rows have no direction, which metric cosine needs .* is row 11"):
+        run_embed(config)
+
+
+@pytest.mark.parametrize("method", [{"metric": "cosine"}, {"name": "nystroem", "kernel": "cosine"}], ids=str)
+def test_zero_rows_marked_under_cosine(tmp_path: Path, method: dict[str, Any]) -> None:
+    zeros = X.copy()
+    zeros[[11, 222]] = 0
+    config = make_config(write_npy(tmp_path / "x.npy", zeros), tmp_path / "out.zarr")
+    config["method"] = {"n_components": 3, **method}
+    config["source"]["bad_rows"] = "mark"
+    config["landmarks"]["count"] = 398
+    assert run_embed(config)["bad_rows"] == 2
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(arrays(tmp_path / "out.zarr")[1])), [11, 222])
+
+
+# --- landmarks and components
+
+
+def test_more_landmarks_than_rows(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", landmarks={"count": 401})
+    assert "landmarks.count=401 exceeds the 400 rows of" in refused_by_command(tmp_path, config)
+
+
+def test_one_landmark(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"landmarks\.count=1: at least 2 landmarks are needed"):
+        open_only(make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", landmarks={"count": 1}))
+
+
+def test_more_components_than_landmarks(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", method={"n_components": 31})
+    with pytest.raises(InputError, match=r"method\.n_components=31 exceeds landmarks\.count=30"):
+        open_only(config)
+
+
+@pytest.mark.parametrize("name", ["landmark_mds", "nystroem", "nystroem_kernel_pca"])
+def test_more_components_than_the_rank(tmp_path: Path, name: str) -> None:
+    method = {"name": name, "n_components": 5} | ({} if name == "landmark_mds" else {"kernel": "linear"})
+    centred = X - X.mean(axis=0)  # rank 4: under the linear kernel the offset would be a fifth direction
+    config = make_config(write_npy(tmp_path / "x.npy", centred), tmp_path / "out.zarr", method=method)
+    with pytest.raises(InputError, match=r"n_components=5 exceeds the numerical rank 4 of .* over 30 landmarks .*lower"):
+        run_embed(config)
+    assert unfinished(tmp_path / "out.zarr")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [{"name": "landmark_mds"}, {"name": "nystroem_kernel_pca"}, {"name": "nystroem_kernel_pca", "gamma": 1.0}],
+    ids=str,
+)
+def test_constant_data(tmp_path: Path, method: dict[str, Any]) -> None:
+    source = write_npy(tmp_path / "x.npy", np.full((400, 6), 2.5, np.float32))
+    config = make_config(source, tmp_path / "out.zarr", method={"n_components": 1, **method})
+    with pytest.raises(InputError, match="the data is constant"):
+        run_embed(config)
+    assert unfinished(tmp_path / "out.zarr")
+
+
+def test_given_landmarks_twice(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
+    config["landmarks"] = {"strategy": "given", "indices": [5, 7, 9, 11, 7]}
+    with pytest.raises(InputError, match="landmark indices: 7 given more than once"):
+        run_embed(config)
+
+
+def test_given_landmarks_out_of_range(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
+    config["landmarks"] = {"strategy": "given", "indices": [5, 7, 9, 400, -1]}
+    with pytest.raises(InputError, match="landmark indices: 400, -1 outside 0 to 399"):
+        run_embed(config)
+
+
+def test_given_points_of_another_width(tmp_path: Path) -> None:
+    np.save(tmp_path / "z.npy", np.ones((10, 5)))
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
+    config["landmarks"] = {"strategy": "given", "points": str(tmp_path / "z.npy")}
+    with pytest.raises(InputError, match=r"landmark points: got shape \(10, 5\) .*, needs numbers of shape \(m, 6\)"):
+        run_embed(config)
+
+
+def test_given_points_missing(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
+    config["landmarks"] = {"strategy": "given", "points": str(tmp_path / "z.npy")}
+    with pytest.raises(InputError, match=r"landmarks\.points .*z\.npy: cannot be read as \.npy"):
+        open_only(config)
+
+
+def test_duplicate_rows_among_landmarks_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[Any] = []
+    monkeypatch.setattr("flows.reporting.write_report", lambda report, write: pages.append(report))
+    config = make_config(write_npy(tmp_path / "x.npy", np.repeat(X[:20], 20, axis=0)), tmp_path / "out.zarr")
+    run_embed(config)
+    expected = r"\d+ of 30 landmarks repeat another: \d+ distinct ones carry the map"
+    for warnings in (attributes(tmp_path / "out.zarr")["warnings"], pages[0].warnings):
+        assert re.match(expected, warnings[0])
+    assert np.isfinite(arrays(tmp_path / "out.zarr")[0]).all()
+
+
+# --- config
+
+
+def test_unknown_config_key(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", landmarks={"cuont": 30})
+    assert "landmarks.cuont is no known key: did you mean count?" in refused_by_command(tmp_path, config)
+
+
+def test_unknown_metric(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", method={"metric": "euclidian"})
+    with pytest.raises(InputError, match="euclidian.*euclidean"):
+        open_only(config)
+
+
+def test_thumbnail_of_another_shape(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", report={"thumbnail": [2, 2]})
+    with pytest.raises(InputError, match=r"report\.thumbnail \[2, 2\] holds 4 values, a row has 6: give the picture's"):
+        open_only(config)
+
+
+def test_plaintext_cluster_address(tmp_path: Path) -> None:
+    address = "tcp://192.0.2.1:8786"  # documentation range: nobody answers there
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", cluster={"address": address})
+    with pytest.raises(InputError, match=rf"cluster\.address {address}: neither tls:// nor on this machine"):
+        run_embed(config)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("tcp://127.0.0.1:8786", True),
+        ("127.0.0.1:8786", True),
+        ("tcp://localhost:8786", True),
+        ("tcp://[::1]:8786", True),
+        ("tls://dask.example.com:8786", True),
+        ("tcp://127.0.0.1.example.com:8786", False),
+        ("localhost.example.com:8786", False),
+        ("inproc.example.com:8786", False),
+        ("ws://192.0.2.1:8786", False),
+        ("tcp://[2001:db8::1]:8786", False),
+    ],
+)
+def test_which_addresses_need_encryption(address: str, allowed: bool) -> None:
+    check_address(ClusterConfig(address=address, allow_plaintext=True))
+    if allowed:
+        check_address(ClusterConfig(address=address))
+        return
+    with pytest.raises(InputError, match="neither tls:// nor on this machine"):
+        check_address(ClusterConfig(address=address))
+
+
+# --- memory
+
+
+def test_not_enough_memory(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", cluster={"memory": "64MiB"})
+    message = refused_by_command(tmp_path, config)
+    size = r"[\d.]+ [KM]iB"
+    assert re.search(rf"needs {size}, a worker {size} in all, and it has 64\.0 MiB: raise cluster\.memory to", message)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_not_enough_memory_for_one_chunk(tmp_path: Path) -> None:
+    """A chunk of 4 GB: refused from its shape alone, before any of it is read."""
+    zarr.create_array(tmp_path / "x.zarr", shape=(2_000_000, 500), chunks=(2_000_000, 500), dtype="float32")
+    config = make_config(str(tmp_path / "x.zarr"), tmp_path / "out.zarr", cluster={"memory": "4GiB"})
+    with pytest.raises(
+        InputError,
+        match=r"source chunks of 3\.7 GiB\) needs .* GiB, a worker .* GiB in all, and it has 4\.0 GiB: raise "
+        r"cluster\.memory to at least .* GiB, or store the source in chunks smaller than 2,000,000 rows",
+    ):
+        run_embed(config)
+
+
+# --- output
+
+
+def test_same_run_again_is_already_complete(finished: dict[str, Any]) -> None:
+    before = attributes(finished["output"]["uri"])
+    result = run_embed(finished)
+    assert result["outcome"] == "already complete"
+    assert result["rows"] == 400
+    assert attributes(finished["output"]["uri"]) == before
+
+
+def test_output_of_another_config(tmp_path: Path, finished: dict[str, Any]) -> None:
+    config = {**finished, "method": {"name": "landmark_mds", "n_components": 2}, "landmarks": {"count": 30, "seed": 1}}
+    message = refused_by_command(tmp_path, config)
+    assert "holds a complete embedding made with landmarks.seed 0 instead of 1, method.n_components 3 instead of 2" in (
+        message
+    )
+    assert "output.overwrite: true" in message
+
+
+def test_output_of_another_source(tmp_path: Path, finished: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="holds a complete embedding made with another source"):
+        open_only({**finished, "source": {"uri": write_npy(tmp_path / "x.npy", X + 1)}})
+
+
+def test_output_that_is_something_else(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "thesis")
+    config["output"]["overwrite"] = True
+    for content in ("thesis/chapter.tex", "thesis"):
+        path = tmp_path / content
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("years of work")
+        assert "holds something that is no embedding of ours and is never overwritten" in refused_by_command(
+            tmp_path, config
+        )
+        assert path.read_text() == "years of work"
+        shutil.rmtree(tmp_path / "thesis", ignore_errors=True)
+
+
+def test_output_that_is_another_zarr_group(tmp_path: Path) -> None:
+    other = write_zarr(tmp_path / "other.zarr", X, (100, 6))
+    config = make_config(write_npy(tmp_path / "x.npy", X), other)
+    config["output"]["overwrite"] = True
+    with pytest.raises(InputError, match="no embedding of ours and is never overwritten"):
+        open_only(config)
+    np.testing.assert_array_equal(zarr.open_group(other, mode="r")["rows"][...], X)  # type: ignore[index]
+
+
+def test_output_that_is_the_source(tmp_path: Path, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by another spelling, and an embedding as the source of its own replacement."""
+    out = Path(finished["output"]["uri"])
+    monkeypatch.chdir(out.parent)
+    for spelling in (str(out), "out.zarr", "./out.zarr", f"../{out.parent.name}/out.zarr"):
+        config = make_config(str(out), spelling)
+        config["source"]["array"] = "embedding"
+        config["output"]["overwrite"] = True
+        with pytest.raises(InputError, match="overlaps the source"):
+            open_only(config)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write_parquet(folder / "a.parquet", X)
+    with pytest.raises(InputError, match="overlaps the source"):
+        open_only(make_config(str(folder), folder / "out.zarr", **{"source": {"column": "vec"}}))
+
+
+def test_read_only_target(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), "/proc/landmarks/out.zarr")
+    assert "output /proc/landmarks/out.zarr: cannot write in /proc: " in refused_by_command(tmp_path, config)
+
+
+def test_target_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(**_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", deny)
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "new/out.zarr")
+    with pytest.raises(InputError, match="cannot write in .*: Permission denied: choose another output.uri"):
+        open_only(config)
+    assert not (tmp_path / "new").exists()
+
+
+def test_target_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="file is a file, not a folder: choose another output.uri"):
+        open_only(make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "file/out.zarr"))

@@ -1,0 +1,233 @@
+"""Who may import whom, read from the syntax trees, and what an import or an installed wheel costs and holds.
+
+The rules name packages that do not exist yet (images, detectors, keypoints, shards): they hold as soon as they do.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    str(path.relative_to(ROOT)) for package in ("landmark_ops", "flows") for path in (ROOT / package).rglob("*.py")
+)
+MAX_LINES = 400
+
+#: Third-party packages with a home: files or folders that may import them, anywhere in the file.
+HOMES = {
+    "prefect": ["flows/"],
+    "dask": ["landmark_ops/blocks/", "landmark_ops/selection/", "landmark_ops/stores/", "flows/runtime.py"],
+    # launch imports it early, to hide its second behind the start of the Prefect server
+    "distributed": [
+        "landmark_ops/blocks/",
+        "landmark_ops/selection/",
+        "landmark_ops/stores/",
+        "flows/runtime.py",
+        "flows/launch.py",
+    ],
+    "zarr": ["landmark_ops/stores/", "flows/demo.py"],  # the demo writes its source
+    "deltalake": ["landmark_ops/stores/"],
+    "icechunk": ["landmark_ops/stores/"],
+    "sklearn": ["landmark_ops/estimators/", "landmark_ops/numerics/distances.py", "flows/demo.py"],
+    "onnxruntime": ["landmark_ops/detectors/session.py"],
+    "cv2": ["landmark_ops/images/", "landmark_ops/detectors/", "landmark_ops/keypoints/drawing.py"],
+    "matplotlib": ["landmark_ops/report/", "landmark_ops/keypoints/drawing.py"],
+    "flows": ["flows/"],
+}
+
+#: Packages and top-level modules of landmark_ops, bottom first, with all they may import of each other.
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "config": {"errors"},
+    "checks": {"errors"},
+    "numerics": {"errors"},
+    "stores": {"errors"},
+    "shards": {"errors"},
+    "blocks": {"errors", "numerics", "stores"},
+    "selection": {"errors", "numerics", "stores", "blocks"},
+    "methods": {"errors", "numerics"},
+    "estimators": {"errors", "numerics", "stores", "blocks", "selection", "methods"},
+    "report": {"errors", "numerics"},
+    "images": {"errors"},
+    "detectors": {"errors", "images"},
+    "keypoints": {"errors", "images", "detectors"},
+}
+
+
+class Import(NamedTuple):
+    """`name` as imported on `line`, e.g. landmark_ops.stores.rows."""
+
+    name: str
+    line: int
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"), module)
+
+
+def imports_of(tree: ast.AST) -> list[Import]:
+    """Every import, inside functions and under TYPE_CHECKING too; `from p import q` counts as p.q."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative imports hide the layer: write the full name"
+            found += [Import(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+    return found
+
+
+def strangers(module: str, tree: ast.AST) -> list[str]:
+    """Imports of third-party packages by modules that are not their home."""
+    return [
+        f"{module}:{line} imports {name}: only {', '.join(HOMES[top])} may"
+        for name, line in imports_of(tree)
+        if (top := name.partition(".")[0]) in HOMES and not module.startswith(tuple(HOMES[top]))
+    ]
+
+
+def upward(module: str, tree: ast.AST) -> list[str]:
+    """Imports within landmark_ops that do not point down."""
+    parts = Path(module).with_suffix("").parts
+    if parts[0] != "landmark_ops" or module == "landmark_ops/__init__.py":
+        return []
+    here = parts[1]
+    wrong = []
+    for name, line in imports_of(tree):
+        top, _, rest = name.partition(".")
+        layer = rest.partition(".")[0]
+        if top == "landmark_ops" and layer != here and layer not in LAYERS[here]:
+            wrong.append(f"{module}:{line} imports {name}: {here} may import {', '.join(sorted(LAYERS[here]))}")
+    return wrong
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_libraries_stay_in_their_homes(module):
+    assert strangers(module, tree_of(module)) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    assert upward(module, tree_of(module)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("landmark_ops/methods/new.py", "import prefect"),
+        ("landmark_ops/numerics/new.py", "def f():\n    from dask.array import Array"),
+        ("flows/new.py", "import dask.array as da"),
+        ("flows/new.py", "import zarr"),
+        ("landmark_ops/methods/new.py", "from sklearn.base import BaseEstimator"),
+        ("landmark_ops/detectors/new.py", "import onnxruntime as ort"),
+        ("landmark_ops/keypoints/new.py", "import cv2"),
+        ("landmark_ops/report/new.py", "from flows import tasks"),
+    ],
+)
+def test_the_rule_of_homes_catches(module, source):
+    assert len(strangers(module, ast.parse(source))) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("landmark_ops/numerics/new.py", "from landmark_ops.stores.rows import Rows"),
+        ("landmark_ops/stores/new.py", "from landmark_ops import numerics"),
+        ("landmark_ops/methods/new.py", "def f():\n    import landmark_ops.selection.select"),
+        ("landmark_ops/images/new.py", "from landmark_ops.detectors.session import Session"),
+        ("landmark_ops/shards/new.py", "from landmark_ops.stores.open import open_rows"),
+        ("landmark_ops/blocks/new.py", "from landmark_ops import LandmarkMap"),  # through the lazy package: no layer
+        ("landmark_ops/errors.py", "import landmark_ops.config"),
+    ],
+)
+def test_the_rule_of_layers_catches(module, source):
+    assert len(upward(module, ast.parse(source))) == 1
+
+
+def test_every_package_has_a_layer():
+    """A new package says here what it may import."""
+    found = {Path(module).with_suffix("").parts[1] for module in MODULES if module.startswith("landmark_ops/")}
+    assert found - {"__init__"} <= LAYERS.keys()
+
+
+def test_only_the_package_itself_imports_by_string():
+    """import_module and __import__ would pass by the rules above."""
+    for module in MODULES:
+        names = {node.id for node in ast.walk(tree_of(module)) if isinstance(node, ast.Name)}
+        names |= {node.attr for node in ast.walk(tree_of(module)) if isinstance(node, ast.Attribute)}
+        assert not names & {"import_module", "__import__"} or module == "landmark_ops/__init__.py", module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_stay_readable(module):
+    lines = (ROOT / module).read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_LINES, f"{module} has {lines} lines, {MAX_LINES} at most: split it"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_everything_public_is_documented(module):
+    bare = [] if ast.get_docstring(tree_of(module)) else [module]
+    scopes: list[ast.Module | ast.ClassDef] = [tree_of(module)]
+    while scopes:
+        for node in scopes.pop().body:
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+                continue
+            if not ast.get_docstring(node):
+                bare.append(f"{module}:{node.lineno} {node.name}")
+            if isinstance(node, ast.ClassDef):
+                scopes.append(node)
+    assert bare == []
+
+
+HEAVY = ("numpy", "scipy", "sklearn", "dask", "distributed", "zarr", "pyarrow", "prefect", "matplotlib", "pydantic")
+
+
+@pytest.mark.parametrize("module", ["landmark_ops", "landmark_ops.errors", "flows.cli"])
+def test_importing_costs_nothing(module):
+    """`landmarks --help` has to answer at once."""
+    code = f"import {module}, sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []
+
+
+def test_every_public_name_is_there():
+    import landmark_ops
+
+    for name in landmark_ops.__all__:
+        assert getattr(landmark_ops, name).__name__ == name
+    assert dir(landmark_ops) == sorted(landmark_ops.__all__)
+    with pytest.raises(AttributeError, match="module 'landmark_ops' has no attribute 'LandmarkMSD'"):
+        landmark_ops.LandmarkMSD  # noqa: B018  the look-up is the test
+
+
+def test_type_checkers_see_every_public_name():
+    import landmark_ops
+
+    (block,) = (node for node in tree_of("landmark_ops/__init__.py").body if isinstance(node, ast.If))
+    declared = {imported.name for imported in imports_of(block)}
+    assert declared == {f"landmark_ops.{home}.{name}" for name, home in landmark_ops._HOME.items()}
+
+
+def test_the_wheel_holds_both_packages(tmp_path):
+    pytest.importorskip("hatchling", reason="building the wheel needs hatchling, one of the dev extras")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert result.returncode == 0, result.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+        entry_points = next(archive.read(name).decode() for name in held if name.endswith("entry_points.txt"))
+    assert set(MODULES) <= held
+    assert {"landmark_ops/report/page.html.j2", "landmark_ops/py.typed"} <= held
+    assert {name.partition("/")[0].partition("-")[0] for name in held} == {"landmark_ops", "flows"}
+    assert "landmarks = flows.cli:main" in entry_points
