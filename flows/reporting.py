@@ -42,10 +42,11 @@ def quality_stage(solution: Solution, sample: Sample) -> tuple[Quality, Cover]:
     """Measure quality and coverage on the sampled rows that have coordinates."""
     run = current_run()
     placed = ~np.isnan(sample.residual)
-    if not placed.any():
+    if placed.sum() < 2:
         raise InputError(
-            f"{run.rows.uri}: none of {len(placed)} rows drawn to measure quality has coordinates, they hold NaN or Inf "
-            "or are undefined under the metric: clean the source, or raise report.sample"
+            f"{run.rows.uri}: {placed.sum()} of {len(placed)} rows drawn to measure quality have coordinates, at least "
+            "2 are needed, the others hold NaN or Inf or are undefined under the metric: clean the source, or raise "
+            "report.sample"
         )
     X, embedding = sample.rows[placed], sample.embedding[placed]
     with run.progress.stage("quality"):

@@ -166,6 +166,9 @@ def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[ClusterEn
         "distributed.logging": {"distributed": "critical"},
         "logging": {"distributed": "critical", "distributed.worker": "critical", "distributed.nanny": "critical"},
         "distributed.worker.memory.spill": False,  # a task's result is a few kilobytes: nothing is worth spilling
+        # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
+        "distributed.deploy.lost-worker-timeout": "365 days",
+        "distributed.scheduler.no-workers-timeout": "2 minutes",  # nannies take a second: a run must not wait for ever
     }
     if cluster.address:
         check_address(cluster)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -192,8 +192,11 @@ class EmbedConfig(Section):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EmbedConfig:
-    """Read a YAML config; `overrides` are `key.path=value` with YAML values.
+C = TypeVar("C", bound=Section)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = (), model: type[C] = EmbedConfig) -> C:  # type: ignore[assignment]
+    """Read a YAML config of the given kind; `overrides` are `key.path=value` with YAML values.
 
     Raises InputError naming the file and the key, for unreadable files, YAML that is not a mapping, unknown keys
     (with the nearest valid one) and impossible values. Only plain YAML is read: tags construct nothing.
@@ -203,10 +206,15 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EmbedConfig:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"config {path}: cannot be read: {reason}") from error
-    return parse_config(text, overrides, str(path))
+    return parse_config(text, overrides, str(path), model)
 
 
-def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config") -> EmbedConfig:
+def parse_config(
+    text: str,
+    overrides: Sequence[str] = (),
+    name: str = "config",
+    model: type[C] = EmbedConfig,  # type: ignore[assignment]
+) -> C:
     """`load_config` on the text itself."""
     try:
         data = yaml.load(text, Loader=_UniqueKeys)
@@ -220,9 +228,9 @@ def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config")
     for override in overrides:
         _apply(data, override)
     try:
-        return EmbedConfig.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise InputError(_explain(error, name)) from error
+        raise InputError(_explain(error, name, model)) from error
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -251,7 +259,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: {value!r} is no YAML value") from error
 
 
-def _explain(error: ValidationError, name: str) -> str:
+def _explain(error: ValidationError, name: str, model: type[BaseModel]) -> str:
     """One line for the first mistake; further ones are counted."""
     problems = error.errors()
     first = problems[0]
@@ -259,7 +267,7 @@ def _explain(error: ValidationError, name: str) -> str:
     where = ".".join(str(part) for part in first["loc"] if part not in METHODS)
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
-        valid = sorted(_valid_keys(EmbedConfig, first["loc"][:-1]))
+        valid = sorted(_valid_keys(model, first["loc"][:-1]))
         near = get_close_matches(key, valid, 1)
         hint = f"did you mean {near[0]}?" if near else f"valid here: {', '.join(valid)}"
         text = f"{where} is no known key: {hint}"

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError
 from typing import Any, Generic, TypeVar
 
 from distributed import Client, KilledWorker, as_completed
+from distributed.scheduler import NoWorkerError
 
 from landmark_ops.blocks.engine import FAN_IN, TASKS_PER_WORKER, Done, Fold, Item
 from landmark_ops.errors import RunError
@@ -19,6 +20,7 @@ from landmark_ops.errors import RunError
 T = TypeVar("T")
 
 RESENDS = 3  # times the broadcast arguments are sent again before the run gives up
+REMEDY = "see the workers' logs for what ended them, start some, then run again to resume"
 GROUP = FAN_IN**3  # parts folded on the workers before their sum travels here; a whole subtree of the fold
 
 
@@ -59,7 +61,7 @@ class ClusterEngine:
                 item = batch.item_of(future)
                 try:
                     result = future.result()
-                except (CancelledError, KilledWorker) as error:
+                except (CancelledError, KilledWorker, NoWorkerError) as error:
                     finished.add(batch.again(future, error))
                     continue
                 batch.forget(future)
@@ -79,7 +81,7 @@ class ClusterEngine:
         *common: Any,
         done: Done | None = None,
     ) -> T:
-        """See `Engine.reduce`: parts stay on the workers and are folded there; one sum in `GROUP` parts travels here."""
+        """See `Engine.reduce`: parts are folded where they are, on the workers; one sum of `GROUP` parts travels."""
         told: set[Item] = set()
 
         def tell(item: Item) -> None:  # once for each item, however often its part was lost and computed again
@@ -124,8 +126,8 @@ class ClusterEngine:
                     fold.push(submitted)
                 done(item)
             return fold.finish()
-        except KilledWorker as error:  # while parts were folded
-            raise _killed((items[0][0], items[-1][1])) from error
+        except (KilledWorker, NoWorkerError) as error:  # while parts were folded
+            raise _given_up((items[0][0], items[-1][1]), error) from error
         finally:
             batch.cancel()
 
@@ -176,7 +178,10 @@ class _Batch:
         self._broadcast()
 
     def _broadcast(self) -> None:
-        self.shared = self.client.scatter([self.common], broadcast=True, hash=False)[0]
+        try:
+            self.shared = self.client.scatter([self.common], broadcast=True, hash=False)[0]
+        except TimeoutError as error:
+            raise RunError(f"no worker of the cluster is left: {REMEDY}") from error
 
     def submit(self, item: Item) -> Any:
         future: Any = self.client.submit(call, self.fn, item, self.shared, pure=False)
@@ -192,8 +197,8 @@ class _Batch:
     def again(self, future: Any, error: BaseException) -> Any:
         """Resubmit the task of a lost future, with the shared arguments sent anew."""
         item = self.item_of(future)
-        if isinstance(error, KilledWorker):
-            raise _killed(item) from error
+        if not isinstance(error, CancelledError):
+            raise _given_up(item, error) from error
         self.resends += 1
         if self.resends > RESENDS * max(1, len(self.items)):
             running = [other for _, other in self.items.values()]
@@ -210,6 +215,7 @@ class _Batch:
         if self.items and self.client.status == "running":
             self.client.cancel([future for future, _ in self.items.values()], force=True)
         self.items.clear()
+        self.shared = None  # the workers may forget it now, even where the traceback of a lost task keeps this batch
 
 
 def _first(queue: Iterator[Item], count: int) -> Iterator[Item]:
@@ -220,11 +226,13 @@ def _first(queue: Iterator[Item], count: int) -> Iterator[Item]:
 def _raise_known(future: Any, item: Item) -> None:
     try:
         future.result()
-    except KilledWorker as error:
-        raise _killed(item) from error
+    except (KilledWorker, NoWorkerError) as error:
+        raise _given_up(item, error) from error
 
 
-def _killed(item: Item) -> RunError:
+def _given_up(item: Item, error: BaseException) -> RunError:
+    if isinstance(error, NoWorkerError):
+        return RunError(f"rows {item[0]}..{item[1]}: no worker was left for {error.timeout:.0f} s: {REMEDY}")
     return RunError(
         f"rows {item[0]}..{item[1]}: every worker that took this block died, most likely out of memory: "
         "raise cluster.memory, or store the source in smaller chunks"

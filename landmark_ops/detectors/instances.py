@@ -63,10 +63,12 @@ class Instances(NamedTuple):
     extra: dict[str, Floats]
     model: tuple[str, ...]
 
-    @property
-    def count(self) -> int:
-        """How many instances the image has."""
-        return len(self.boxes)
+    def scaled(self, scale: float) -> Instances:
+        """The same instances in pixels of an original of which this image was decoded at `scale` pixels per pixel."""
+        boxes, keypoints = (self.boxes + 0.5) / scale - 0.5, self.keypoints.copy()
+        keypoints[..., :2] = (keypoints[..., :2] + 0.5) / scale - 0.5
+        keypoints[..., 2] /= scale
+        return self._replace(boxes=boxes, keypoints=keypoints)
 
 
 def unknown(*shape: int) -> Floats:

@@ -28,8 +28,8 @@ class ChunkRecords:
         self.first_bad = np.full(count, -1, np.int64)
         self.low = np.full((count, k), np.nan, np.float32)
         self.high = np.full((count, k), np.nan, np.float32)
-        self.total = np.zeros((count, k))
         self._flushed = time.monotonic()
+        self._stored: dict[str, Any] | None = None  # the arrays in storage, `committed` last
 
     @classmethod
     def load(cls, store: EmbeddingStore, n: int, k: int, chunk_rows: int) -> ChunkRecords:
@@ -55,7 +55,7 @@ class ChunkRecords:
         chunk = start // self.chunk_rows
         self.sha256[chunk] = np.frombuffer(written.sha256, np.uint8)
         self.bad_rows[chunk], self.first_bad[chunk] = written.bad_rows, written.first_bad
-        self.low[chunk], self.high[chunk], self.total[chunk] = written.low, written.high, written.total
+        self.low[chunk], self.high[chunk] = written.low, written.high
         self.committed[chunk] = 1
 
     def drop(self, start: int) -> None:
@@ -65,9 +65,13 @@ class ChunkRecords:
     def flush(self) -> None:
         """Write the table. `committed` goes last: a crash in between leaves newer hashes than marks, never older."""
         columns = self._columns()
-        last = {"committed": columns.pop("committed")}
-        self.store.put("chunks", columns, {})
-        self.store.put("chunks", last, {})
+        if self._stored is None:
+            last = {"committed": columns.pop("committed")}
+            self._stored = {**self.store.put("chunks", columns, {}), **self.store.put("chunks", last, {})}
+        else:  # the arrays exist: one object each, where making them anew takes 105 requests on S3
+            self.store.read_attributes()  # RunError where the output has gone, rather than a stray folder in its place
+            for name, array in self._stored.items():
+                array[...] = columns[name]
         self._flushed = time.monotonic()
 
     def items(self, *, committed: bool) -> list[tuple[int, int]]:
@@ -80,5 +84,5 @@ class ChunkRecords:
         return self.sha256[start // self.chunk_rows].tobytes() == written.sha256
 
     def _columns(self) -> dict[str, Any]:
-        names = ("sha256", "bad_rows", "first_bad", "low", "high", "total", "committed")
+        names = ("sha256", "bad_rows", "first_bad", "low", "high", "committed")
         return {name: getattr(self, name) for name in names}

@@ -12,7 +12,9 @@ from benchmarks import data, machine, run
 from benchmarks.result import Budget, Line, Result, format_table, number
 
 
-@pytest.mark.parametrize("name", run.NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "small" else name for name in run.NAMES]
+)
 def test_quick_form_measures_positive_numbers(name: str) -> None:
     [result] = run.run_all([name], quick=True)
     assert result.name == name

@@ -1,4 +1,4 @@
-"""Helpers of the flow tests: sources of every kind, configs, one run of the flow in this process, what it left behind."""
+"""Helpers of the flow tests: sources of every kind, configs, one run in this process, what it left behind."""
 
 from __future__ import annotations
 

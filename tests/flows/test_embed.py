@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +50,7 @@ def estimator(config: dict[str, Any], uri: str) -> Any:
 
 
 @pytest.fixture(scope="module", params=["landmark_mds", "nystroem", "nystroem_kernel_pca"])
-def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """One run per method, each from another kind of source, in several chunks, with its whole report."""
     folder = tmp_path_factory.mktemp(request.param)
     report: dict[str, Any] = {"sample": 200}
@@ -72,7 +71,7 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 11)
         result = run_embed(config)
-    yield Done(config, result, str(folder / "out.zarr"), zarr.open_group(folder / "out.zarr", mode="r"))
+    return Done(config, result, str(folder / "out.zarr"), zarr.open_group(folder / "out.zarr", mode="r"))
 
 
 def test_result(done: Done) -> None:
@@ -190,9 +189,7 @@ def test_report_is_one_page_and_pictures(done: Done) -> None:
         assert pixels.std() > 0.01, f"{name} is blank"
 
 
-def test_every_row_is_in_the_density_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many_tasks: None
-) -> None:
+def test_every_row_is_in_the_density_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many_tasks: None) -> None:
     drawn: list[Any] = []
     monkeypatch.setattr("flows.reporting.write_report", lambda report, write: drawn.append(report))
     run_embed(make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", report={"sample": 100}))

@@ -1,0 +1,74 @@
+"""The find stage: whole images to a finder's input, in true batches, and what it found back to image pixels.
+
+Images of any size go through one affine each. A net with a fixed input takes them letterboxed or stretched. A net that
+takes any size gets the image as it is, or shrunk to `max_side`, with black to the right and below up to the next
+multiple; images that end in the same size share a batch, so an input depends on its own image alone and no result on
+what it was batched with.
+
+max_side (spec parameter, 640 for YuNet and RetinaFace): the longer side at most. YuNet takes 19 ms at 512², 68 ms at 1280 × 736, and was
+trained on faces of 10 to 300 px: at 640 it sees those from 1/64 to 1/2 of the image, so a close portrait of 4000 px is
+found, which it is not at full size. Raise it for small faces in large groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+from landmark_ops.detectors.decoders import finder
+from landmark_ops.detectors.decoders.parameters import number
+from landmark_ops.detectors.instances import Floats, Found, Parameters, Size
+from landmark_ops.detectors.sampling import Image, inputs
+from landmark_ops.detectors.session import Session
+from landmark_ops.detectors.spec import InputSpec
+from landmark_ops.images.geometry import Affine, letterbox, stretch
+
+
+def find(images: Sequence[Image], session: Session, parameters: Parameters, batch: int) -> list[Found]:
+    """What the finder sees in each image, in image pixels, best first: boxes (n, 4), scores (n,), keypoints (n, K, 2)."""
+    fits = [fit(session.spec.input, image.shape[1], image.shape[0], parameters) for image in images]
+    decode = finder(session.spec.decoder, session.spec.name)
+    found: list[Found | None] = [None] * len(images)
+    for members in same_size([size for _, size in fits], batch):
+        to_input, size = [fits[i][0] for i in members], fits[members[0]][1]
+        pixels = session.prepare(inputs([images[i] for i in members], to_input, size, parameters))
+        for i, affine, seen in zip(members, to_input, decode(session.run(pixels), size, parameters), strict=True):
+            found[i] = mapped_back(seen, affine)
+    return [seen for seen in found if seen is not None]
+
+
+def fit(wanted: InputSpec, width: int, height: int, parameters: Parameters) -> tuple[Affine, Size]:
+    """The affine from an image to a finder's input, and that input's size: a function of the image's size alone."""
+    if wanted.width is not None and wanted.height is not None:
+        size = (wanted.width, wanted.height)
+        if wanted.fit == "stretch":
+            return stretch(width, height, *size), size
+        return letterbox(width, height, *size, centre=wanted.fit != "letterbox_topleft"), size
+    scale = min(1.0, number(parameters, "max_side", math.inf) / max(width, height))
+    return shrink(width, height, scale, wanted.multiple)
+
+
+def shrink(width: int, height: int, scale: float, multiple: int = 1) -> tuple[Affine, Size]:
+    """The affine of an image scaled to whole pixels in the top left corner, and the size that holds it, in multiples."""
+    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    return stretch(width, height, columns, rows), (-(-columns // multiple) * multiple, -(-rows // multiple) * multiple)
+
+
+def same_size(sizes: Sequence[Size], batch: int) -> list[list[int]]:
+    """Indices grouped by equal size, at most `batch` in a group, in the order given."""
+    groups: dict[Size, list[list[int]]] = {}
+    for i, size in enumerate(sizes):
+        chunks = groups.setdefault(size, [[]])
+        if len(chunks[-1]) == batch:
+            chunks.append([])
+        chunks[-1].append(i)
+    return [chunk for chunks in groups.values() for chunk in chunks]
+
+
+def mapped_back(found: Found, to_input: Affine) -> Found:
+    """What was found in input pixels, in image pixels; the affine must not turn, for boxes stay upright."""
+    back = to_input.inverse()
+    corners = back.apply(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+    keypoints: Floats = back.apply(found.keypoints)
+    return Found(corners, found.scores, keypoints)

@@ -1,0 +1,169 @@
+"""What a pipeline is, as data: who finds, which regions are cropped, which net reads their points, what is published.
+
+The shipped pipelines stand in `pipelines.yaml`; a user's own is a YAML file of the same form. Running one is the
+business of `pipelines`.
+"""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from landmark_ops.errors import InputError
+
+SHIPPED = Path(__file__).with_name("pipelines.yaml")
+
+Indices = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegionRule(_Part):
+    """How a region to crop follows from an instance's box and points.
+
+    around: its box, or the extent of `points` in the turned frame. axis: two lists of points; the line from the mean of
+    the first to the mean of the second is turned to `upright` degrees (0: to the right, 90: upwards), none: no turn.
+    centre: the mean of these points instead of the middle of the extent. side: of the region before `scale`:
+    long (the longer side of the extent), mean (of both sides), circle (twice the distance from the centre to the farthest
+    of `points`), fit (the extent itself, clipped to the image, with black bars to the input's shape).
+    shift: moves the centre along the turned axes, in widths and heights of the extent (in mean sides where side is mean).
+    mirror: the crop is mirrored left to right.
+    """
+
+    around: Literal["box", "points"] = "box"
+    points: tuple[NonNegativeInt, ...] = ()
+    axis: tuple[Indices, Indices] | None = None
+    upright: Literal[0, 90] = 0
+    centre: tuple[NonNegativeInt, ...] = ()
+    side: Literal["long", "mean", "circle", "fit"] = "long"
+    scale: PositiveFloat = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    mirror: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.around == "points" or self.side == "circle") and not self.points:
+            raise ValueError("around: points and side: circle need points, the indices they are measured on")
+        if self.side == "fit" and (self.axis or self.around == "points" or self.shift != (0.0, 0.0) or self.scale != 1):
+            raise ValueError("side: fit is the upright box itself: leave axis, points, shift and scale out")
+        return self
+
+    @property
+    def needs_points(self) -> bool:
+        """Whether the rule can work from a box alone."""
+        return bool(self.axis or self.centre or self.points)
+
+
+class Step(_Part):
+    """One net that reads points in crops.
+
+    of: the step whose points its regions follow from, none: the finder's. region: the rule for that. boxed: the rule for
+    a caller's own boxes, which come without points. again: with a caller's boxes (`again_always`: always) the net reads
+    a second time, in the region that follows from its own points. presence: whether its presence score decides: the first
+    step's over the instance, a later step's over its own points, which turn NaN.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    model: str
+    of: str | None = None
+    region: RegionRule = RegionRule()
+    boxed: RegionRule | None = None
+    again: RegionRule | None = None
+    again_always: bool = False
+
+
+class Pipeline(_Part):
+    """A pipeline: find → crop → points → map back.
+
+    find: model of the finder; none: the whole image is one region. also: a second finder with the same points, whose
+    boxes are added where they overlap none of the first's. refine: MTCNN's later nets. A pipeline without steps publishes
+    what the finder found. landmark_set, points: the published set and its size, 0 for boxes alone. boxes: published are
+    the finder's, or the extent of the points.
+    """
+
+    name: str
+    title: str
+    landmark_set: str | None
+    points: NonNegativeInt
+    find: str | None = None
+    also: str | None = None
+    refine: tuple[str, str] | None = None
+    steps: tuple[Step, ...] = ()
+    boxes: Literal["find", "points"] = "find"
+    batch: PositiveInt = 16
+
+    @model_validator(mode="after")
+    def _joined(self) -> Self:
+        if self.find is None and not self.steps:
+            raise ValueError("a pipeline needs find, steps, or both")
+        seen: set[str] = set()
+        for step in self.steps:
+            if step.of is not None and step.of not in seen:
+                raise ValueError(f"step {step.name} follows from {step.of!r}, which is no earlier step")
+            if step.name in seen:
+                raise ValueError(f"two steps are named {step.name!r}")
+            if step.of is None and step.region.needs_points and (self.find is None or step.boxed is None):
+                raise ValueError(f"step {step.name} needs points: give it a finder, and boxed for a caller's own boxes")
+            seen.add(step.name)
+        return self
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the model specs it runs, each once, in order."""
+        names = [self.find, self.also, *(self.refine or ()), *(step.model for step in self.steps)]
+        return tuple(dict.fromkeys(name for name in names if name))
+
+
+def list_pipelines() -> list[Pipeline]:
+    """The shipped pipelines, in the order of their file."""
+    return list(_shipped().values())
+
+
+def get_pipeline(name: str | os.PathLike[str]) -> Pipeline:
+    """A shipped pipeline by name, or a user's own by the path of its YAML file; InputError lists the names there are."""
+    text = os.fspath(name)
+    if text.endswith((".yaml", ".yml")):
+        return _own(Path(text).expanduser())
+    shipped = _shipped()
+    if text not in shipped:
+        near = get_close_matches(text, shipped, 1, 0.6)
+        hint = f"did you mean {near[0]}? There are " if near else "there are "
+        raise InputError(f"pipeline {text!r} is unknown: {hint}{', '.join(shipped)}, or give a .yaml file of your own")
+    return shipped[text]
+
+
+@cache
+def _shipped() -> dict[str, Pipeline]:
+    data = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    return {name: _parse({"name": name, **values}, f"pipeline {name}") for name, values in data.items()}
+
+
+def _own(path: Path) -> Pipeline:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"pipeline {path}: cannot be read: {error.strerror}: check the path") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = getattr(error, "problem", None) or error
+        raise InputError(f"pipeline {path}: not plain YAML: {reason}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"pipeline {path}: holds {type(data).__name__}, needs a mapping with title, find, steps, …")
+    return _parse({"name": path.stem, **data}, f"pipeline {path}")
+
+
+def _parse(data: dict[str, Any], where: str) -> Pipeline:
+    try:
+        return Pipeline.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        reason = "is no known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {key + ': ' if key else ''}{reason}") from error

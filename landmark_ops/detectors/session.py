@@ -1,0 +1,206 @@
+"""Run one model on batches of images: the only module that knows onnxruntime.
+
+The file's bytes are read once, compared with the spec's sha256, checked by `graph_check`, compared with the spec's
+input and outputs, and a session is made of these very bytes: the path is not opened again, so nothing can be put in
+between. Loaded networks are kept per process and hash; a `Session` is never pickled: send the spec, load it there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from landmark_ops.detectors.graph_check import Graph, Port, check_graph
+from landmark_ops.detectors.pull import Progress, read_model
+from landmark_ops.detectors.spec import ModelSpec
+from landmark_ops.errors import InputError, RunError
+
+PROVIDERS_VARIABLE = "LANDMARKS_PROVIDERS"
+MAX_LOADED = 32
+ELEMENTS = {"float32": 1, "uint8": 2}  # ONNX numbers of element types
+
+_loaded: OrderedDict[tuple[str, int, tuple[str, ...]], tuple[Graph, Any]] = OrderedDict()
+_loading = threading.Lock()
+
+
+class Session:
+    """One loaded model. Thread-safe; results do not depend on how images are grouped into batches."""
+
+    def __init__(self, spec: ModelSpec, graph: Graph, network: Any) -> None:
+        self.spec = spec
+        self._input = _matching_input(spec, graph)
+        self._network = network
+        self._empty = [_dims_of(name, graph) for name in spec.outputs]
+
+    def prepare(self, images: NDArray[np.uint8]) -> NDArray[np.float32] | NDArray[np.uint8]:
+        """Images (n, h, w, 3) RGB uint8 as the network's input: colour order, (x - mean) / std, axes.
+
+        Returns (n, 3, h, w) or (n, h, w, 3), C-contiguous, h and w exchanged where the spec says `transpose_xy`.
+        Raises InputError where shape or dtype are not what the spec asks for.
+        """
+        want = self.spec.input
+        _check_images(images, self.spec)
+        axes = (0, 3, 1, 2) if want.layout == "NCHW" else (0, 1, 2, 3)
+        if want.transpose_xy:
+            images = images.swapaxes(1, 2)
+        if want.colour == "BGR":
+            images = images[..., ::-1]
+        if want.dtype == "uint8":
+            return np.ascontiguousarray(images.transpose(axes))
+        mean = np.asarray(want.mean, np.float32)
+        std = np.asarray(want.std, np.float32)
+        batch = np.empty([images.shape[axis] for axis in axes], np.float32)
+        for channel in range(3):  # channel by channel: one pass, no float copy of the whole batch in between
+            plane = batch[:, channel] if want.layout == "NCHW" else batch[..., channel]
+            np.subtract(images[..., channel], mean[channel], out=plane, dtype=np.float32)
+            if std[channel] != 1:
+                np.divide(plane, std[channel], out=plane)
+        return batch
+
+    def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """The spec's outputs, in its order, each with the batch as first axis.
+
+        `batch`: what `prepare` returns. Files with a fixed batch are fed `max_batch` at a time. Raises RunError where
+        onnxruntime fails, e.g. for want of memory.
+        """
+        n = len(batch)
+        if n == 0:
+            return [np.empty((0, *dims), np.float32) for dims in self._empty]
+        step = self.spec.input.max_batch or n
+        names = list(self.spec.outputs)
+        try:
+            parts = [
+                self._network.run(names, {self._input: batch[start : start + step]}) for start in range(0, n, step)
+            ]
+        except Exception as error:  # onnxruntime's own exceptions have no public base
+            raise RunError(
+                f"model {self.spec.name}: onnxruntime failed on a batch of shape {batch.shape}: {_first_line(error)}: "
+                "try a smaller batch"
+            ) from error
+        if len(parts) == 1:
+            return cast(list[NDArray[Any]], list(parts[0]))
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"Session of {self.spec.name} cannot be pickled: send its spec and call load_session there")
+
+
+def load_session(spec: ModelSpec, *, threads: int = 1, progress: Progress | None = None) -> Session:
+    """The session of a model, fetched where it is not there yet.
+
+    `threads` is onnxruntime's intra-op pool: 1 beside other workers on the same cores. Networks are kept per process
+    (`MAX_LOADED` of them, least recently used first out), by hash: specs that differ in thresholds share one.
+
+    Raises InputError for a file whose hash, graph, input or outputs are not what the spec says, RunError where it
+    cannot be fetched.
+    """
+    providers = chosen_providers()
+    key = (spec.sha256, threads, providers)
+    with _loading:
+        if key not in _loaded:
+            data = read_model(spec, progress=progress)
+            graph = check_graph(data, f"model {spec.name}")
+            Session(spec, graph, None)  # a spec that does not fit is told before onnxruntime takes its time
+            _loaded[key] = graph, _network(data, spec, threads, providers)
+            while len(_loaded) > MAX_LOADED:
+                _loaded.popitem(last=False)
+        _loaded.move_to_end(key)
+        graph, network = _loaded[key]
+    return Session(spec, graph, network)
+
+
+def chosen_providers() -> tuple[str, ...]:
+    """onnxruntime's execution providers: the CPU, or what `LANDMARKS_PROVIDERS` lists, separated by commas."""
+    named = tuple(name.strip() for name in os.environ.get(PROVIDERS_VARIABLE, "").split(",") if name.strip())
+    available = onnxruntime.get_available_providers()
+    for name in named:
+        if name not in available:
+            raise InputError(
+                f"{PROVIDERS_VARIABLE}: {name!r} is not in this onnxruntime: available here: {', '.join(available)}"
+            )
+    return named or ("CPUExecutionProvider",)
+
+
+def _network(data: bytes, spec: ModelSpec, threads: int, providers: tuple[str, ...]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False  # it grows with every new shape and gives nothing back
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that was checked
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+    except Exception as error:  # onnxruntime's own exceptions have no public base
+        raise InputError(
+            f"model {spec.name}: onnxruntime {onnxruntime.__version__} cannot load it: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _matching_input(spec: ModelSpec, graph: Graph) -> str:
+    """The name of the graph's one input, compared with the spec in everything the file states."""
+    where, want = f"model {spec.name}", spec.input
+    if len(graph.inputs) != 1:
+        names = ", ".join(port.name for port in graph.inputs)
+        raise InputError(f"{where}: the file has {len(graph.inputs)} inputs ({names}): it has to take one image tensor")
+    port = graph.inputs[0]
+    if want.name not in (None, port.name):
+        raise InputError(f"{where}: the spec's input is {want.name!r}, the file's {port.name!r}: correct input.name")
+    if port.element != ELEMENTS[want.dtype]:
+        raise InputError(
+            f"{where}: the spec's input is {want.dtype}, the file's has ONNX element type {port.element}: "
+            "correct input.dtype (1 is float32, 2 uint8, others are not supported)"
+        )
+    _check_dims(spec, port)
+    names = [output.name for output in graph.outputs]
+    for name in spec.outputs:
+        if name not in names:
+            raise InputError(f"{where}: the file has no output {name!r}: its outputs are {', '.join(names)}")
+    return port.name
+
+
+def _check_dims(spec: ModelSpec, port: Port) -> None:
+    want = spec.input
+    sides = (want.width, want.height) if want.transpose_xy else (want.height, want.width)
+    expected = (want.max_batch, 3, *sides) if want.layout == "NCHW" else (want.max_batch, *sides, 3)
+    if len(port.dims) != 4:
+        raise InputError(f"model {spec.name}: the file's input has dims {list(port.dims)}: it has to have four")
+    for axis, (got, asked) in enumerate(zip(port.dims, expected, strict=True)):
+        if got is not None and got != asked:
+            raise InputError(
+                f"model {spec.name}: axis {axis} of the file's input is {got}, the spec says {asked or 'any'} "
+                f"(file {list(port.dims)}, spec {list(expected)}): correct input.layout, width, height or max_batch"
+            )
+
+
+def _dims_of(name: str, graph: Graph) -> tuple[int, ...]:
+    """The output's dims without the batch, 0 where dynamic: what an empty batch answers."""
+    port = next(output for output in graph.outputs if output.name == name)
+    return tuple(dim or 0 for dim in port.dims[1:])
+
+
+def _check_images(images: NDArray[np.uint8], spec: ModelSpec) -> None:
+    want = spec.input
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise InputError(
+            f"model {spec.name}: images of shape {images.shape} and type {images.dtype}: give (n, h, w, 3) RGB uint8"
+        )
+    height, width = images.shape[1:3]
+    if want.width is not None and (width, height) != (want.width, want.height):
+        raise InputError(
+            f"model {spec.name}: images of {width} x {height} px: the network takes {want.width} x {want.height}"
+        )
+    if width % want.multiple or height % want.multiple or not (width and height):
+        raise InputError(
+            f"model {spec.name}: images of {width} x {height} px: sides must be multiples of {want.multiple}"
+        )

@@ -1,0 +1,182 @@
+"""Whether the rest of a file is there, is one picture, and is safe to hand to a decoder.
+
+Decoders disagree on files that stop early: some fill the missing rows with gray. So the end is looked for here, per
+format: the JPEG end marker, the PNG chunks, the RIFF length, the strips of a TIFF. PNG text, colour profiles and other
+ancillary chunks are cut out unread, so that a compressed text of gigabytes is never inflated. Nothing is decoded.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from landmark_ops.images import headers, ifd, reasons
+from landmark_ops.images.headers import Header
+from landmark_ops.images.reasons import DecodeFailure
+
+END_OF_JPEG = b"\xff\xd9"
+#: Each scan of a progressive JPEG costs a pass over the whole picture; encoders write about ten.
+MAX_SCANS = 100
+MAX_CHUNKS = 200_000
+#: Deflate cannot do better: a picture that needs more than this per compressed byte is not all there.
+DEFLATE_RATIO = 1032
+PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS")
+
+
+class Stream(NamedTuple):
+    """A complete, single picture: the bytes to decode and how.
+
+    `common` tells formats whose decoders run in this process from the rare ones (see isolated.py).
+    """
+
+    payload: bytes
+    orientation: int
+    alpha: bool
+    common: bool
+
+
+def check_stream(data: bytes, header: Header) -> Stream:
+    """Walk a file to its end. Raises DecodeFailure: truncated, animated, unsupported, decoder_error."""
+    try:
+        if header.format == "jpeg":
+            return check_jpeg(data, header)
+        if header.format == "png":
+            return check_png(data, header)
+        if header.format == "webp":
+            return check_webp(data, header)
+        if header.format == "tiff":
+            return check_tiff(data, header)
+        if header.format == "gif":
+            return check_gif(data, header)
+        return check_bmp(data, header)
+    except (struct.error, IndexError):
+        raise cut_off(header, f"it ends at byte {len(data)}") from None
+
+
+def cut_off(header: Header, how: str) -> DecodeFailure:
+    """The failure for a file that stops early."""
+    return DecodeFailure(reasons.TRUNCATED, f"a {header.format.upper()} of {header.width} × {header.height}: {how}")
+
+
+def check_jpeg(data: bytes, header: Header) -> Stream:
+    """The end marker has to follow the first scan; thumbnails with an end marker of their own come before it."""
+    if not header.start or (not data.endswith(END_OF_JPEG) and data.find(END_OF_JPEG, header.start) < 0):
+        raise cut_off(header, f"no end marker in {len(data)} bytes")
+    common = header.samples in (1, 3) and header.kind in (0xC0, 0xC1, 0xC2)
+    if header.kind == 0xC2:
+        common = common and data.count(b"\xff\xda", header.start) < MAX_SCANS
+    return Stream(data, header.orientation, False, common)
+
+
+def check_png(data: bytes, header: Header) -> Stream:
+    """Walk the chunks, keep those that make up the pixels; PNG third edition."""
+    at, kept_from = header.start, 0
+    orientation, alpha, compressed = 1, header.kind in (4, 6), 0
+    kept: list[bytes] = []
+    for _ in range(MAX_CHUNKS):
+        length, name = struct.unpack_from(">I4s", data, at)
+        after = at + 12 + length
+        if after > len(data):
+            raise cut_off(header, f"it ends at byte {len(data)}, inside a chunk that goes on to {after}")
+        if name == b"IDAT":
+            compressed += length
+        elif name == b"IEND":
+            break
+        elif name == b"tRNS":
+            alpha = True
+        elif name == b"acTL" and length >= 4 and struct.unpack_from(">I", data, at + 8)[0] > 1:
+            raise DecodeFailure(reasons.ANIMATED, "an animated PNG")
+        elif name == b"eXIf":
+            orientation = ifd.exif_orientation(data[at + 8 : at + 8 + length])
+        if name not in PNG_CRITICAL:
+            if not name[0] & 0x20:
+                raise DecodeFailure(reasons.UNSUPPORTED, "a PNG with an unknown critical chunk")
+            kept.append(data[kept_from:at])
+            kept_from = after
+        at = after
+    else:
+        raise DecodeFailure(reasons.UNSUPPORTED, f"a PNG of more than {MAX_CHUNKS} chunks")
+    needed = header.height * (1 + header.width * header.samples * header.bits // 8)
+    if needed > DEFLATE_RATIO * (compressed + 16):
+        raise cut_off(header, f"{compressed} compressed bytes cannot hold {needed} bytes of pixels")
+    payload = b"".join([*kept, data[kept_from:after]]) if kept else data
+    return Stream(payload, orientation, alpha, True)
+
+
+def check_webp(data: bytes, header: Header) -> Stream:
+    """The RIFF length, then the chunks for EXIF; `kind` holds the flags of the extended header."""
+    (length,) = struct.unpack_from("<I", data, 4)
+    if length + 8 > len(data):
+        raise cut_off(header, f"{len(data)} bytes of {length + 8}")
+    if header.kind & 0x02:
+        raise DecodeFailure(reasons.ANIMATED, "an animated WebP")
+    orientation = 1
+    at, end = header.start, min(len(data), length + 8)
+    if header.kind & 0x08:
+        for _ in range(headers.MAX_SEGMENTS):
+            if at + 8 > end:
+                break
+            name, size = struct.unpack_from("<4sI", data, at)
+            if name == b"EXIF":
+                orientation = ifd.exif_orientation(data[at + 8 : at + 8 + size])
+                break
+            at += 8 + size + (size & 1)
+    return Stream(data, orientation, bool(header.kind & 0x10), True)
+
+
+def check_tiff(data: bytes, header: Header) -> Stream:
+    """One page whose strips or tiles lie inside the file; reduced copies and masks beside it do not count."""
+    layout = ifd.read_layout(data)
+    assert layout is not None
+    seen, at, pages = set[int](), layout.first, 0
+    while at and at not in seen and len(seen) < headers.MAX_SEGMENTS:
+        seen.add(at)
+        tags, following = ifd.read_directory(data, at, layout, headers.TIFF_TAGS)
+        if len(seen) == 1 or not int(tags.get(headers.SUBFILE, [0])[0]) & 0b101:
+            pages += 1
+        if pages > 1:
+            raise DecodeFailure(reasons.ANIMATED, "a TIFF of several pages: split it into one file per page")
+        if len(seen) == 1:
+            for offsets, counts in headers.EXTENTS:
+                if offsets in tags and counts in tags and len(tags[offsets]) == len(tags[counts]):
+                    end = (tags[offsets].astype(np.float64) + tags[counts]).max()  # integers could wrap around
+                    if end > len(data):
+                        raise cut_off(header, f"{len(data)} bytes, and pixels up to byte {end:.0f}")
+        at = following
+    return Stream(data, header.orientation, header.samples in (2, 4), False)
+
+
+def check_gif(data: bytes, header: Header) -> Stream:
+    """Count the pictures between header and trailer, two are an animation; GIF89a."""
+    at, pictures = header.start, 0
+    if data[10] & 0x80:
+        at += 3 << (data[10] & 7) + 1
+    while data[at] != 0x3B:
+        block = data[at]
+        if block == 0x2C:
+            pictures += 1
+            if pictures > 1:
+                raise DecodeFailure(reasons.ANIMATED, "an animated GIF")
+            packed = data[at + 9]
+            at += 11 + (3 << (packed & 7) + 1 if packed & 0x80 else 0)
+        elif block == 0x21:
+            at += 2
+        else:
+            raise DecodeFailure(reasons.DECODER_ERROR, f"no GIF block begins at byte {at}")
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    return Stream(data, 1, True, False)
+
+
+def check_bmp(data: bytes, header: Header) -> Stream:
+    """Uncompressed rows, padded to four bytes, have a known end."""
+    if header.kind in (0, 3, 6):
+        end = header.start + (header.width * header.bits + 31) // 32 * 4 * header.height
+        if end > len(data):
+            raise cut_off(header, f"{len(data)} bytes of {end}")
+    elif header.kind not in (1, 2):
+        raise DecodeFailure(reasons.UNSUPPORTED, f"BMP compression {header.kind}")
+    return Stream(data, 1, False, False)

@@ -1,0 +1,1 @@
+"""Keypoints: named landmark sets, the tables that hold them, and pictures of them."""

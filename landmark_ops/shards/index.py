@@ -1,0 +1,203 @@
+"""Opens a source of images as shards, by what lies at its address, and compares them with what is on record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from landmark_ops.errors import InputError
+from landmark_ops.shards import folder, parquet, webdataset
+from landmark_ops.shards.member import IMAGE_SUFFIXES, Limits, Selection, Shard, readable
+from landmark_ops.stores import locations
+
+Format = Literal["auto", "directory", "webdataset", "parquet", "delta", "zarr"]
+BoxLayout = Literal["xyxy", "xywh"]
+
+_APPLY: dict[str, tuple[str, ...]] = {
+    "directory": ("glob", "buckets"),
+    "webdataset": ("glob",),
+    "parquet": ("column", "id_column", "boxes_column"),
+    "delta": ("column", "id_column", "boxes_column"),
+    "zarr": ("column",),
+}
+_ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
+
+
+class ShardOptions(NamedTuple):
+    """What may be said of a source.
+
+    glob: which names are images. buckets: of a folder, as at the first run. column: of the encoded images, or the
+    array in a Zarr group. id_column, boxes_column: as named. box_layout: what the four numbers of a box are.
+    """
+
+    glob: str | None = None
+    buckets: int | None = None
+    column: str | None = None
+    id_column: str | None = None
+    boxes_column: str | None = None
+    box_layout: BoxLayout = "xyxy"
+    limits: Limits = Limits()
+
+
+class Source(NamedTuple):
+    """An opened source. `format` is never "auto"; `buckets` is what to remember of a folder, None of anything else."""
+
+    uri: str
+    format: str
+    shards: list[Shard]
+    buckets: int | None
+
+
+class Comparison(NamedTuple):
+    """The shards of a source by what is on record: not begun, changed since, done; and ids on record that are gone."""
+
+    new: list[Shard]
+    changed: list[Shard]
+    done: list[Shard]
+    gone: list[str]
+
+
+def open_shards(
+    uri: str | os.PathLike[str],
+    format: Format = "auto",
+    options: ShardOptions | None = None,
+) -> Source:
+    """The shards of the images at `uri`, in a fixed order; nothing but listings and footers is read.
+
+    Raises `InputError` where nothing is there, no image is, the kind cannot be told, or an option does not fit.
+    """
+    chosen = options or ShardOptions()
+    if format not in get_args(Format):
+        raise InputError(f"source.format is {format!r}, it may be {', '.join(get_args(Format))}")
+    if chosen.box_layout not in get_args(BoxLayout):
+        raise InputError(f"source.box_layout is {chosen.box_layout!r}, it may be {', '.join(get_args(BoxLayout))}")
+    address = locations.normalise(uri)
+    with locations.opening(address):
+        if not locations.exists(address):
+            raise FileNotFoundError("looked for images, tars, Parquet, a Delta table or a Zarr array")
+        kind = format if format != "auto" else source_format(address)
+        _check_options(address, kind, chosen)
+        shards = _OPEN[kind](address, chosen)
+    buckets = None
+    if kind == "directory":
+        buckets = chosen.buckets or folder.default_buckets(sum(shard.count or 0 for shard in shards))
+    return Source(address, kind, shards, buckets)
+
+
+def source_format(uri: str) -> str:
+    """What kind of source lies at an address, by names alone. `InputError` where that is not clear."""
+    if locations.is_file(uri):
+        return _format_of_file(uri)
+    if any(locations.is_file(locations.join(uri, mark)) for mark in _ZARR_MARKS):
+        return "zarr"
+    if locations.is_folder(locations.join(uri, "_delta_log")):
+        return "delta"
+    found: dict[str, str] = {}
+    for item in folder.list_tree(uri):
+        kind = _format_by_suffix(item.name)
+        if kind and not any(part.startswith(("_", ".")) for part in item.name.split("/")):
+            found.setdefault(kind, item.name)
+    if len(found) == 1:
+        return next(iter(found))
+    if not found:
+        raise InputError(
+            f"{uri}: holds no images, tars or Parquet files at any depth: name another folder, or set source.glob "
+            "with source.format: directory if the names have no image suffix"
+        )
+    shown = ", ".join(f"{kind} ({readable(name)})" for kind, name in sorted(found.items()))
+    raise InputError(f"{uri}: could be read as {shown}: choose one with source.format")
+
+
+def compare(shards: Sequence[Shard], recorded: Mapping[str, str]) -> Comparison:
+    """Sort shards by the versions that earlier runs put on record, by shard id."""
+    here = {shard.id for shard in shards}
+    return Comparison(
+        [shard for shard in shards if shard.id not in recorded],
+        [shard for shard in shards if recorded.get(shard.id, shard.version) != shard.version],
+        [shard for shard in shards if recorded.get(shard.id) == shard.version],
+        sorted(recorded.keys() - here),
+    )
+
+
+def _check_options(uri: str, kind: str, options: ShardOptions) -> None:
+    for name in ("glob", "buckets", "column", "id_column", "boxes_column"):
+        if getattr(options, name) is not None and name not in _APPLY[kind]:
+            raise InputError(
+                f"{uri}: is a {kind} source, source.{name} does not apply to it: leave it out (options that do: "
+                f"{', '.join(_APPLY[kind])})"
+            )
+
+
+def _format_of_file(uri: str) -> str:
+    kind = _format_by_suffix(uri)
+    if kind is None:
+        known = ", ".join((*webdataset.SUFFIXES[:3], *parquet.SUFFIXES[:1], *IMAGE_SUFFIXES[:5]))
+        raise InputError(f"{uri}: is a file of no known kind, known are {known} and others: set source.format")
+    return kind
+
+
+def _format_by_suffix(name: str) -> str | None:
+    lower = name.lower()
+    for kind, suffixes in (
+        ("webdataset", webdataset.SUFFIXES),
+        ("parquet", parquet.SUFFIXES),
+        ("directory", IMAGE_SUFFIXES),
+    ):
+        if lower.endswith(suffixes):
+            return kind
+    return None
+
+
+def _open_directory(uri: str, options: ShardOptions) -> list[Shard]:
+    listed = list(folder.list_tree(uri))
+    root = uri
+    if listed and listed[0].name == "":
+        root, name = locations.parent_and_name(uri)
+        listed = [folder.Listed(name, listed[0].size)]
+    selection = Selection(options.glob)
+    shards = folder.folder_shards(root, listed, selection, options.buckets, options.limits)
+    if not shards and options.buckets is None:
+        wanted = f"files matching {options.glob!r}" if options.glob else "files with an image suffix"
+        raise InputError(f"{uri}: holds no {wanted} among {len(listed)} files: name another folder or source.glob")
+    return list(shards)
+
+
+def _open_webdataset(uri: str, options: ShardOptions) -> list[Shard]:
+    if locations.is_file(uri):
+        listed = [locations.stat(uri)._replace(key="")]
+    else:
+        listed = [item for item in locations.list_objects(uri) if _format_by_suffix(item.key) == "webdataset"]
+    if not listed:
+        raise InputError(f"{uri}: holds no tars (looked for *{', *'.join(webdataset.SUFFIXES)} at any depth)")
+    return list(webdataset.tar_shards(uri, listed, Selection(options.glob), options.limits))
+
+
+def _open_parquet(uri: str, options: ShardOptions) -> list[Shard]:
+    from landmark_ops.stores.parquet_rows import data_files
+
+    return _parquet(uri, data_files(uri), options)
+
+
+def _open_delta(uri: str, options: ShardOptions) -> list[Shard]:
+    return _parquet(uri, parquet.delta_files(uri), options)
+
+
+def _parquet(uri: str, files: list[str], options: ShardOptions) -> list[Shard]:
+    columns = (options.column, options.id_column, options.boxes_column, options.box_layout)
+    return list(parquet.parquet_shards(uri, files, *columns, options.limits))
+
+
+def _open_zarr(uri: str, options: ShardOptions) -> list[Shard]:
+    from landmark_ops.shards.zarr import zarr_shards
+
+    return list(zarr_shards(uri, options.column, options.limits))
+
+
+_OPEN = {
+    "directory": _open_directory,
+    "webdataset": _open_webdataset,
+    "parquet": _open_parquet,
+    "delta": _open_delta,
+    "zarr": _open_zarr,
+}

@@ -1,0 +1,173 @@
+r"""What every kind of shard has in common: members, their names, the reasons why one may be no image, and limits.
+
+A shard is a stable unit of work, a pickle of a few hundred bytes, that yields its images one by one. Whatever is wrong
+with a member is said in the member itself, as a reason code and a detail, and never raised: a run counts it and goes
+on. What is raised is what makes the whole shard unreadable now but perhaps not later: a network that fails, expired
+credentials (`RunError`); those must not be recorded as if the images were bad.
+
+Names are opaque keys. They are compared as they are stored, without Unicode normalisation, and nothing is ever written
+under them. A name that is not UTF-8 is kept without loss: its odd bytes become `\xNN`, a backslash becomes two.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+EMPTY = "empty"
+TOO_LARGE = "too_large"
+NOT_A_FILE = "not_a_file"
+UNSAFE_NAME = "unsafe_name"
+DUPLICATE = "duplicate_member"
+UNREADABLE = "unreadable"
+TRUNCATED_SHARD = "truncated_shard"
+DAMAGED_SHARD = "damaged_shard"
+SHARD_TOO_LARGE = "shard_too_large"
+MISSING_CHUNK = "missing_chunk"
+BAD_BOXES = "bad_boxes"
+
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
+)
+"""What counts as an image without a glob; kinds that no decoder here knows count too, and fail by name."""
+
+
+class Limits(NamedTuple):
+    """What is refused before it fills memory.
+
+    member_bytes: a larger member is a failure. expansion: how many times its stored size a compressed shard may grow,
+    beyond `floor_bytes` which any may have. members: images in one shard.
+    """
+
+    member_bytes: int = 256 * 2**20
+    expansion: int = 100
+    floor_bytes: int = 256 * 2**20
+    members: int = 10_000_000
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Member(NamedTuple):
+    """One image of a shard: `data`, the stored bytes, or `image`, (H, W, 3) uint8 RGB; or `failure`, and neither.
+
+    member: its name within the shard, "" for a failure of the shard itself. boxes: (n, 4) float64 x0, y0, x1, y1 in
+    pixels where a column of boxes was named. image_id: unique and the same in every run, see each kind of shard.
+    """
+
+    shard: str
+    member: str
+    data: bytes | None = None
+    image: NDArray[np.uint8] | None = None
+    boxes: NDArray[np.float64] | None = None
+    failure: tuple[str, str] | None = None
+    image_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard(abc.ABC):
+    """A unit of work.
+
+    id: unique within the source and the same in every run. version: changes when the content may have changed.
+    size: stored bytes. count: images, where that is known without reading.
+    """
+
+    id: str
+    size: int
+    version: str
+    count: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    @abc.abstractmethod
+    def members(self, skip: Container[str] = ()) -> Iterator[Member]:
+        """The images, and the failures, one by one; those named in `skip` are passed over unread."""
+
+    def failed(self, member: str, reason: str, detail: str, image_id: str | None = None) -> Member:
+        """A member that is no image, and why."""
+        name = f"{self.id}/{member}" if image_id is None else image_id
+        return Member(self.id, member, failure=(reason, detail), image_id=name)
+
+    def size_failure(self, size: int) -> tuple[str, str] | None:
+        """The failure that lies in a member's size alone."""
+        if size == 0:
+            return EMPTY, "0 bytes"
+        if size > self.limits.member_bytes:
+            return TOO_LARGE, f"{size} bytes, the limit is {self.limits.member_bytes}"
+        return None
+
+
+def readable(name: str) -> str:
+    """A file's name as valid Unicode, different names staying different: see the module."""
+    if "\\" not in name and name.isascii():
+        return name
+    escaped = name.replace("\\", "\\\\")
+    return "".join(f"\\x{ord(c) - 0xDC00:02x}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in escaped)
+
+
+def is_unsafe(name: str) -> bool:
+    """Whether a name would, if ever used as a path, lead out of the folder it is used in."""
+    parts = re.split(r"[/\\]", name)
+    return name.startswith(("/", "\\")) or ".." in parts or "\0" in name or bool(re.match(r"[A-Za-z]:", name))
+
+
+class Selection(NamedTuple):
+    """Which names are images: those with an image suffix, or those that match `glob`.
+
+    `*` and `?` stop at a slash, `**/` stands for any folders; a glob without a slash is matched with the last part of
+    the name. Hidden files and folders are taken only by a glob.
+    """
+
+    glob: str | None = None
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        text = name.removeprefix("./")
+        if self.glob is None:
+            hidden = any(part.startswith(".") and part not in (".", "..") for part in text.split("/"))
+            return not hidden and text.lower().endswith(IMAGE_SUFFIXES)
+        if "/" not in self.glob:
+            text = text.rpartition("/")[2]
+        return bool(_pattern(self.glob).fullmatch(text))
+
+
+def _pattern(glob: str) -> re.Pattern[str]:
+    tokens: dict[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob)
+    return re.compile("".join(_token(part, tokens) for part in parts), re.DOTALL)
+
+
+def _token(part: str, tokens: dict[str, str]) -> str:
+    if part.startswith("[") and part.endswith("]") and len(part) > 2:
+        inner = part[1:-1].replace("\\", r"\\")
+        return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
+    return tokens.get(part, re.escape(part))
+
+
+def as_boxes(value: Any, layout: str) -> NDArray[np.float64]:
+    """Boxes of one image as (n, 4) x0, y0, x1, y1. `value`: None, four numbers, or a list of fours or of structs.
+
+    layout: "xyxy", or "xywh" where the last two are width and height. Raises ValueError saying what is wrong.
+    """
+    rows = [] if value is None else list(value)
+    if rows and not isinstance(rows[0], (list, dict, type(None))):
+        rows = [rows]
+    fours = [list(row.values()) if isinstance(row, dict) else row for row in rows]
+    for at, four in enumerate(fours):
+        if four is None or len(four) != 4 or any(number is None for number in four):
+            raise ValueError(f"box {at} is {four}, four numbers make a box")
+    boxes = np.asarray(fours, np.float64).reshape(-1, 4).copy()
+    if layout == "xywh":
+        boxes[:, 2:] += boxes[:, :2]
+    bad = ~np.isfinite(boxes).all(1) | (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise ValueError(f"box {at} spans x {boxes[at, 0]:g}..{boxes[at, 2]:g}, y {boxes[at, 1]:g}..{boxes[at, 3]:g}")
+    return boxes

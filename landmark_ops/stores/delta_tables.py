@@ -1,0 +1,166 @@
+"""Delta tables that files are added to exactly once, whatever fails in between.
+
+A file is added under an app transaction: an id and a number that only grows. Delta refuses two concurrent commits with
+the same id, but takes a later one of the same number without a word (delta-rs #2580), so the number on record is read
+before every attempt, from the very snapshot the attempt is based on. After an error of any kind it is read again: a
+reply to a commit that was lost looks like a conflict with a stranger, who is ourselves.
+Statistics in the log are ours: counts, shard and a few more, never coordinates or names of images, which could not be
+erased from it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import DeltaError
+from deltalake.schema import Schema
+from deltalake.transaction import AddAction
+
+from landmark_ops.errors import InputError, RunError
+from landmark_ops.stores import locations
+
+ATTEMPTS = 12
+STATISTICS = ("shard", "landmark_set", "model", "run_id")
+
+
+AppTransaction = tuple[str, int]
+"""Id and number."""
+
+
+class Addition(NamedTuple):
+    """A file to add, `path` relative to the table."""
+
+    path: str
+    size: int
+    rows: int
+    partition: Mapping[str, str]
+    bounds: Mapping[str, tuple[str, str]]  # smallest and largest value of some columns
+
+
+def is_delta(uri: str) -> bool:
+    """Whether a Delta table lies at an address."""
+    return DeltaTable.is_deltatable(uri, storage_options=locations.delta_options(uri))
+
+
+def open_delta(uri: str) -> DeltaTable:
+    """The latest version of a table of ours."""
+    try:
+        return DeltaTable(uri, storage_options=locations.delta_options(uri))
+    except (DeltaError, OSError) as error:
+        raise RunError(f"{uri}: the Delta table cannot be opened ({error}): check that it is still there") from error
+
+
+def ensure(uri: str, schema: pa.Schema, partition: str) -> None:
+    """Create the table where nothing is; `InputError` where something else is, or columns differ."""
+    if not is_delta(uri):
+        if not locations.is_empty(uri):
+            raise InputError(
+                f"output {uri}: holds something that is no Delta table and is never overwritten: choose another "
+                "output.uri, or move it away"
+            )
+        statistics = [name for name in STATISTICS if schema.get_field_index(name) >= 0]
+        try:
+            DeltaTable.create(
+                uri,
+                schema,
+                mode="ignore",
+                partition_by=[partition],
+                configuration={"delta.dataSkippingStatsColumns": ",".join(statistics)},
+                storage_options=locations.delta_options(uri),
+            )
+        except (DeltaError, OSError) as error:
+            if not is_delta(uri):  # else another process was faster
+                raise InputError(
+                    f"output {uri}: cannot be written ({error}): choose another output.uri, or permit writing there"
+                ) from error
+    table = open_delta(uri)
+    check_columns(uri, columns_of(table.schema()), columns_of(Schema.from_arrow(schema)))
+    found = list(table.metadata().partition_columns)
+    if found != [partition]:
+        raise InputError(f"output {uri}: is partitioned by {found}, needed is {partition}: choose another output.uri")
+
+
+def columns_of(schema: Schema) -> dict[str, str]:
+    """Name and type of each column, as text."""
+    return {
+        field["name"]: json.dumps(field["type"], sort_keys=True) for field in json.loads(schema.to_json())["fields"]
+    }
+
+
+def check_columns(uri: str, found: Mapping[str, str], needed: Mapping[str, str]) -> None:
+    """Raise `InputError` naming the columns in which a table differs from what would be written."""
+    if dict(found) == dict(needed):
+        return
+    missing = sorted(needed.keys() - found.keys())
+    extra = sorted(found.keys() - needed.keys())
+    other = sorted(name for name in needed.keys() & found.keys() if needed[name] != found[name])
+    said = [
+        f"{what} {', '.join(names)}"
+        for what, names in (("lacks", missing), ("also has", extra), ("has another type of", other))
+        if names
+    ]
+    raise InputError(
+        f"output {uri}: is a table of other columns ({'; '.join(said)}): choose another output.uri, or move it away"
+    )
+
+
+def add_once(
+    uri: str,
+    transactions: Sequence[AppTransaction],
+    additions: Callable[[list[AppTransaction]], list[Addition]],
+) -> list[AppTransaction]:
+    """Commit the files of the transactions that are not on record yet, all at once; returns those it committed.
+
+    `additions` names the files of some transactions. Returns an empty list where all were on record before. After a
+    lost reply the caller cannot tell whose commit it was, nor need it: the files are there once. Raises `RunError`
+    when it cannot be done.
+    """
+    error: Exception | None = None
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0, min(0.05 * 2**attempt, 5.0)))
+        table = open_delta(uri)
+        missing = [transaction for transaction in transactions if not on_record(table, transaction)]
+        if not missing:
+            return []
+        try:
+            table.create_write_transaction(
+                [_action(addition) for addition in additions(missing)],
+                "append",
+                table.schema(),
+                list(table.metadata().partition_columns),
+                commit_properties=CommitProperties(app_transactions=[Transaction(*one) for one in missing]),
+            )
+            return missing
+        except RunError:
+            raise
+        except Exception as failure:  # a conflict, a lost reply, a timeout: the log alone knows what became of it
+            error = failure
+    table = open_delta(uri)
+    if all(on_record(table, transaction) for transaction in transactions):
+        return []
+    raise RunError(f"{uri}: could not be committed in {ATTEMPTS} attempts ({error}): run again") from error
+
+
+def on_record(table: DeltaTable, transaction: AppTransaction) -> bool:
+    """Whether a table holds this app transaction, or a later one of its id."""
+    name, number = transaction
+    return (table.transaction_version(name) or 0) >= number
+
+
+def _action(addition: Addition) -> AddAction:
+    statistics: dict[str, Any] = {
+        "numRecords": addition.rows,
+        "minValues": {name: low for name, (low, _) in addition.bounds.items()},
+        "maxValues": {name: high for name, (_, high) in addition.bounds.items()},
+        "nullCount": dict.fromkeys(addition.bounds, 0),
+    }
+    return AddAction(
+        addition.path, addition.size, addition.partition, int(time.time() * 1000), True, json.dumps(statistics)
+    )

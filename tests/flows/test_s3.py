@@ -1,0 +1,153 @@
+"""The whole flow on S3: source, output, report and lock are objects of a mock server on loopback."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+import zarr
+
+from landmark_ops import LandmarkMDS, open_map
+from landmark_ops.errors import InputError
+from landmark_ops.stores import lock
+from landmark_ops.stores.embedding import EmbeddingStore, open_group, store_of
+from landmark_ops.stores.lock import OutputLock
+from tests.flows.running import make_config, points, run_embed
+from tests.flows.test_resume import watching
+
+pytestmark = [pytest.mark.s3, pytest.mark.usefixtures("many_tasks")]
+
+X = points(200)
+
+
+def keys(bucket: str) -> list[str]:
+    found = boto3.client("s3").list_objects_v2(Bucket=bucket.removeprefix("s3://"))
+    return [item["Key"] for item in found.get("Contents", [])]
+
+
+def put(address: str, body: bytes) -> None:
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+
+
+@pytest.fixture
+def config(s3_bucket: str) -> dict[str, Any]:
+    """A Zarr source of ten chunks on S3."""
+    zarr.create_group(store_of(f"{s3_bucket}/lake/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
+    return make_config(f"{s3_bucket}/lake/x.zarr", f"{s3_bucket}/out/e.zarr")
+
+
+def embedding_of(uri: str) -> Any:
+    group: Any = open_group(uri, "r")
+    return group["embedding"][...], group["landmarks/indices"][...]
+
+
+def test_a_whole_run(config: dict[str, Any], s3_bucket: str) -> None:
+    result = run_embed(config)
+    uri = config["output"]["uri"]
+    assert result["outcome"] == "done"
+    assert result["report"] == f"{s3_bucket}/out/e.report/index.html"
+    embedding, indices = embedding_of(uri)
+    expected = LandmarkMDS(3, selection=indices).fit(X).transform(X)
+    np.testing.assert_allclose(embedding, expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(open_map(uri)(X[:5]), expected[:5], atol=1e-4)
+    assert EmbeddingStore(uri).read_attributes()["status"] == "complete"
+    stored = keys(s3_bucket)
+    assert {"out/e.report/index.html", "out/e.report/density.png"} <= set(stored)
+    assert not [key for key in stored if key.endswith(".lock")]
+    assert run_embed(config)["outcome"] == "already complete"
+
+
+@pytest.mark.usefixtures("bare_report")
+def test_resume_and_overwrite(config: dict[str, Any], s3_bucket: str) -> None:
+    uri = config["output"]["uri"]
+
+    def stop(stage: str, count: int) -> None:
+        if (stage, count) == ("extend", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), watching(stop):
+        run_embed(config)
+    assert EmbeddingStore(uri).read_attributes()["status"] == "partial"
+    assert not [key for key in keys(s3_bucket) if key.endswith(".lock")]
+    with watching() as seen:
+        assert run_embed(config)["outcome"] == "resumed"
+    assert len(seen["verify"]) == 2
+    assert len(seen["extend"]) == 3
+    embedding, indices = embedding_of(uri)
+    expected = LandmarkMDS(3, selection=indices).fit(X).transform(X)
+    np.testing.assert_allclose(embedding, expected, atol=1e-5 * np.abs(expected).max())
+    config["output"]["overwrite"] = True
+    config["method"]["n_components"] = 2
+    assert run_embed(config)["components"] == 2
+    np.testing.assert_allclose(embedding_of(uri)[0], expected[:, :2], atol=1e-5 * np.abs(expected).max())
+
+
+def test_something_else_at_the_output(config: dict[str, Any], s3_bucket: str) -> None:
+    put(f"{config['output']['uri']}/thesis.tex", b"years of work")
+    config["output"]["overwrite"] = True
+    with pytest.raises(InputError, match="no embedding of ours and is never overwritten"):
+        run_embed(config)
+    assert "out/e.zarr/thesis.tex" in keys(s3_bucket)
+
+
+def test_an_output_bucket_that_is_not_there(config: dict[str, Any]) -> None:
+    config["output"]["uri"] = "s3://no-such-bucket-here/e.zarr"
+    with pytest.raises(InputError, match=r"output s3://no-such-bucket-here/e\.zarr: cannot be written"):
+        run_embed(config)
+
+
+def lease(until: float) -> bytes:
+    return json.dumps({"id": "other", "host": "elsewhere", "pid": 7, "until": until}).encode()
+
+
+def test_a_second_run_is_refused(config: dict[str, Any]) -> None:
+    put(f"{config['output']['uri']}.lock", lease(time.time() + 60))
+    with pytest.raises(InputError, match="process 7 on elsewhere is writing it now"):
+        run_embed(config)
+
+
+def test_a_lease_of_a_dead_run_expires(s3_bucket: str) -> None:
+    uri = f"{s3_bucket}/e.zarr"
+    put(f"{uri}.lock", lease(time.time() - 1))
+    with OutputLock(uri), pytest.raises(InputError, match="is writing it now"), OutputLock(uri):
+        pytest.fail("two holders")
+    assert keys(s3_bucket) == []
+
+
+def test_the_lease_is_refreshed_while_the_run_lives(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a failure that passed; and never again once it is released."""
+    monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.05)
+    failures = iter([OSError("SlowDown")])
+    original = lock.write_bytes
+
+    def flaky(uri: str, data: bytes) -> None:
+        for error in failures:
+            raise error
+        original(uri, data)
+
+    monkeypatch.setattr(lock, "write_bytes", flaky)
+    uri = f"{s3_bucket}/e.zarr"
+    with OutputLock(uri) as held:
+        first = held._read_lease()["until"]
+        deadline = time.monotonic() + 10
+        while held._read_lease()["until"] <= first:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    time.sleep(0.2)
+    assert keys(s3_bucket) == []
+
+
+def test_a_lease_taken_over_is_left_alone(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that slept past its lease neither takes it back nor removes it."""
+    monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.05)
+    uri = f"{s3_bucket}/e.zarr"
+    with OutputLock(uri) as held:
+        put(f"{uri}.lock", lease(time.time() + 60))
+        time.sleep(0.3)
+        assert held._read_lease()["id"] == "other"
+    assert keys(s3_bucket) == ["e.zarr.lock"]
