@@ -48,6 +48,29 @@ def embed(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False)
 
 
 @app.command()
+def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False) -> None:
+    """Find faces, hands or bodies in shards of images and write keypoint tables. Run again: new images only."""
+    from landmark_ops.config import load_config_as
+    from landmark_ops.detect_config import DetectConfig
+
+    with plain_errors():
+        settings = load_config_as(DetectConfig, config, overrides or ())
+        with interruptible():
+            from flows.launch import launch_detect
+
+            result = launch_detect(settings, "quiet" if quiet else "auto")
+    if result["outcome"] == "nothing new":
+        print("nothing new: every image is in the tables already")
+    print(
+        f"images     {result['images']:,} = {result['with_instances']:,} with rows + {result['without']:,} without "
+        f"+ {result['failed']:,} failed"
+    )
+    print(f"keypoints  {result['tables']['keypoints']}  ({result['instances']:,} rows)")
+    print(f"failures   {result['tables']['failures']}")
+    print(f"report     {result['report']}")
+
+
+@app.command()
 def plan(config: ConfigPath, overrides: Overrides = None) -> None:
     """Say what `embed` would do: tasks, bytes, peak memory per worker, expected seconds. Writes nothing."""
     from landmark_ops.config import load_config

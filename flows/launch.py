@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from flows.runtime import PrefectServer, worker_count, worker_memory
 from landmark_ops.config import EmbedConfig
+from landmark_ops.detect_config import DetectConfig
 
 
 def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
@@ -33,6 +34,29 @@ def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[st
 
             server.wait()
         return dict(embed(config))
+    finally:
+        progress.close()
+        server.stop()
+
+
+def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+    """Run the detect flow; see `launch_embed`."""
+    from flows.progress import make_progress
+    from flows.run import progress_of_caller
+
+    server = PrefectServer()
+    server.start()
+    progress = make_progress(mode)
+    progress_of_caller.set(progress)
+    try:
+        with progress.stage("open"):
+            import distributed  # noqa: F401  imported while the server starts
+
+            from flows.detect import detect, open_work
+
+            open_work(config, recover=False)
+            server.wait()
+        return dict(detect(config))
     finally:
         progress.close()
         server.stop()

@@ -86,10 +86,10 @@ def pull(
                         print(f"{spec.name}  {path}")
         if len(failures) == 1:
             raise failures[0]
-    for error in failures:
-        print(f"landmarks: {error}", file=sys.stderr)
+    for failure in failures:
+        print(f"landmarks: {failure}", file=sys.stderr)
     if failures:
-        code = 2 if all(isinstance(error, InputError) for error in failures) else 1
+        code = 2 if all(isinstance(failure, InputError) for failure in failures) else 1
         fail(f"{len(failures)} of {len(chosen)} models could not be pulled", code)
 
 

@@ -23,12 +23,13 @@ class Progress:
         self.stages: list[Stage] = []
         self.total: int | None = None
         self.done = 0
+        self.unit = "rows"
         self.began = 0.0
 
     @contextmanager
-    def stage(self, name: str, rows: int | None = None) -> Iterator[None]:
-        """One stage; `rows` where it passes over the source."""
-        self.total, self.done = rows, 0
+    def stage(self, name: str, rows: int | None = None, unit: str = "rows") -> Iterator[None]:
+        """One stage; `rows` where it passes over the source, which may consist of other things, `unit`."""
+        self.total, self.done, self.unit = rows, 0, unit
         self.began = time.perf_counter()
         self._open(name)
         finished = False
@@ -38,7 +39,7 @@ class Progress:
         finally:
             seconds = time.perf_counter() - self.began
             if finished:
-                self.stages.append(Stage(name, seconds, rows))
+                self.stages.append(Stage(name, seconds, rows or self.done or None))
             self._close(name, seconds, finished)
 
     def plan_rows(self, total: int) -> None:
@@ -86,17 +87,22 @@ class PlainProgress(Progress):
 
     def _show(self) -> None:
         now = time.perf_counter()
-        if now - self.shown >= PLAIN_SECONDS and self.total:
-            self.shown = now
-            left = (self.total - self.done) / max(self.rate, 1e-9)
-            self.say(
-                f"{self.name:<9} {self.done / self.total:4.0%}  {self.done:,} of {self.total:,} rows, "
-                f"{self.rate:,.0f} rows/s, {duration(left)} left"
-            )
+        if now - self.shown < PLAIN_SECONDS:
+            return
+        self.shown = now
+        if not self.total:
+            self.say(f"{self.name:<9} {self.done:,} {self.unit}, {self.rate:,.0f} {self.unit}/s")
+            return
+        left = (self.total - self.done) / max(self.rate, 1e-9)
+        self.say(
+            f"{self.name:<9} {self.done / self.total:4.0%}  {self.done:,} of {self.total:,} {self.unit}, "
+            f"{self.rate:,.0f} {self.unit}/s, {duration(left)} left"
+        )
 
     def _close(self, name: str, seconds: float, finished: bool) -> None:
         if finished:
-            rows = f", {self.done:,} rows, {self.done / max(seconds, 1e-9):,.0f} rows/s" if self.done else ""
+            rate = self.done / max(seconds, 1e-9)
+            rows = f", {self.done:,} {self.unit}, {rate:,.0f} {self.unit}/s" if self.done else ""
             self.say(f"{name:<9} done in {duration(seconds)}{rows}")
 
 
@@ -133,14 +139,14 @@ class BarProgress(Progress):
         self.task = self.bar.add_task(name, total=self.total or None, note="")
 
     def _show(self) -> None:
-        self.bar.update(self.task, total=self.total, completed=self.done, note=f"{self.rate:,.0f} rows/s")
+        self.bar.update(self.task, total=self.total, completed=self.done, note=f"{self.rate:,.0f} {self.unit}/s")
 
     def _close(self, name: str, seconds: float, finished: bool) -> None:
         if not finished:
             self.bar.stop_task(self.task)
             return
         total = self.total or 1
-        note = f"{self.done / max(seconds, 1e-9):,.0f} rows/s" if self.done else ""
+        note = f"{self.done / max(seconds, 1e-9):,.0f} {self.unit}/s" if self.done else ""
         self.bar.update(self.task, total=total, completed=total, note=note)
 
 

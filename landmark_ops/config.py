@@ -195,7 +195,12 @@ class EmbedConfig(Section):
 C = TypeVar("C", bound=Section)
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = (), model: type[C] = EmbedConfig) -> C:  # type: ignore[assignment]
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EmbedConfig:
+    """Read the YAML config of an embed run; see `load_config_as`."""
+    return load_config_as(EmbedConfig, path, overrides)
+
+
+def load_config_as(model: type[C], path: str | Path, overrides: Sequence[str] = ()) -> C:
     """Read a YAML config of the given kind; `overrides` are `key.path=value` with YAML values.
 
     Raises InputError naming the file and the key, for unreadable files, YAML that is not a mapping, unknown keys
@@ -206,16 +211,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: type[C] 
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"config {path}: cannot be read: {reason}") from error
-    return parse_config(text, overrides, str(path), model)
+    return parse_config_as(model, text, overrides, str(path))
 
 
-def parse_config(
-    text: str,
-    overrides: Sequence[str] = (),
-    name: str = "config",
-    model: type[C] = EmbedConfig,  # type: ignore[assignment]
-) -> C:
+def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config") -> EmbedConfig:
     """`load_config` on the text itself."""
+    return parse_config_as(EmbedConfig, text, overrides, name)
+
+
+def parse_config_as(model: type[C], text: str, overrides: Sequence[str] = (), name: str = "config") -> C:
+    """`load_config_as` on the text itself."""
     try:
         data = yaml.load(text, Loader=_UniqueKeys)
     except YAML_ERRORS as error:

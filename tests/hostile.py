@@ -242,6 +242,8 @@ def others() -> Files:
             reasons.TOO_LARGE,
         ),
         "no-size.tiff": (b"II*\0\x08\0\0\0\0\0" + bytes(4), reasons.DECODER_ERROR),
+        "offset-64.tiff": (b"II+\0\x08\0\0\0" + b"\xff" * 8, reasons.TRUNCATED),
+        "count-64.tiff": (b"II+\0\x08\0\0\0\x10" + bytes(7) + b"\xff" * 8, reasons.TRUNCATED),
         "directory-beyond.tiff": (b"II*\0\xff\xff\xff\x7f" + bytes(8), reasons.TRUNCATED),
     }
 
@@ -272,6 +274,7 @@ def odd_but_good() -> Files:
         "ycck-adobe.jpg": ycck(picture),
         "trailing-zeros.jpg": good + bytes(1000),
         "trailing-jpeg.jpg": good + good[: len(good) // 2],
+        "broken-exif-64.jpg": with_segment(good, 0xE1, b"Exif\0\0II+\0\x08\0\0\0" + b"\xff" * 8),
         "broken-exif.jpg": with_segment(good, 0xE1, b"Exif\0\0II*\0\xff\xff\xff\xff"),
         "huge-comments.jpg": with_segment(with_segment(good, 0xFE, bytes(65_000)), 0xFE, b"\xff\xd9" * 32_000),
         "gray-16.png": png(WIDTH, HEIGHT, 16, 0, pixels_chunk(wide[..., 0])),

@@ -127,7 +127,7 @@ class LocalEngine:
         *common: Any,
         done: Done | None = None,
     ) -> T:
-        """See `Engine.reduce`. Early results wait for their turn, a window of them at most: a slow item holds up new."""
+        """See `Engine.reduce`. Early results wait for their turn, a window of them at most."""
         fold: Fold[T] = Fold(combine)
         if len(items) == 1:
             fold.push(next(self.imap(fn, items, *common, done=done))[1])

@@ -1,16 +1,16 @@
-"""One call for notebooks: pictures in, keypoints out. Runs in this process; `landmarks detect` does the same on a cluster."""
+"""One call for notebooks: pictures in, keypoints out. Runs here; `landmarks detect` does the same on a cluster."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from landmark_ops.detectors.instances import Instances
+from landmark_ops.detectors.instances import Floats, Instances
 from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.registry import get_spec
@@ -38,21 +38,22 @@ def detect(
     images
         One picture or a sequence of them: paths or s3:// addresses, encoded bytes, or (H, W, 3) RGB uint8 arrays.
     pipeline
-        A pipeline's name, such as face-5, face-68, face-mesh-468, hand-21, pose-33, coco-17, holistic-543, or the path of
-        a YAML file of your own.
+        A pipeline's name, such as face-5, face-68, face-mesh-468, hand-21, pose-33, coco-17, holistic-543, or the path
+        of a YAML file of your own.
     thresholds
         score, nms_iou, max_side, min_face_px of the finder and presence of the point nets, in place of the models' own.
     batch
         Pictures or crops per run of a net, at most; results do not depend on it.
     boxes
-        For each picture (n, 4) boxes of your own, x0, y0, x1, y1 in its pixels, or None for no box; for one picture just
-        (n, 4). Nothing is searched then, and the rows come in the order of the boxes.
+        For each picture (n, 4) boxes of your own, x0, y0, x1, y1 in its pixels, or None for no box; for one picture
+        just (n, 4). Nothing is searched then, and the rows come in the order of the boxes.
 
     Returns
     -------
     list of Instances
         One per picture, in order: boxes (n, 4), scores (n,), keypoints (n, K, 3) as x, y, z in pixels of the upright
-        original with pixel centres at integers, keypoint_scores and visible (n, K), extra. NaN where a model does not tell.
+        original with pixel centres at integers, keypoint_scores and visible (n, K), extra. NaN where a model does not
+        tell.
 
     Raises
     ------
@@ -65,23 +66,27 @@ def detect(
     >>> detect([], "face-5")
     []
     """
-    one = isinstance(images, str | bytes | os.PathLike | np.ndarray) and not (
-        isinstance(images, np.ndarray) and images.ndim == 4
-    )
-    pictures: list[Picture] = [images] if one else list(images)  # type: ignore[list-item,arg-type]
-    given = None
-    if boxes is not None:
-        given = [np.asarray(boxes)] if one and np.ndim(boxes) == 2 else [None if b is None else np.asarray(b) for b in boxes]  # type: ignore[union-attr]
-    opened = [_open(picture, i) for i, picture in enumerate(pictures)]
+    single = isinstance(images, str | bytes | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3)
+    pictures = cast("list[Picture]", [images] if single else list(cast("Sequence[Picture]", images)))
+    opened = [_open(picture, index) for index, picture in enumerate(pictures)]
     return run_pipeline(
-        pipeline, opened, sessions=local_session, boxes=given, thresholds=thresholds, batch=batch
+        pipeline, opened, sessions=local_session, boxes=_per_picture(boxes, single), thresholds=thresholds, batch=batch
     )
 
 
 @cache
 def local_session(model: str) -> Session:
-    """This process's session of a model by name, loaded once, fetched if needed."""
+    """The session of a model by name, loaded once per process, fetched if needed."""
     return load_session(get_spec(model))
+
+
+def _per_picture(boxes: ArrayLike | Sequence[ArrayLike | None] | None, single: bool) -> list[Floats | None] | None:
+    if boxes is None:
+        return None
+    if single and np.ndim(cast("ArrayLike", boxes)) == 2:
+        return [np.asarray(boxes, dtype=np.float64)]
+    given = cast("Sequence[ArrayLike | None]", boxes)
+    return [None if of is None else np.asarray(of, dtype=np.float64) for of in given]
 
 
 def _open(picture: Picture, index: int) -> Image:
@@ -96,6 +101,3 @@ def _open(picture: Picture, index: int) -> Image:
         return decode(data).image
     except DecodeFailure as failure:
         raise InputError(f"{name}: {failure}: leave it out, or repair the file") from failure
-
-
-__all__ = ["Path", "Picture", "detect", "local_session"]

@@ -45,8 +45,8 @@ def _propose(images: Sequence[Image], nets: Nets, batch: int) -> list[Found]:
         for i, affine, found in zip(owners, affines, decode_pnet(session.run(pixels), size, parameters), strict=True):
             seen[i].append(mapped_back(found, affine))
     merged = []
-    for found in seen:
-        parts = found or [nothing_found(0)]
+    for levels_of in seen:
+        parts = levels_of or [nothing_found(0)]
         together = Found(*(np.concatenate(values) for values in zip(*parts, strict=True)))
         merged.append(keep(together, number(parameters, "nms_iou_merged")))
     return merged
@@ -70,7 +70,8 @@ def _refine(images: Sequence[Image], candidates: list[Found], nets: Nets, stage:
     for start in range(0, len(boxes), CROPS_PER_RUN):
         chunk = slice(start, start + CROPS_PER_RUN)
         affines = [
-            crop(((x0 + x1) / 2, (y0 + y1) / 2), x1 - x0, y1 - y0, 0.0, width, height) for x0, y0, x1, y1 in boxes[chunk]
+            crop(((x0 + x1) / 2, (y0 + y1) / 2), x1 - x0, y1 - y0, 0.0, width, height)
+            for x0, y0, x1, y1 in boxes[chunk]
         ]
         pixels = session.prepare(inputs([images[i] for i in owners[chunk]], affines, (width, height), parameters))
         decode = decode_rnet if stage == 1 else decode_onet

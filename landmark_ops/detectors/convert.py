@@ -1,4 +1,4 @@
-"""Make ONNX files of models that are published in another format, where the extra [convert] is installed.
+"""Make ONNX files of models that are published in another format; TFLite needs the extra [convert].
 
 Conversion is exact and repeatable: the same original gives the same bytes, so the spec's sha256 covers the result.
 """
@@ -27,5 +27,16 @@ def _tflite() -> Convert:
     return lambda originals, how: convert_tflite(originals[0], how.outputs, how.drop)
 
 
+def _faceapi() -> Convert:
+    from landmark_ops.detectors.convert_faceapi import convert_faceapi
+
+    def convert(originals: Sequence[bytes], how: Conversion) -> bytes:
+        manifest, shard = originals
+        name = how.originals[1].url.rpartition("/")[2].removesuffix("-shard1")
+        return convert_faceapi(manifest, shard, name, *how.outputs)
+
+    return convert
+
+
 #: Formats that can be converted; calling an entry imports what it needs.
-CONVERTERS: dict[str, Callable[[], Convert]] = {"tflite": _tflite}
+CONVERTERS: dict[str, Callable[[], Convert]] = {"tflite": _tflite, "face-api": _faceapi}

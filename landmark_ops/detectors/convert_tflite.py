@@ -48,7 +48,7 @@ class _Conversion:
         inputs = self.runtime.get_input_details()
         if len(inputs) != 1 or len(inputs[0]["shape"]) != 4 or inputs[0]["dtype"] != np.float32:
             raise InputError(
-                "TFLite model: it takes more than one float32 image (1, h, w, c): it is not converted here"
+                "TFLite model: it takes other than one float32 image (1, h, w, c): it is not converted here"
             )
         self.runtime.set_tensor(inputs[0]["index"], np.zeros(inputs[0]["shape"], np.float32))
         self.runtime.invoke()
@@ -125,7 +125,7 @@ class _Conversion:
         if activation == RELU:
             return self.node("Relu", [name])
         if activation == RELU6:
-            return self.node("Clip", [name, self.weight(np.float32(0)), self.weight(np.float32(6))])
+            return self.node("Clip", [name, self.weight(np.array(0, np.float32)), self.weight(np.array(6, np.float32))])
         raise InputError(f"TFLite model: fused activation {activation} is not converted here")
 
     def _fresh(self, prefix: str) -> str:
@@ -242,7 +242,7 @@ def _pad(model: _Conversion, inputs: list[int], output: int, options: Any) -> _R
 def _resize(model: _Conversion, inputs: list[int], output: int, options: Any) -> _Result:
     before, after = model.shape(inputs[0]), model.shape(output)
     corners, half = options.AlignCorners(), options.HalfPixelCenters()
-    scales = model.weight(np.float32([1, 1, after[1] / before[1], after[2] / before[2]]), "s")
+    scales = model.weight(np.array([1, 1, after[1] / before[1], after[2] / before[2]], np.float32), "s")
     name = model.node(
         "Resize",
         [model.names[inputs[0]], "", scales],

@@ -5,16 +5,15 @@ takes any size gets the image as it is, or shrunk to `max_side`, with black to t
 multiple; images that end in the same size share a batch, so an input depends on its own image alone and no result on
 what it was batched with.
 
-max_side (spec parameter, 640 for YuNet and RetinaFace): the longer side at most. YuNet takes 19 ms at 512², 68 ms at 1280 × 736, and was
-trained on faces of 10 to 300 px: at 640 it sees those from 1/64 to 1/2 of the image, so a close portrait of 4000 px is
-found, which it is not at full size. Raise it for small faces in large groups.
+max_side (spec parameter, 640 for YuNet and RetinaFace): the longer side at most. YuNet takes 19 ms at 512², 68 ms at
+1280 × 736, and was trained on faces of 10 to 300 px: at 640 it sees those from 1/64 to 1/2 of the image, so a close
+portrait of 4000 px is found, which it is not at full size. Raise it for small faces in large groups.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
 
 from landmark_ops.detectors.decoders import finder
 from landmark_ops.detectors.decoders.parameters import number
@@ -26,7 +25,7 @@ from landmark_ops.images.geometry import Affine, letterbox, stretch
 
 
 def find(images: Sequence[Image], session: Session, parameters: Parameters, batch: int) -> list[Found]:
-    """What the finder sees in each image, in image pixels, best first: boxes (n, 4), scores (n,), keypoints (n, K, 2)."""
+    """What the finder sees in each image, in image pixels, best first."""
     fits = [fit(session.spec.input, image.shape[1], image.shape[0], parameters) for image in images]
     decode = finder(session.spec.decoder, session.spec.name)
     found: list[Found | None] = [None] * len(images)
@@ -50,7 +49,7 @@ def fit(wanted: InputSpec, width: int, height: int, parameters: Parameters) -> t
 
 
 def shrink(width: int, height: int, scale: float, multiple: int = 1) -> tuple[Affine, Size]:
-    """The affine of an image scaled to whole pixels in the top left corner, and the size that holds it, in multiples."""
+    """The affine of an image scaled to whole pixels in the top left corner, and the size that holds it."""
     columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
     return stretch(width, height, columns, rows), (-(-columns // multiple) * multiple, -(-rows // multiple) * multiple)
 

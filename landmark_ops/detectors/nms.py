@@ -31,7 +31,7 @@ def by_score(scores: Floats) -> NDArray[np.intp]:
 
 
 def suppress(boxes: Floats, scores: Floats, max_iou: float) -> NDArray[np.intp]:
-    """Indices of the boxes (n, 4) to keep, best first: greedy, a box goes if its overlap with a kept one exceeds `max_iou`."""
+    """Indices of the boxes (n, 4) to keep, best first: a box goes if its overlap with a kept one exceeds `max_iou`."""
     order, kept = by_score(scores), []
     while len(order):
         best, rest = order[0], order[1:]
@@ -47,7 +47,7 @@ def keep(found: Found, max_iou: float) -> Found:
 
 
 def blend(found: Found, max_iou: float) -> Found:
-    """Weighted suppression: a group that overlaps its best box becomes one, coordinates averaged by score, score the best.
+    """Weighted suppression: a group that overlaps its best box becomes one, averaged by score, with the best score.
 
     As in MediaPipe's NonMaxSuppressionCalculator (WEIGHTED).
     """

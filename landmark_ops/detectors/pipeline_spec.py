@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from landmark_ops.errors import InputError
 
@@ -32,9 +41,9 @@ class RegionRule(_Part):
     around: its box, or the extent of `points` in the turned frame. axis: two lists of points; the line from the mean of
     the first to the mean of the second is turned to `upright` degrees (0: to the right, 90: upwards), none: no turn.
     centre: the mean of these points instead of the middle of the extent. side: of the region before `scale`:
-    long (the longer side of the extent), mean (of both sides), circle (twice the distance from the centre to the farthest
-    of `points`), fit (the extent itself, clipped to the image, with black bars to the input's shape).
-    shift: moves the centre along the turned axes, in widths and heights of the extent (in mean sides where side is mean).
+    long (the longer side of the extent), mean (of both sides), circle (twice the distance from the centre to the
+    farthest of `points`), fit (the extent itself, clipped to the image, with black bars to the input's shape). shift:
+    moves the centre along the turned axes, in widths and heights of the extent (in mean sides where side is mean).
     mirror: the crop is mirrored left to right.
     """
 
@@ -65,10 +74,10 @@ class RegionRule(_Part):
 class Step(_Part):
     """One net that reads points in crops.
 
-    of: the step whose points its regions follow from, none: the finder's. region: the rule for that. boxed: the rule for
-    a caller's own boxes, which come without points. again: with a caller's boxes (`again_always`: always) the net reads
-    a second time, in the region that follows from its own points. presence: whether its presence score decides: the first
-    step's over the instance, a later step's over its own points, which turn NaN.
+    of: the step whose points its regions follow from, none: the finder's. region: the rule for that. boxed: the rule
+    for a caller's own boxes, which come without points. again: with a caller's boxes (`again_always`: always) the net
+    reads a second time, in the region that follows from its own points. presence: whether its presence score decides:
+    the first step's over the instance, a later step's over its own points, which turn NaN.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -84,9 +93,9 @@ class Pipeline(_Part):
     """A pipeline: find → crop → points → map back.
 
     find: model of the finder; none: the whole image is one region. also: a second finder with the same points, whose
-    boxes are added where they overlap none of the first's. refine: MTCNN's later nets. A pipeline without steps publishes
-    what the finder found. landmark_set, points: the published set and its size, 0 for boxes alone. boxes: published are
-    the finder's, or the extent of the points.
+    boxes are added where they overlap none of the first's. refine: MTCNN's later nets. A pipeline without steps
+    publishes what the finder found. landmark_set, points: the published set and its size, 0 for boxes alone. boxes:
+    published are the finder's, or the extent of the points.
     """
 
     name: str
@@ -128,7 +137,7 @@ def list_pipelines() -> list[Pipeline]:
 
 
 def get_pipeline(name: str | os.PathLike[str]) -> Pipeline:
-    """A shipped pipeline by name, or a user's own by the path of its YAML file; InputError lists the names there are."""
+    """A shipped pipeline by name, or a user's own by the path of its YAML file; InputError lists the names."""
     text = os.fspath(name)
     if text.endswith((".yaml", ".yml")):
         return _own(Path(text).expanduser())

@@ -16,7 +16,7 @@ from landmark_ops.detectors.cascade import Nets, find_mtcnn
 from landmark_ops.detectors.decoders import locator
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.finding import find
-from landmark_ops.detectors.instances import Floats, Found, Instances, Parameters, Points, unknown
+from landmark_ops.detectors.instances import Floats, Found, Instances, Points, unknown
 from landmark_ops.detectors.nms import iou
 from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step, get_pipeline
 from landmark_ops.detectors.regions import affines, black_bars, clip, regions
@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 class Cast(NamedTuple):
-    """The instances of all images in one list: owner (n,) is the index of the image, given whether a caller gave the boxes."""
+    """The instances of all images together: owner (n,) is the image's index, given whether a caller gave the boxes."""
 
     owner: NDArray[np.intp]
     boxes: Floats
@@ -58,11 +58,11 @@ def run_pipeline(
 ) -> list[Instances]:
     """The instances of each image.
 
-    images: (H, W, 3) RGB uint8, any sizes. sessions: the session of a model by name. boxes: for each image (n, 4) in its
-    pixels or None for no box; given, nothing is searched, every box is answered in the order given, and `presence`
-    drops none unless set here. thresholds: score, nms_iou, max_side, min_face_px of the finder, presence of the point
-    nets, in place of the specs'. batch: images or crops per run of a net, at most.
-    Raises InputError for an unknown pipeline or threshold, images or boxes of the wrong form.
+    images: (H, W, 3) RGB uint8, any sizes. sessions: the session of a model by name. boxes: for each image (n, 4) in
+    its pixels or None for no box; given, nothing is searched, every box is answered in the order given, and
+    `presence` drops none unless set here. thresholds: score, nms_iou, max_side, min_face_px of the finder, presence
+    of the point nets, in place of the specs'. batch: images or crops per run of a net, at most. Raises InputError for
+    an unknown pipeline or threshold, images or boxes of the wrong form.
     """
     chosen = pipeline if isinstance(pipeline, Pipeline) else get_pipeline(pipeline)
     settings = _settings(chosen, thresholds or {})
@@ -89,7 +89,9 @@ def run_pipeline(
     return _split(chosen, cast, located, len(images))
 
 
-def _find(chosen: Pipeline, images: Sequence[Image], sessions: Sessions, settings: dict[str, dict[str, float]], batch: int) -> Cast:
+def _find(
+    chosen: Pipeline, images: Sequence[Image], sessions: Sessions, settings: dict[str, dict[str, float]], batch: int
+) -> Cast:
     if chosen.find is None:  # the whole image is the one region
         sizes = np.array([image.shape[1::-1] for image in images], dtype=np.float64).reshape(-1, 2)
         boxes = np.concatenate([np.full_like(sizes, -0.5), sizes - 0.5], axis=1)
@@ -112,7 +114,8 @@ def _find(chosen: Pipeline, images: Sequence[Image], sessions: Sessions, setting
     owner = np.repeat(np.arange(len(images)), [len(seen.boxes) for seen in found])
     if not found:
         return Cast(owner, unknown(0, 4), unknown(0), unknown(0, 0, 2), False)
-    return Cast(owner, *(np.concatenate(values) for values in zip(*found, strict=True)), given=False)
+    boxes, scores, keypoints = (np.concatenate(values) for values in zip(*found, strict=True))
+    return Cast(owner, boxes, scores, keypoints, False)
 
 
 def _united(first: Found, further: Found, max_iou: float) -> Found:
@@ -124,9 +127,13 @@ def _united(first: Found, further: Found, max_iou: float) -> Found:
 def _given(chosen: Pipeline, images: Sequence[Image], boxes: Sequence[Floats | None]) -> Cast:
     """A caller's own boxes as instances without points."""
     if not chosen.steps:
-        raise InputError(f"pipeline {chosen.name} only finds boxes: with boxes of your own choose one that reads points")
+        raise InputError(
+            f"pipeline {chosen.name} only finds boxes: with boxes of your own choose one that reads points"
+        )
     if len(boxes) != len(images):
-        raise InputError(f"boxes for {len(boxes)} images, got {len(images)} images: give one (n, 4) array, or None, per image")
+        raise InputError(
+            f"boxes for {len(boxes)} images, got {len(images)} images: give one (n, 4) array, or None, per image"
+        )
     arrays = [_checked_boxes(given, i) for i, given in enumerate(boxes)]
     owner = np.repeat(np.arange(len(images)), [len(array) for array in arrays])
     together = np.concatenate([*arrays, np.empty((0, 4))])
@@ -181,8 +188,10 @@ def _read(
     parameters = {**spec.parameters, **settings["step"]}
     sizes = np.array([images[i].shape[1::-1] for i in cast.owner], dtype=np.intp).reshape(-1, 2)
     told = regions(rule, cast.boxes, before, sizes, size[0] / size[1])
-    # An unmeasurable region (an absent part, a box outside the image) is read nowhere and answered with NaN.
-    readable = np.flatnonzero(np.isfinite(np.column_stack(told)).all(axis=1) & (told.sides > 0).all(axis=1))
+    # A region that cannot be measured (of an absent part) or seen (outside the image) is answered with NaN.
+    seen = (clip(cast.boxes, sizes)[:, 2:] > clip(cast.boxes, sizes)[:, :2]).all(axis=1)
+    measured = np.isfinite(np.column_stack(told)).all(axis=1) & (told.sides > 0).all(axis=1)
+    readable = np.flatnonzero(measured & seen)
     parts = []
     for start in range(0, len(readable), batch):
         members = readable[start : start + batch]
@@ -216,7 +225,9 @@ def _spread(points: Points, places: NDArray[np.intp], n: int) -> Points:
         return wide
 
     extra = {key: spread(values) for key, values in points.extra.items()}
-    return Points(spread(points.keypoints), spread(points.scores), spread(points.visible), spread(points.presence), extra)
+    return Points(
+        spread(points.keypoints), spread(points.scores), spread(points.visible), spread(points.presence), extra
+    )
 
 
 def _without(points: Points, absent: NDArray[np.bool_]) -> Points:
@@ -251,15 +262,18 @@ def _split(chosen: Pipeline, cast: Cast, located: dict[str, Points] | None, n_im
         parts = [located[step.name] for step in chosen.steps]
         keypoints, marks, visible = (np.concatenate([part[k] for part in parts], axis=1) for k in range(3))
         for i, (step, part) in enumerate(zip(chosen.steps, parts, strict=True)):
-            told = {"presence": part.presence, **part.extra}
-            if not np.isnan(part.presence).all() or i == 0:
-                extra.update({key if i == 0 else f"{step.name}_{key}": values for key, values in told.items()})
+            prefix = "" if i == 0 else f"{step.name}_"
+            extra |= {f"{prefix}{key}": values for key, values in {"presence": part.presence, **part.extra}.items()}
         if np.isnan(scores).all():  # no finder ran
             scores = parts[0].presence
         if chosen.boxes == "points" and not cast.given and n:
-            boxes = np.concatenate([np.nanmin(keypoints[..., :2], axis=1), np.nanmax(keypoints[..., :2], axis=1)], axis=1)
+            boxes = np.concatenate(
+                [np.nanmin(keypoints[..., :2], axis=1), np.nanmax(keypoints[..., :2], axis=1)], axis=1
+            )
     if keypoints.shape[1] != chosen.points:
-        raise InputError(f"pipeline {chosen.name}: its nets give {keypoints.shape[1]} points, points says {chosen.points}")
+        raise InputError(
+            f"pipeline {chosen.name}: its nets give {keypoints.shape[1]} points, points says {chosen.points}"
+        )
     places = [np.flatnonzero(cast.owner == i) for i in range(n_images)]
     return [
         Instances(

@@ -29,8 +29,8 @@ class Regions(NamedTuple):
 def regions(rule: RegionRule, boxes: Floats, points: Floats, image_sizes: NDArray[np.intp], aspect: float) -> Regions:
     """Regions (n) that `rule` makes of boxes (n, 4) and points (n, K, 2 or 3).
 
-    image_sizes: (n, 2) width and height of each box's image, to which fit clips. aspect: width by height of the net's input:
-    regions take its shape, so that nothing is stretched.
+    image_sizes: (n, 2) width and height of each box's image, to which fit clips. aspect: width by height of the net's
+    input: regions take its shape, so that nothing is stretched.
     """
     points = points[..., :2]
     angles = _angles(rule, points, len(boxes))

@@ -136,11 +136,17 @@ def _network(data: bytes, spec: ModelSpec, threads: int, providers: tuple[str, .
     options.log_severity_level = 3
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that was checked
     try:
-        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+        network = onnxruntime.InferenceSession(data, options, providers=list(providers))
     except Exception as error:  # onnxruntime's own exceptions have no public base
         raise InputError(
             f"model {spec.name}: onnxruntime {onnxruntime.__version__} cannot load it: {_first_line(error)}"
         ) from error
+    if idle := set(providers) - set(network.get_providers()):  # onnxruntime itself falls back to the CPU silently
+        raise RunError(
+            f"model {spec.name}: {', '.join(sorted(idle))} could not be started on this machine: "
+            f"check its driver and libraries, or unset {PROVIDERS_VARIABLE}"
+        )
+    return network
 
 
 def _first_line(error: Exception) -> str:
@@ -162,10 +168,10 @@ def _matching_input(spec: ModelSpec, graph: Graph) -> str:
             "correct input.dtype (1 is float32, 2 uint8, others are not supported)"
         )
     _check_dims(spec, port)
-    names = [output.name for output in graph.outputs]
+    held = [output.name for output in graph.outputs]
     for name in spec.outputs:
-        if name not in names:
-            raise InputError(f"{where}: the file has no output {name!r}: its outputs are {', '.join(names)}")
+        if name not in held:
+            raise InputError(f"{where}: the file has no output {name!r}: its outputs are {', '.join(held)}")
     return port.name
 
 

@@ -82,7 +82,7 @@ def read_header(data: bytes) -> Header:
             header = read_tiff(data)
         else:
             raise unknown(data)
-    except struct.error:
+    except ifd.UNREADABLE:
         raise DecodeFailure(reasons.TRUNCATED, f"the header is cut off: {len(data)} bytes") from None
     if header.width == 0 or header.height == 0:
         raise DecodeFailure(reasons.DECODER_ERROR, f"the header asks for {header.width} × {header.height} pixels")

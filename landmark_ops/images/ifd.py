@@ -18,6 +18,10 @@ INTEGERS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
+#: What reading at an offset beyond the bytes raises; the last from 64-bit offsets.
+UNREADABLE = (struct.error, IndexError, OverflowError)
+
+
 class Directory(NamedTuple):
     """The wanted integer tags of one directory, and the offset of the next one, 0 at the end."""
 
@@ -34,7 +38,7 @@ class Layout(NamedTuple):
 
 
 def read_layout(data: bytes) -> Layout | None:
-    """The first bytes of a TIFF stream, or None where they are not those of one. Raises struct.error when cut off."""
+    """The first bytes of a TIFF stream, or None where they are not those of one. Raises UNREADABLE when cut off."""
     if data[:4] in (b"II*\0", b"MM\0*"):
         order = "<" if data[:1] == b"I" else ">"
         return Layout(order, False, struct.unpack_from(order + "I", data, 4)[0])
@@ -45,7 +49,7 @@ def read_layout(data: bytes) -> Layout | None:
 
 
 def read_directory(data: bytes, at: int, layout: Layout, wanted: Container[int]) -> Directory:
-    """The directory at an offset. Raises struct.error where the bytes end before it does; drops unreadable tags."""
+    """The directory at an offset. Raises UNREADABLE where the bytes end before it does; drops unreadable tags."""
     order, big = layout.order, layout.big
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
     at += 8 if big else 2
@@ -79,7 +83,7 @@ def exif_orientation(block: bytes) -> int:
         if layout is None:
             return 1
         found = read_directory(block, layout.first, layout, (ORIENTATION,)).tags.get(ORIENTATION)
-    except struct.error:
+    except UNREADABLE:
         return 1
     value = 1 if found is None else int(found[0])
     return value if 1 <= value <= 8 else 1

@@ -51,7 +51,7 @@ def check_stream(data: bytes, header: Header) -> Stream:
         if header.format == "gif":
             return check_gif(data, header)
         return check_bmp(data, header)
-    except (struct.error, IndexError):
+    except ifd.UNREADABLE:
         raise cut_off(header, f"it ends at byte {len(data)}") from None
 
 

@@ -149,7 +149,8 @@ def _ratio(sums: QuerySums, statistic: Callable[[QuerySums], F64]) -> Estimate:
     if q < 2:
         return Estimate(value, float("nan"))
     without = statistic(QuerySums(*(total - column for total, column in zip(totals, sums, strict=True))))
-    return Estimate(value, float(np.sqrt((q - 1) / q * np.sum((without - without.mean()) ** 2))))
+    with np.errstate(invalid="ignore"):  # two or three rows leave nothing to correlate
+        return Estimate(value, float(np.sqrt((q - 1) / q * np.sum((without - without.mean()) ** 2))))
 
 
 def _mean(values: F64) -> Estimate:

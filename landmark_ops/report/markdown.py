@@ -1,12 +1,14 @@
-"""The quality table as Markdown, for the artifact pages of a scheduler."""
+"""Quality of an embedding, and the account of a detection run, as Markdown for the artifact pages of a scheduler."""
 
 from __future__ import annotations
 
 from landmark_ops.report.content import EmbedReport
-from landmark_ops.report.numbers import show_measure
+from landmark_ops.report.detect_content import DetectReport
+from landmark_ops.report.detect_numbers import account, describe, ordered_reasons
+from landmark_ops.report.numbers import show_measure, show_percent
 
 SPECIAL = str.maketrans(
-    {sign: "\\" + sign for sign in "\\`*_{}[]|~#"} | {"\n": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    {sign: "\\" + sign for sign in "\\`*_{}[]|~#"} | {"\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
 )
 
 
@@ -27,6 +29,24 @@ def quality_markdown(report: EmbedReport) -> str:
     return "\n".join([*lines, "", escape(report.quality_note), ""])
 
 
+def detect_markdown(report: DetectReport) -> str:
+    """Write title, summary, warnings, the account and the failures by reason; text cannot act as markup."""
+    lines = [f"## {escape(report.title)}", "", escape(report.summary), ""]
+    for warning in report.warnings:
+        lines += [f"> **Warning:** {escape(warning)}", ""]
+    terms = account(report)
+    lines += [f"| {' | '.join(sign + term.label for sign, term in zip(('', '= ', '+ ', '+ '), terms, strict=True))} |"]
+    lines += ["|--:" * len(terms) + "|", f"| {' | '.join(f'{term.count:,}' for term in terms)} |", ""]
+    lines += [" ".join(describe(report)), ""]
+    reasons = ordered_reasons(report)
+    if reasons:
+        lines += ["| Reason | Failures | Share of images | Meaning |", "|:--|--:|--:|:--|"]
+    for reason in reasons:
+        share = show_percent(reason.count / report.images)
+        lines.append(f"| {escape(reason.code)} | {reason.count:,} | {share} | {escape(reason.meaning)} |")
+    return "\n".join([*lines, ""])
+
+
 def escape(text: str) -> str:
-    """Make text literal inside one Markdown table cell."""
-    return text.translate(SPECIAL)
+    """Make text literal inside one Markdown table cell; half characters of undecodable file names become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").translate(SPECIAL)

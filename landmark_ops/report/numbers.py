@@ -87,17 +87,21 @@ def show_seconds(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
-def show_rate(stage: Stage) -> str:
+def show_rate(stage: Stage, unit: str = "rows") -> str:
     """Write rows per second to three digits, or "–" where a stage has no rows or took no measurable time."""
     if stage.rows is None or not stage.seconds > 0:
         return "–"
-    rate = stage.rows / stage.seconds
+    return show_speed(stage.rows / stage.seconds, unit)
+
+
+def show_speed(rate: float, unit: str) -> str:
+    """Write so many `unit` per second to three digits, "–" for a rate that is not finite."""
     if not math.isfinite(rate):
         return "–"
-    for unit, word in ((1e9, " billion"), (1e6, " million")):
-        if rate >= unit:
-            return f"{rate / unit:.3g}{word} rows/s"
-    return f"{show(float(f'{rate:.3g}'))} rows/s"
+    for size, word in ((1e9, " billion"), (1e6, " million")):
+        if rate >= size:
+            return f"{rate / size:.3g}{word} {unit}/s"
+    return f"{show(float(f'{rate:.3g}'))} {unit}/s"
 
 
 class Quantiles(NamedTuple):

@@ -5,12 +5,8 @@ The page carries a policy that forbids the browser to load anything but the data
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable
-from importlib.resources import files
 from typing import NamedTuple
-
-from jinja2 import Environment, StrictUndefined
 
 from landmark_ops.report.content import EmbedReport
 from landmark_ops.report.numbers import (
@@ -19,9 +15,9 @@ from landmark_ops.report.numbers import (
     show_measure,
     show_percent,
     show_rate,
-    show_seconds,
     spectrum_numbers,
 )
+from landmark_ops.report.templates import fill
 
 LISTED = 20  # eigenvalues written out; the picture shows all
 
@@ -36,19 +32,11 @@ class Row(NamedTuple):
 
 def render_page(report: EmbedReport, pictures: dict[str, bytes]) -> str:
     """Fill the page. Every string of the report is escaped; `pictures` are PNG bytes by file name."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(
-        show=show,
-        show_percent=show_percent,
-        show_seconds=show_seconds,
-    )
-    template = environment.from_string(
-        files("landmark_ops.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
     total = sum(stage.seconds for stage in report.stages)
-    return template.render(
+    return fill(
+        "page.html.j2",
+        pictures,
         report=report,
-        pictures={name: b64encode(png).decode("ascii") for name, png in pictures.items()},
         coverage=coverage_numbers(report.coverage),
         eigenvalues=list_eigenvalues(report),
         kept_share=spectrum_numbers(report).kept_share,

@@ -171,10 +171,17 @@ def _walk(root: str) -> Iterator[Listed]:
                 name = f"{relative}/{entry.name}" if relative else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(name)
-                elif entry.is_dir():
+                elif _leads_to_folder(entry):
                     links.append(name)
                 else:
                     yield Listed(name, _size(entry))
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -73,8 +73,8 @@ class EmbeddingStore:
             attributes = dict(open_group(self.uri, "r").attrs)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             attributes = {}
-        if KEY in attributes:
-            return dict(attributes[KEY])  # type: ignore[arg-type]
+        if isinstance(ours := attributes.get(KEY), dict):
+            return dict(ours)
         if is_empty(self.uri):
             return None
         raise InputError(
@@ -162,10 +162,14 @@ class EmbeddingStore:
 
     def get_map(self, sha256: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The stored state of the map; RunError unless its content has the given hash."""
-        arrays = self.get("map")
-        group: Any = open_group(self.uri, "r")["map"]
-        meta = {key: value for key, value in group.attrs["landmark_map"].items() if key != "sha256"}
-        if _hash_map(arrays, meta) != sha256:
+        try:
+            arrays = self.get("map")
+            group: Any = open_group(self.uri, "r")["map"]
+            meta = {key: value for key, value in group.attrs["landmark_map"].items() if key != "sha256"}
+            found = _hash_map(arrays, meta)
+        except (ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts that are not there
+            found = str(error)
+        if found != sha256:
             raise RunError(
                 f"{self.uri}: the stored map has not the hash {sha256[:12]} it was committed with, it is damaged: "
                 "run again with output.overwrite: true"

@@ -33,11 +33,14 @@ class ChunkRecords:
 
     @classmethod
     def load(cls, store: EmbeddingStore, n: int, k: int, chunk_rows: int) -> ChunkRecords:
-        """The table as last written, or an empty one where none, or only part of one, was."""
+        """The table as last written, or an empty one where none, only part of one or a damaged one is there."""
         records = cls(store, n, k, chunk_rows)
         group: Any = store.group.get("chunks")
         if group is not None:
-            stored = {name: np.asarray(array[...]) for name, array in group.arrays()}
+            try:
+                stored = {name: np.asarray(array[...]) for name, array in group.arrays()}
+            except ValueError:  # a failed checksum
+                return records
             ours = records._columns()
             if stored.keys() >= ours.keys() and all(stored[name].shape == ours[name].shape for name in ours):
                 for name in ours:

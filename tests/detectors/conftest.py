@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from landmark_ops.detectors import session
 from landmark_ops.detectors.spec import ModelSpec
@@ -38,24 +36,6 @@ def real_models(shared: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process: no network loaded yet, none left behind."""
     monkeypatch.setattr(session, "_loaded", type(session._loaded)())
-
-
-def onnx_bytes(*nodes: onnx.NodeProto, dims: tuple[int | str, ...] = ("N", 3, 8, 8), **graph: object) -> bytes:
-    """A model of one float input `image` and one output `mean`, (n, 3) where no node is given."""
-    made = helper.make_graph(
-        list(nodes)
-        or [
-            helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
-            helper.make_node("Flatten", ["pooled"], ["mean"]),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, dims)],
-        [helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["N", 3])],
-        **graph,
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)])
-    model.ir_version = 8
-    return model.SerializeToString()
 
 
 @pytest.fixture

@@ -53,6 +53,27 @@ def test_conversion_repeats_byte_for_byte_and_agrees_with_litert(name, litert, s
                     assert np.abs(got.ravel() - theirs.ravel()).max() <= limit, output
 
 
+@pytest.mark.parametrize("name", ["face68-faceapi", "face68-faceapi-tiny"])
+def test_face_api_weights_convert_byte_for_byte(name, shared, cache, https_server):
+    spec = get_spec(name)
+    originals = []
+    for original in spec.conversion.originals:
+        file = original.url.rpartition("/")[2]
+        https_server.files[f"/{file}"] = (shared / "models" / spec.file).parent.joinpath("orig", file).read_bytes()
+        originals.append(original.model_copy(update={"url": f"{https_server.url}/{file}"}))
+    conversion = spec.conversion.model_copy(update={"originals": tuple(originals)})
+    path = resolve(spec.model_copy(update={"conversion": conversion}))
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == spec.sha256
+    assert len(https_server.requests) == 2
+
+
+@pytest.mark.parametrize("manifest", [b"[]", b"{", b'[{"weights": [{"name": "fc/bias", "shape": [136]}]}]'])
+def test_other_weights_are_no_face_api_net(manifest):
+    convert = CONVERTERS["face-api"]()
+    with pytest.raises(InputError, match="face-api weights: not those of a 68-point net: "):
+        convert([manifest, b""], get_spec("face68-faceapi").conversion)
+
+
 def test_pull_converts(litert, shared, cache, https_server):
     spec = get_spec("blazeface-short")
     url = f"{https_server.url}/net.tflite"
@@ -84,5 +105,5 @@ def test_without_the_extra_nothing_is_downloaded(cache, monkeypatch):
 def test_integer_models_are_refused(litert, shared):
     from landmark_ops.detectors.convert_tflite import convert_tflite
 
-    with pytest.raises(InputError, match="it takes more than one float32 image"):
+    with pytest.raises(InputError, match="it takes other than one float32 image"):
         convert_tflite(original_of(shared, get_spec("movenet-lightning")), ["points"])

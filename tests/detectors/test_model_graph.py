@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from landmark_ops.detectors.graph_check import check_graph
 from landmark_ops.detectors.session import load_session
 from landmark_ops.errors import InputError
-from tests.detectors.conftest import onnx_bytes
+from tests.detectors.tiny_onnx import onnx_bytes
 
 POOL = helper.make_node("GlobalAveragePool", ["image"], ["pooled"])
 FLAT = helper.make_node("Flatten", ["pooled"], ["mean"])

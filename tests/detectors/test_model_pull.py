@@ -76,7 +76,7 @@ def test_an_absent_file_is_told_at_once(upstream, https_server, cache):
 
 def test_redirects_leave_https_nowhere(upstream, https_server, cache):
     https_server.faults["/tiny.onnx"] = ["http://127.0.0.1:9/tiny.onnx"]
-    with pytest.raises(InputError, match="redirects to http://127.0.0.1:9/tiny.onnx: only https:// is followed"):
+    with pytest.raises(InputError, match=r"redirects to http://127.0.0.1:9/tiny.onnx: only https:// is followed"):
         resolve(upstream)
 
 
@@ -122,7 +122,7 @@ def test_a_folder_as_mirror_is_used_in_place(upstream, https_server, cache, tmp_
 
 def test_a_mirror_that_is_nowhere_is_a_mistake(upstream, monkeypatch, tmp_path):
     monkeypatch.setenv("LANDMARKS_MODEL_MIRROR", str(tmp_path / "none"))
-    with pytest.raises(InputError, match="LANDMARKS_MODEL_MIRROR: .*none is no folder"):
+    with pytest.raises(InputError, match=r"LANDMARKS_MODEL_MIRROR: .*none is no folder"):
         resolve(upstream)
 
 
@@ -196,9 +196,7 @@ def test_a_cache_that_cannot_be_written(upstream, cache):
 
 def test_a_cache_that_is_a_file(upstream, cache):
     cache.write_bytes(b"")
-    with pytest.raises(
-        RunError, match="the model cache .* cannot be written: .*: set LANDMARKS_MODEL_CACHE to a folder"
-    ):
+    with pytest.raises(RunError, match=r"the model cache .* cannot be written: .*: set LANDMARKS_MODEL_CACHE"):
         resolve(upstream)
 
 

@@ -11,7 +11,7 @@ from landmark_ops.detectors import session as session_module
 from landmark_ops.detectors.registry import get_spec, list_specs
 from landmark_ops.detectors.session import load_session
 from landmark_ops.errors import InputError, RunError
-from tests.detectors.conftest import onnx_bytes
+from tests.detectors.tiny_onnx import onnx_bytes
 
 FIXED_BATCH = {"movenet-lightning", "ultralight-rfb320"}
 
@@ -152,6 +152,18 @@ def test_unknown_providers_are_named(tiny, monkeypatch):
         load_session(tiny)
     monkeypatch.setenv("LANDMARKS_PROVIDERS", " CPUExecutionProvider ")
     assert load_session(tiny).spec == tiny
+
+
+def test_a_provider_that_does_not_start_is_told(tiny, monkeypatch):
+    """onnxruntime falls back to the CPU without a word: nobody would learn why a run takes ten times as long."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setenv("LANDMARKS_PROVIDERS", "CUDAExecutionProvider")
+    made = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda data, options, providers: made(data, options, providers=None)
+    )
+    with pytest.raises(RunError, match="CUDAExecutionProvider could not be started on this machine: check its driver"):
+        load_session(tiny)
 
 
 @pytest.mark.parametrize(

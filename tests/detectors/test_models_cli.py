@@ -5,7 +5,7 @@ import yaml
 from typer.testing import CliRunner
 
 from flows.models_cli import app
-from tests.detectors.conftest import onnx_bytes
+from tests.detectors.tiny_onnx import onnx_bytes
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_mistakes_end_in_one_line(landmarks, monkeypatch, tmp_path):
     assert "did you mean yunet-" in err
     code, _, err = landmarks("pull")
     assert (code, err) == (2, "landmarks: models pull: no model is named: name some, or give --all\n")
-    code, _, err = landmarks("pull", "face68-faceapi")
+    code, _, err = landmarks("pull", "retinaface-mnet025")
     assert (code, err.count("\n")) == (2, 1)
     monkeypatch.setenv("LANDMARKS_MODEL_MIRROR", str(tmp_path / "none"))
     code, _, err = landmarks("list")
@@ -77,7 +77,7 @@ def test_mistakes_end_in_one_line(landmarks, monkeypatch, tmp_path):
 
 
 def test_pull_goes_on_after_a_failure(landmarks, own_specs):
-    code, out, err = landmarks("pull", "face68-faceapi", "movenet-lightning", "tiny", "--specs", own_specs)
+    code, out, err = landmarks("pull", "retinaface-mnet025", "movenet-lightning", "tiny", "--specs", own_specs)
     assert code == 2
     assert out.startswith("tiny  ")
     assert "2 of 3 models could not be pulled" in err

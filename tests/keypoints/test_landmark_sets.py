@@ -90,7 +90,7 @@ def test_most_of_the_map_from_mesh_to_68_respects_the_mirror() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(InputError, match="landmark set 'face-69' is not known: did you mean face-6\?"):
+    with pytest.raises(InputError, match="landmark set 'face-69' is not known: did you mean face-6"):
         landmark_set("face-69")
     with pytest.raises(InputError, match="no map from hand-21 to coco-17 is known"):
         point_map("hand-21", "coco-17")

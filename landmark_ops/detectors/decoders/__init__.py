@@ -1,4 +1,4 @@
-"""Decoders: from a network's outputs to boxes or points in pixels of its input, one pure NumPy file per output family."""
+"""Decoders: a network's outputs to boxes or points in pixels of its input, one pure NumPy file per output family."""
 
 from __future__ import annotations
 

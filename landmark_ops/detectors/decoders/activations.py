@@ -2,9 +2,9 @@
 
 Nets whose training labels were divided by the image's width place 0 at the left *edge* of the first pixel, which is
 -0.5 where pixel centres are integers: `EDGE` is added to their coordinates. Whether a net is one of them shows when a
-picture and its mirror image are fed to it: x and the mirrored x' add up to W for edges, to W - 1 for centres. Measured on
-79 faces: YuNet W - 0.1 ± 0.2, RetinaFace W - 0.3 ± 0.2, BlazeFace W - 0.1 ± 0.1, Face Mesh W - 0.2 ± 0.3 are edge-based;
-face-api's 68 points, W - 1.3 ± 0.4, are not.
+picture and its mirror image are fed to it: x and the mirrored x' add up to W for edges, to W - 1 for centres.
+Measured on 79 faces: YuNet W - 0.1 ± 0.2, RetinaFace W - 0.3 ± 0.2, BlazeFace W - 0.1 ± 0.1, Face Mesh W - 0.2 ± 0.3
+are edge-based; face-api's 68 points, W - 1.3 ± 0.4, are not.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def decode_blaze_ssd(outputs: Outputs, size: Size, parameters: Parameters) -> li
     )
     if regressors.shape[1:] != (len(cells), 4 + 2 * n_keypoints):
         raise InputError(
-            f"the net gives {regressors.shape[1]} anchors of {regressors.shape[2]} values, its spec makes {len(cells)} of "
-            f"{4 + 2 * n_keypoints}: correct parameters.strides, anchors_per_cell or keypoints"
+            f"the net gives {regressors.shape[1]} anchors of {regressors.shape[2]} values, its spec makes {len(cells)} "
+            f"of {4 + 2 * n_keypoints}: correct parameters.strides, anchors_per_cell or keypoints"
         )
     confidences = sigmoid(logits[..., 0])
     found = []
@@ -47,7 +47,7 @@ def decode_blaze_ssd(outputs: Outputs, size: Size, parameters: Parameters) -> li
 
 @lru_cache(maxsize=16)
 def anchors(size: Size, strides: tuple[int, ...], per_cell: tuple[int, ...]) -> Floats:
-    """(A, 2) anchor centres in edge-based input pixels: cells by row, `per_cell` copies side by side; size is fixed at 1."""
+    """(A, 2) anchor centres in edge-based input pixels: cells by row, `per_cell` copies side by side."""
     centres = []
     for stride, copies in zip(strides, per_cell, strict=True):
         columns, rows = -(-size[0] // stride), -(-size[1] // stride)

@@ -16,8 +16,8 @@ def decode_blazepose(outputs: Outputs, size: Size, parameters: Parameters) -> Po
     """The body of each crop; the last six points, which only steer MediaPipe's tracking, are dropped.
 
     outputs: landmarks (n, 195) as x, y, z in input pixels, visibility and presence logits; pose flag (n, 1), already in
-    0..1; optionally heatmaps (n, 39, 64, 64) as logits. parameters: heatmap_refine, true to move points by `refine` where a
-    heatmap reaches heatmap_threshold within heatmap_kernel cells.
+    0..1; optionally heatmaps (n, 39, 64, 64) as logits. parameters: heatmap_refine, true to move points by `refine`
+    where a heatmap reaches heatmap_threshold within heatmap_kernel cells.
     """
     landmarks, flag = (np.asarray(output) for output in outputs[:2])
     values = landmarks.astype(np.float64).reshape(-1, N_POINTS, 5)[:, :N_KEYPOINTS]
@@ -33,10 +33,11 @@ def decode_blazepose(outputs: Outputs, size: Size, parameters: Parameters) -> Po
 
 
 def refine(keypoints: Floats, heatmaps: np.ndarray, size: Size, threshold: float, reach: int = 3) -> Floats:
-    """Points (n, K, 2) in edge-based input pixels, moved to the mean of a (2·reach + 1)² window weighted by the heatmap.
+    """Points (n, K, 2) in edge-based input pixels, moved to the heatmap's mean over (2·reach + 1)² cells.
 
-    A point moves where the largest probability in its window reaches `threshold`. Cells count at their centres; MediaPipe's
-    RefineLandmarksFromHeatmapCalculator counts them at their corners, half a cell (2 of 256 px) up and left of ours.
+    A point moves where the largest probability in its window reaches `threshold`. Cells count at their centres;
+    MediaPipe's RefineLandmarksFromHeatmapCalculator counts them at their corners, half a cell (2 of 256 px) up and
+    left of ours.
     """
     rows, columns = heatmaps.shape[2:]
     refined = keypoints.copy()

@@ -21,8 +21,8 @@ def decode_face_mesh(outputs: Outputs, size: Size, parameters: Parameters) -> Po
 def decode_iris(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     """The iris of each eye crop, pupil centre then four points of its rim.
 
-    outputs: eye contour (n, 213), left alone; iris (n, 15) as x, y, z in input pixels. The net was trained on the eye at
-    the left of an unmirrored picture: crops of the other eye are mirrored by their affine.
+    outputs: eye contour (n, 213), left alone; iris (n, 15) as x, y, z in input pixels. The net was trained on the eye
+    at the left of an unmirrored picture: crops of the other eye are mirrored by their affine.
     """
     keypoints = _pixels(np.asarray(outputs[1]), N_IRIS)
     n = len(keypoints)

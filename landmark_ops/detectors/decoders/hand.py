@@ -17,8 +17,8 @@ def decode_hand(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     outputs: landmarks (n, 63) as x, y, z in input pixels; hand flag (n, 1) and handedness (n, 1), both already in 0..1.
     parameters: normalize_z (0.4), by which MediaPipe divides z.
 
-    extra["right_hand"] is the net's handedness as it comes: how sure it is of a real right hand in an unmirrored picture.
-    MediaPipe reports the same number as the score of its label "Left", for it expects mirrored selfies.
+    extra["right_hand"] is the net's handedness as it comes: how sure it is of a real right hand in an unmirrored
+    picture. MediaPipe reports the same number as the score of its label "Left", for it expects mirrored selfies.
     """
     landmarks, flag, handedness = (np.asarray(output) for output in outputs[:3])
     keypoints = landmarks.astype(np.float64).reshape(-1, N_KEYPOINTS, 3)

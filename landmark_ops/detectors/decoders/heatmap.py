@@ -25,8 +25,8 @@ from landmark_ops.errors import InputError
 def decode_heatmap(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     """The points of each crop: one output (n, K, rows, columns).
 
-    parameters: method, one of argmax (default), dark, udp, soft; blur, the odd width of the Gaussian of dark and udp (11);
-    beta of soft (1). A point's score is its map's maximum; where that is not above 0 the point is NaN.
+    parameters: method, one of argmax (default), dark, udp, soft; blur, the odd width of the Gaussian of dark and udp
+    (11); beta of soft (1). A point's score is its map's maximum; where that is not above 0 the point is NaN.
     """
     maps = np.asarray(outputs[0], dtype=np.float64)
     if maps.ndim != 4:
@@ -97,7 +97,7 @@ _METHODS: dict[str, Callable[[Floats, Parameters], Floats]] = {
 
 
 def _newton(window: Floats, reach: int) -> Floats:
-    """-H⁻¹g at the middle of a 5 × 5 window of a log map, second differences over ±reach cells; 0 where H is singular."""
+    """-H⁻¹g amid a 5 × 5 window of a log map, second differences over ±reach cells; 0 where H is singular."""
     near, far = window[1:4, 1:4], window[2 - reach : 3 + reach : reach, 2 - reach : 3 + reach : reach]
     gradient = np.array([near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]]) / 2
     curve_x = (far[1, 2] - 2 * far[1, 1] + far[1, 0]) / reach**2
@@ -110,7 +110,7 @@ def _newton(window: Floats, reach: int) -> Floats:
 
 
 def blur(maps: Floats, width: int) -> Floats:
-    """Maps convolved with a Gaussian of `width` taps (OpenCV's sigma for that width), zeros beyond; each keeps its maximum."""
+    """Maps blurred by a Gaussian of `width` taps (sigma as OpenCV's), zeros beyond; each keeps its maximum."""
     if width % 2 == 0 or width < 1:
         raise InputError(f"parameters.blur is {width}: a Gaussian needs an odd number of taps, such as 11")
     sigma = 0.3 * ((width - 1) * 0.5 - 1) + 0.8

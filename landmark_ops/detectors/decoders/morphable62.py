@@ -1,4 +1,4 @@
-"""3DDFA-V2: 62 parameters of a morphable face model, of which the head's pose is read, and 68 points from a second head.
+"""3DDFA-V2: 62 parameters of a morphable face model, read for the head's pose, and 68 points from a second head.
 
 cleardusk/3DDFA_V2 utils/pose.py. Of the parameters, 12 are a scaled rotation and a translation; the 50 of shape and
 expression need the Basel Face Model's basis, which is not free, and are left alone.
@@ -35,7 +35,8 @@ def decode_morphable62(outputs: Outputs, size: Size, parameters: Parameters) -> 
 def head_pose(affine: Floats) -> Floats:
     """Yaw, pitch and roll (n, 3) in degrees from row-major 3 × 4 matrices (n, 12) of scaled rotation and translation.
 
-    Rows 1 and 2 are normalised, row 3 is their cross product; yaw = asin R₂₀, pitch = atan2(R₂₁, R₂₂), roll = atan2(R₁₀, R₀₀).
+    Rows 1 and 2 are normalised, row 3 is their cross product; yaw = asin R₂₀, pitch = atan2(R₂₁, R₂₂), roll =
+    atan2(R₁₀, R₀₀).
     """
     rotation = affine.reshape(-1, 3, 4)[..., :3]
     first, second = (rotation[:, i] / np.linalg.norm(rotation[:, i], axis=1, keepdims=True) for i in (0, 1))

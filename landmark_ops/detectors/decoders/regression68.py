@@ -12,7 +12,8 @@ from landmark_ops.errors import InputError
 def decode_regression68(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     """The points of each crop: one output (n, 2K) as x, y in turn, in 0..1 of the input.
 
-    parameters: pixel_offset, added to the pixels: 0 where the net's 0 is a pixel's centre (default), -0.5 where it is the edge.
+    parameters: pixel_offset, added to the pixels: 0 where the net's 0 is a pixel's centre (default), -0.5 where it is
+    the edge.
     """
     values = np.asarray(outputs[0]).astype(np.float64)
     n = len(values)

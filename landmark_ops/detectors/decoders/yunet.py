@@ -18,9 +18,10 @@ N_KEYPOINTS = 5
 def decode_yunet(outputs: Outputs, size: Size, parameters: Parameters) -> list[Found]:
     """Faces of each input of the batch, best first.
 
-    outputs: cls, obj, bbox, kps, each for every stride in turn: cls_8, cls_16, cls_32, obj_8, …; (n, cells, 1 | 1 | 4 | 10).
-    parameters: strides, score_threshold, nms_iou. A cell's prior is its column and row times the stride, without a
-    half. score = √(cls·obj). Points: image-left eye, image-right eye, nose, image-left and image-right mouth corner.
+    outputs: cls, obj, bbox, kps, each for every stride in turn: cls_8, cls_16, cls_32, obj_8, …; (n, cells, 1 | 1 | 4
+    | 10). parameters: strides, score_threshold, nms_iou. A cell's prior is its column and row times the stride,
+    without a half. score = √(cls·obj). Points: image-left eye, image-right eye, nose, image-left and image-right
+    mouth corner.
     """
     strides = whole_numbers(parameters, "strides")
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")

@@ -1,0 +1,200 @@
+"""The detect flow: from shards of images to keypoint tables, exactly once, and their report.
+
+open -> recover -> detect (workers stage rows, this process commits batches of shards) -> report
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections import Counter
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from prefect import flow, task
+
+from flows.detect_report import publish_detect
+from flows.detecting import SCORE_BINS, SIZE_EDGES, Job, Picture, ShardDone, detect_shard
+from flows.progress import Progress
+from flows.run import progress_of_caller
+from flows.runtime import open_engine
+from flows.tasks import STAGE
+from landmark_ops.blocks.cluster import ClusterEngine
+from landmark_ops.detect_config import DetectConfig
+from landmark_ops.detectors.pipeline_spec import get_pipeline
+from landmark_ops.detectors.pull import read_model
+from landmark_ops.detectors.registry import get_spec
+from landmark_ops.errors import InputError
+from landmark_ops.keypoints.schema import SCHEMAS
+from landmark_ops.shards.index import ShardOptions, Source, compare, open_shards
+from landmark_ops.shards.member import Shard
+from landmark_ops.stores.locations import join, normalise
+from landmark_ops.stores.lock import OutputLock
+from landmark_ops.stores.tables import TableSet
+
+SHARD_BYTES = 16 << 20  # what a shard counts for when the engine is chosen: from five shards on, processes
+COMMIT_SECONDS = 10.0
+COMMIT_SHARDS = 64
+
+
+class Work(NamedTuple):
+    """A checked run: the source, where its rows go, what is left to do (with rounds), and how many shards are done."""
+
+    source: Source
+    tables: TableSet
+    job: Job
+    todo: list[tuple[Shard, int]]
+    done: int
+
+
+class Run(NamedTuple):
+    """What the stages of one run share in this process: no task arguments, since sockets and bars do not travel."""
+
+    work: Work
+    engine: ClusterEngine
+    progress: Progress
+
+
+_current: ContextVar[Run] = ContextVar("detect_run")
+
+
+@dataclass
+class Totals:
+    """Sums over the shards of this run."""
+
+    images: int = 0
+    without: int = 0
+    instances: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    scores: NDArray[np.int64] = field(default_factory=lambda: np.zeros(SCORE_BINS, np.int64))
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SIZE_EDGES) - 1, np.int64))
+    overlays: list[Picture] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, shard: ShardDone, overlays: int) -> None:
+        """Add a shard."""
+        self.images += shard.images
+        self.without += shard.without
+        self.instances += shard.instances
+        self.reasons += shard.reasons
+        self.scores += shard.scores
+        self.sizes += shard.sizes
+        self.overlays = sorted([*self.overlays, *shard.overlays], key=lambda picture: picture.draw)[:overlays]
+
+
+@flow(name="detect", log_prints=False, persist_result=False)
+def detect(config: DetectConfig) -> dict[str, Any]:
+    """Detect in every shard not yet done and commit its rows exactly once; returns the account.
+
+    Run again it does nothing for shards that are done, takes up new and grown ones, and finishes what a crash left.
+    A changed pipeline, model or threshold makes a new generation beside the old one (column config_hash).
+    """
+    progress = progress_of_caller.get() or Progress()
+    with OutputLock(join(normalise(config.output.uri), "detect")):
+        work = open_work(config, recover=True)
+        totals = Totals()
+        if work.todo:
+            with open_engine(config.cluster, len(work.todo) * SHARD_BYTES) as engine:
+                _current.set(Run(work, engine, progress))
+                totals = detect_stage(config.report.sample)
+        return publish_detect(config, work.tables, work.job, totals, work.done, progress)
+
+
+def open_work(config: DetectConfig, *, recover: bool) -> Work:
+    """Open the shards, commit what an earlier run staged, and find what is left to do.
+
+    With `recover` false nothing is written: the check before a run.
+
+    Raises InputError for an unknown pipeline, a source that cannot be read, tables of another schema, a model file with
+    another hash.
+    """
+    source, detector = config.source, config.detector
+    pipeline = get_pipeline(detector.name)
+    boxes = detector.boxes.column if detector.boxes else None
+    if boxes is not None and not pipeline.steps:
+        raise InputError(f"detector.landmarks: {detector.name} finds boxes only: name a pipeline with points")
+    tables = TableSet(config.output.uri, SCHEMAS, config.output.format)
+    buckets = None
+    options = ShardOptions(
+        glob=source.glob, column=source.column, id_column=source.id_column, boxes_column=boxes, buckets=buckets
+    )
+    opened = open_shards(source.uri, source.format, options)
+    if opened.buckets is not None and recover:
+        agreed = tables.agree("folder", {"buckets": opened.buckets})["buckets"]
+        if agreed != opened.buckets:
+            opened = open_shards(source.uri, source.format, options._replace(buckets=agreed))
+    specs = [get_spec(name) for name in pipeline.models]
+    for spec in specs:
+        read_model(spec)
+    models = {spec.name: spec.sha256 for spec in specs}
+    generation = generation_hash(config, models)
+    todo = [(shard, 1) for shard in opened.shards]
+    done = 0
+    if recover:
+        tables.prepare()
+        tables.recover()
+        ledger = tables.ledger(generation)
+        seen = compare(opened.shards, {shard: record.version for shard, record in ledger.items()})
+        todo = [(shard, 1) for shard in seen.new] + [(shard, ledger[shard.id].rounds + 1) for shard in seen.changed]
+        done = len(seen.done)
+    job = Job(
+        pipeline=detector.name,
+        boxes_given=boxes is not None,
+        thresholds={"score": detector.threshold} if detector.threshold else {},
+        batch=detector.batch,
+        max_pixels=detector.max_pixels,
+        output=tables.uri,
+        format=config.output.format,
+        config_hash=generation,
+        run_id=uuid.uuid4().hex,
+        model_sha256=models,
+        overlays=max(1, -(-2 * config.report.sample // max(1, len(todo)))) if config.report.sample else 0,
+    )
+    return Work(opened, tables, job, todo, done)
+
+
+def generation_hash(config: DetectConfig, models: dict[str, str]) -> str:
+    """Hex digest of all that decides what rows say: pipeline, model hashes, thresholds, boxes."""
+    parts = {
+        "pipeline": get_pipeline(config.detector.name).model_dump(mode="json"),
+        "models": models,
+        "detector": config.detector.model_dump(mode="json", exclude={"batch"}),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@task(name="detect", **STAGE)
+def detect_stage(overlays: int) -> Totals:
+    """Hand shards to the workers and commit what they staged, many shards per commit."""
+    work, engine, progress = _current.get()
+    totals = Totals()
+    pending: list[ShardDone] = []
+    known = all(shard.count is not None for shard, _ in work.todo)
+    began = committed = time.monotonic()
+    items = [(index, index + 1) for index in range(len(work.todo))]
+    with progress.stage("detect", sum(shard.count or 0 for shard, _ in work.todo) if known else None, "images"):
+        try:
+            for _, shards in engine.imap(detect_shard, items, work.todo, work.job):
+                for shard in shards:
+                    totals.add(shard, overlays)
+                    progress.advance((0, shard.images))
+                    pending.append(shard)
+                if time.monotonic() - committed > COMMIT_SECONDS or len(pending) >= COMMIT_SHARDS:
+                    commit(work.tables, pending)
+                    committed = time.monotonic()
+        finally:
+            commit(work.tables, pending)
+    totals.seconds = time.monotonic() - began
+    return totals
+
+
+def commit(tables: TableSet, pending: list[ShardDone]) -> None:
+    """Bring staged shards into the tables and empty the list."""
+    staged = [shard.staged for shard in pending if shard.staged is not None]
+    pending.clear()
+    tables.commit(staged)

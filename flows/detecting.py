@@ -1,0 +1,280 @@
+"""One shard, on a worker: read, decode, detect in batches across images, stage the rows. Imports nothing of Prefect."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.detectors.api import local_session
+from landmark_ops.detectors.instances import Instances
+from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
+from landmark_ops.detectors.pipelines import run_pipeline
+from landmark_ops.detectors.registry import get_spec
+from landmark_ops.images.decode import Decoded
+from landmark_ops.images.encode import to_jpeg
+from landmark_ops.images.isolated import Isolation, decode_safely
+from landmark_ops.images.reasons import DecodeFailure
+from landmark_ops.images.threads import use_one_thread
+from landmark_ops.keypoints.drawing import Drawn, overlay
+from landmark_ops.keypoints.landmark_sets import landmark_set
+from landmark_ops.keypoints.rows import Outcome, Provenance, concat, to_tables
+from landmark_ops.keypoints.schema import SCHEMAS
+from landmark_ops.shards.member import Member, Shard
+from landmark_ops.stores import locations
+from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, TableSet
+
+SCORE_BINS = 50
+SIZE_EDGES = 2.0 ** np.arange(2, 14)  # longer side of a box, 4 px to 8,192 px
+OVERLAY_SIDE = 900  # pixels of an overlay's longer side
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every shard of one run shares; small, sent to each worker once."""
+
+    pipeline: str
+    boxes_given: bool
+    thresholds: Mapping[str, float]
+    batch: int
+    max_pixels: int
+    output: str
+    format: TableFormat
+    config_hash: str
+    run_id: str
+    model_sha256: Mapping[str, str]
+    overlays: int  # per shard, at most
+
+
+class Picture(NamedTuple):
+    """An overlay for the report; the sample keeps those of lowest `draw`, a hash of the image id."""
+
+    draw: int
+    caption: str
+    jpeg: bytes
+
+
+class ShardDone(NamedTuple):
+    """What a worker tells of a shard: where its rows are staged (None: another run had them), and numbers."""
+
+    shard: str
+    staged: Staged | None
+    images: int
+    without: int
+    instances: int
+    reasons: Counter[str]
+    scores: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    overlays: list[Picture]
+
+
+class Opened(NamedTuple):
+    """A member and its decoded picture."""
+
+    member: Member
+    sha256: str
+    picture: Decoded
+
+
+def detect_shard(item: tuple[int, int], shards: list[tuple[Shard, int]], job: Job) -> list[ShardDone]:
+    """Detect in shards item[0]..item[1] of the list, each with the number of the round it is in."""
+    return [_detect(shard, turn, job) for shard, turn in shards[item[0] : item[1]]]
+
+
+def _detect(shard: Shard, turn: int, job: Job) -> ShardDone:
+    use_one_thread()
+    tables = _tables(job.output, job.format)
+    done = tables.values("images", "member", job.config_hash, shard.id) if turn > 1 else set()
+    provenance = Provenance(
+        get_pipeline(job.pipeline).landmark_set or "", job.model_sha256, job.config_hash, job.run_id, datetime.now(UTC)
+    )
+    tally = Tally(shard.id, job.overlays)
+    parts = []
+    with attempt(job, shard) as isolation:
+        for members in batches(shard.members(skip=done), job.batch):
+            outcomes = list(outcomes_of(members, job, isolation, tally))
+            tally.count(outcomes)
+            parts.append(to_tables(outcomes, provenance))
+        rows = ShardRows(shard.id, shard.version, turn, job.config_hash, job.run_id, concat(parts))
+        return tally.done(tables.stage(rows))
+
+
+def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Tally) -> Iterator[Outcome]:
+    """What became of each of some images, in order. Whatever is wrong with one is a failure of that one alone."""
+    opened: list[Opened] = []
+    failed: dict[int, Outcome] = {}
+    for at, member in enumerate(members):
+        try:
+            opened.append(open_member(member, job, isolation))
+        except DecodeFailure as failure:
+            digest = hashlib.sha256(member.data).hexdigest() if member.data is not None else None
+            failed[at] = Outcome(
+                member.image_id, member.shard, member.member, digest, failure=(failure.reason, failure.detail)
+            )
+    given = [one.member.boxes if one.member.boxes is not None else np.empty((0, 4)) for one in opened]
+    found = run_pipeline(
+        job.pipeline,
+        [one.picture.image for one in opened],
+        sessions=local_session,
+        boxes=given if job.boxes_given else None,
+        thresholds=job.thresholds,
+        batch=job.batch,
+    )
+    answers = iter(zip(opened, found, strict=True))
+    for at in range(len(members)):
+        if at in failed:
+            yield failed[at]
+            continue
+        one, found_here = next(answers)
+        instances = to_original(found_here, one.picture.scale)
+        tally.draw(one, instances, job)
+        member, picture = one.member, one.picture
+        yield Outcome(
+            member.image_id, member.shard, member.member, one.sha256, picture.width, picture.height, instances
+        )
+
+
+def open_member(member: Member, job: Job, isolation: Isolation) -> Opened:
+    """The decoded picture of a member; DecodeFailure for one that is none."""
+    if member.failure is not None:
+        raise DecodeFailure(*member.failure)
+    if member.image is not None:
+        height, width = member.image.shape[:2]
+        if height * width > job.max_pixels:
+            raise DecodeFailure("too_large", f"{width} x {height} pixels, the limit is {job.max_pixels}")
+        digest = hashlib.sha256(np.ascontiguousarray(member.image).data).hexdigest()
+        return Opened(member, digest, Decoded(member.image, width, height, 1.0))
+    data = member.data or b""
+    picture = decode_safely(data, isolation=isolation, max_pixels=job.max_pixels, min_side=enough(job.pipeline))
+    return Opened(member, hashlib.sha256(data).hexdigest(), picture)
+
+
+@cache
+def enough(name: str) -> int | None:
+    """The shorter side in pixels from which a picture may be decoded smaller: where nothing is cropped from it.
+
+    A finder with a fixed input sees no more than its own size; twice that keeps the shrinking by the finder's own rule.
+    """
+    pipeline = get_pipeline(name)
+    if pipeline.steps or pipeline.refine or pipeline.find is None:
+        return None
+    sides = get_spec(pipeline.find).input
+    return 2 * max(sides.width, sides.height) if sides.width and sides.height else None
+
+
+def to_original(found: Instances, scale: float) -> Instances:
+    """Instances found in a picture decoded at `scale`, in pixels of the original; pixel centres are at integers."""
+    if scale == 1:
+        return found
+    boxes, keypoints = found.boxes.copy(), found.keypoints.copy()
+    boxes[:] = (boxes + 0.5) / scale - 0.5
+    keypoints[..., :2] = (keypoints[..., :2] + 0.5) / scale - 0.5
+    keypoints[..., 2] /= scale
+    return found._replace(boxes=boxes, keypoints=keypoints)
+
+
+class Tally:
+    """Counts of one shard, and a few overlays drawn by the hash of the image id."""
+
+    def __init__(self, shard: str, overlays: int) -> None:
+        self.shard, self.wanted = shard, overlays
+        self.images = self.without = self.instances = 0
+        self.reasons: Counter[str] = Counter()
+        self.scores = np.zeros(SCORE_BINS, np.int64)
+        self.sizes = np.zeros(len(SIZE_EDGES) - 1, np.int64)
+        self.pictures: list[Picture] = []
+
+    def count(self, outcomes: list[Outcome]) -> None:
+        """Add some images."""
+        self.images += len(outcomes)
+        for outcome in outcomes:
+            if outcome.failure is not None:
+                self.reasons[outcome.failure[0]] += 1
+            elif outcome.instances is not None:
+                self._add(outcome.instances)
+
+    def _add(self, found: Instances) -> None:
+        self.without += len(found.boxes) == 0
+        self.instances += len(found.boxes)
+        known = found.scores[~np.isnan(found.scores)]
+        self.scores += np.histogram(np.clip(known, 0, 1), SCORE_BINS, (0, 1))[0]
+        sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1) if len(found.boxes) else np.empty(0)
+        sides = np.clip(sides[np.isfinite(sides)], SIZE_EDGES[0], SIZE_EDGES[-1] - 1)
+        self.sizes += np.histogram(sides, SIZE_EDGES)[0]
+
+    def draw(self, one: Opened, found: Instances, job: Job) -> None:
+        """Keep an overlay of this image if its hash is among the lowest so far."""
+        draw = int.from_bytes(hashlib.sha256(one.member.image_id.encode()).digest()[:8], "big")
+        if len(found.boxes) == 0 or self.wanted == 0:
+            return
+        if len(self.pictures) == self.wanted:
+            if draw >= self.pictures[-1].draw:
+                return
+            self.pictures.pop()
+        jpeg = draw_overlay(one.picture, found, get_pipeline(job.pipeline))
+        self.pictures.append(Picture(draw, one.member.image_id, jpeg))
+        self.pictures.sort(key=lambda picture: picture.draw)
+
+    def done(self, staged: Staged | None) -> ShardDone:
+        """The shard's account."""
+        return ShardDone(
+            self.shard,
+            staged,
+            self.images,
+            self.without,
+            self.instances,
+            self.reasons,
+            self.scores,
+            self.sizes,
+            self.pictures,
+        )
+
+
+def draw_overlay(picture: Decoded, found: Instances, pipeline: Pipeline) -> bytes:
+    """The picture, small enough to look at, with boxes, points and edges, as JPEG."""
+    points = landmark_set(pipeline.landmark_set) if pipeline.landmark_set and pipeline.points else None
+    drawn = [
+        Drawn(found.keypoints[i], found.boxes[i], found.visible[i], f"{found.scores[i]:.2f}")
+        for i in range(len(found.boxes))
+    ]
+    return to_jpeg(overlay(picture.image, drawn, points, scale=picture.scale), OVERLAY_SIDE)
+
+
+class attempt:
+    """Context of one try at a shard: how to decode, learnt from earlier tries.
+
+    A picture that kills its decoder kills the worker. The mark left behind makes the next try decode every picture of
+    the shard in a child process, where such a picture becomes a failure and the run goes on.
+    """
+
+    def __init__(self, job: Job, shard: Shard) -> None:
+        name = hashlib.sha256(f"{job.config_hash}/{shard.id}".encode()).hexdigest()[:32]
+        self.mark = locations.join(job.output, PRIVATE, "attempts", name)
+
+    def __enter__(self) -> Isolation:
+        if locations.exists(self.mark):
+            return "always"
+        locations.write_bytes(self.mark, b"")
+        return "risky"
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        locations.remove(self.mark)  # an exception is no crash: the process is there to tell
+
+
+def batches(members: Iterator[Member], size: int) -> Iterator[list[Member]]:
+    """Members in lists of `size`."""
+    while batch := list(islice(members, size)):
+        yield batch
+
+
+@lru_cache(maxsize=4)
+def _tables(output: str, format: TableFormat) -> TableSet:
+    return TableSet(output, SCHEMAS, format)

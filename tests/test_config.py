@@ -1,0 +1,421 @@
+"""Configs: what is accepted, and the one line that answers what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from landmark_ops.config import (
+    METHODS,
+    EmbedConfig,
+    LandmarkMDSConfig,
+    NystroemConfig,
+    load_config,
+    parse_bytes,
+    parse_config,
+)
+from landmark_ops.errors import InputError
+
+BASE = "source: {uri: in.zarr}\noutput: {uri: out.zarr}\n"
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+
+
+def refuse(text: str, match: str, overrides: tuple[str, ...] = ()) -> str:
+    """The one line that answers `text`, matching `match` from its start."""
+    with pytest.raises(InputError, match=f"^{match}$") as found:
+        parse_config(text, overrides)
+    message = str(found.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_smallest_config():
+    config = parse_config(BASE)
+    assert config.source.uri == "in.zarr"
+    assert config.method == LandmarkMDSConfig()
+    assert (config.landmarks.count, config.landmarks.strategy, config.landmarks.seed) == (None, "uniform", 0)
+    assert config.output.overwrite is False
+    assert config.source.bad_rows == config.source.missing_chunks == "error"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_our_own_configs(path):
+    """configs/ is what people start from. Detect configs have a detector, and a schema of their own."""
+    if "detector" in yaml.safe_load(path.read_text(encoding="utf-8")):
+        pytest.skip("a detect config")
+    assert load_config(path).source.uri
+
+
+def test_there_are_configs():
+    assert "demo.yaml" in [path.name for path in CONFIGS]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (BASE + "sorce: 3", r"config: sorce is no known key: did you mean source\?"),
+        (
+            BASE + "zzz: 3",
+            "config: zzz is no known key: valid here: cluster, landmarks, method, output, report, source",
+        ),
+        ("source: {uri: a, arary: x}\noutput: {uri: b}", r"config: source.arary is no known key: did you mean array\?"),
+        ("source: {uri: a}\noutput: {uri: b, overwrit: 1}", r"config: output.overwrit .* did you mean overwrite\?"),
+        (BASE + "landmarks: {cuont: 3}", r"config: landmarks.cuont is no known key: did you mean count\?"),
+        (BASE + "method: {n_component: 3}", r"config: method.n_component is no .* did you mean n_components\?"),
+        (BASE + "method: {name: nystroem, metric: x}", "config: method.metric is no known key: valid here: coef0, .*"),
+        (BASE + "method: {name: nystroem, gama: 1}", r"config: method.gama is no known key: did you mean gamma\?"),
+        (BASE + "cluster: {worker: 2}", r"config: cluster.worker is no known key: did you mean workers\?"),
+        (BASE + "report: {smaple: 2}", r"config: report.smaple is no known key: did you mean sample\?"),
+        (BASE + "a: 1\nb: 2", r"config: a is no known key: .* \(and 1 more\)"),
+    ],
+)
+def test_unknown_keys(text, match):
+    refuse(text, match)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("{}", r"config: source is missing \(and 1 more\)"),
+        ("source: {uri: a}", "config: output is missing"),
+        ("source: {}\noutput: {uri: b}", r"config: source\.uri is missing"),
+        ("", "config: holds NoneType, needs a mapping with source: and output:"),
+        ("- a\n- b", "config: holds list, needs a mapping with source: and output:"),
+        ("just words", "config: holds str, needs a mapping with source: and output:"),
+    ],
+)
+def test_missing_keys(text, match):
+    refuse(text, match)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("source: in.zarr\noutput: {uri: b}", r"config: source: input should be a valid dictionary .*, got 'in\.zarr'"),
+        ("source: {uri: 3}\noutput: {uri: b}", r"config: source\.uri: input should be a valid string, got 3"),
+        (
+            "source: {uri: a, bad_rows: drop}\noutput: {uri: b}",
+            r"config: source\.bad_rows: .*'error' or 'mark'.*'drop'",
+        ),
+        (
+            "source: {uri: a}\noutput: {uri: b, store: csv}",
+            r"config: output\.store: input should be 'zarr'.*, got 'csv'",
+        ),
+        (BASE + "cluster:", "config: cluster: input should be a valid dictionary .*, got None"),
+        (BASE + "landmarks: {count: 0}", r"config: landmarks\.count: input should be greater than 0, got 0"),
+        (BASE + "landmarks: {count: 1.5}", r"config: landmarks\.count: input should be a valid integer.*, got 1\.5"),
+        (BASE + "landmarks: {count: many}", r"config: landmarks\.count: input should be a valid integer.*'many'"),
+        (
+            BASE + "landmarks: {seed: -1}",
+            r"config: landmarks\.seed: input should be greater than or equal to 0, got -1",
+        ),
+        (
+            BASE + "landmarks: {strategy: best}",
+            r"config: landmarks\.strategy: input should be 'uniform', .*, got 'best'",
+        ),
+        (BASE + "landmarks: {strategy: given, indices: [a]}", r"config: landmarks\.indices\.0: .* integer.*, got 'a'"),
+        (BASE + "method: nystroem", "config: method: input should be a valid dictionary .*, got 'nystroem'"),
+        (BASE + "method: {n_components: 0}", r"config: method\.n_components: input should be greater than 0, got 0"),
+        (BASE + "method: {metric_params: {V: 2020-01-01}}", r"config: method\.metric_params\.V: .*JSON value.*date.*"),
+        (BASE + "report: {sample: 99}", r"config: report\.sample: .* greater than or equal to 100, got 99"),
+        (BASE + "landmarks: {count: 0, seed: -1}", r"config: landmarks\.count: .*, got 0 \(and 1 more\)"),
+    ],
+)
+def test_impossible_values(text, match):
+    refuse(text, match)
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "match"),
+    [
+        ("{strategy: given}", r"strategy: given needs either indices: \[row, \.\.\.\] or points: file\.npy"),
+        ("{strategy: given, indices: [1], points: a.npy}", "strategy: given needs either .*"),
+        ("{indices: [1]}", "indices and points belong to strategy: given, not uniform"),
+        ("{strategy: kmeans, points: a.npy}", "indices and points belong to strategy: given, not kmeans"),
+    ],
+)
+def test_given_landmarks(landmarks, match):
+    refuse(BASE + f"landmarks: {landmarks}", f"config: landmarks: {match}")
+
+
+@pytest.mark.parametrize("shape", ["[8]", "[8, 8, 2]", "[8, 8, 3, 1]", "[]"])
+def test_thumbnails_are_pictures(shape):
+    refuse(
+        BASE + f"report: {{thumbnail: {shape}}}", r"config: report: thumbnail: \[.*\] is no picture: give \[height.*"
+    )
+
+
+@pytest.mark.parametrize("shape", ["[8, 8]", "[8, 8, 1]", "[8, 8, 3]", "[8, 8, 4]"])
+def test_thumbnails(shape):
+    assert parse_config(BASE + f"report: {{thumbnail: {shape}}}").report.thumbnail == tuple(json.loads(shape))
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_by_name(name):
+    assert type(parse_config(BASE + f"method: {{name: {name}}}").method) is METHODS[name]
+
+
+def test_a_method_without_a_name_is_landmark_mds():
+    method = parse_config(BASE + "method: {n_components: 3, metric: cosine}").method
+    assert method == LandmarkMDSConfig(n_components=3, metric="cosine")
+    assert parse_config(BASE + "method: {name: nystroem}").method == NystroemConfig(name="nystroem")
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("nystrom", r"'nystrom' is unknown: did you mean nystroem\?"),
+        ("LandmarkMDS", r"'LandmarkMDS' is unknown: did you mean landmark_mds\?"),
+        ("zzz", r"'zzz' is unknown: did you mean landmark_mds or nystroem or nystroem_kernel_pca\?"),
+        ("3", "3 is unknown: .*"),
+        ("null", "None is unknown: .*"),
+        ("[a]", r"\['a'\] is unknown: .*"),
+        ("{a: 1}", r"\{'a': 1\} is unknown: .*"),
+    ],
+)
+def test_unknown_methods(name, match):
+    refuse(BASE + f"method: {{name: {name}}}", rf"config: method\.name: {match}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4GiB", 4 << 30),
+        ("4 GiB", 4 << 30),
+        ("4gib", 4 << 30),
+        ("1.5GiB", 3 << 29),
+        ("1TiB", 1 << 40),
+        ("512MiB", 512 << 20),
+        ("64KiB", 64 << 10),
+        ("500MB", 500_000_000),
+        ("2GB", 2 * 10**9),
+        ("1TB", 10**12),
+        ("3k", 3000),
+        ("512B", 512),
+        ("4096", 4096),
+        (4096, 4096),
+    ],
+)
+def test_sizes(text, expected):
+    assert parse_config(BASE + f"cluster: {{memory: {text}}}").cluster.memory == expected
+
+
+@given(number=st.integers(1, 2000), power=st.sampled_from(list(enumerate(["", "Ki", "Mi", "Gi", "Ti"]))))
+def test_every_binary_size(number, power):
+    assert parse_bytes(f"{number}{power[1]}B") == number << 10 * power[0]
+
+
+@pytest.mark.parametrize("text", ["four", "4XB", "GiB", "4GiBs", "nan", "inf", "infGiB", "1e999", "''", "4 4GB"])
+def test_no_sizes(text):
+    refuse(
+        BASE + f"cluster: {{memory: {text!r}}}", r"config: cluster\.memory: .* is no size: write e\.g\. 4GiB or 500MB"
+    )
+
+
+@pytest.mark.parametrize("text", ["0", "-4GiB", "0.1"])
+def test_sizes_are_positive(text):
+    refuse(BASE + f"cluster: {{memory: '{text}'}}", r"config: cluster\.memory: input should be greater than 0, got .*")
+
+
+def test_overrides():
+    config = parse_config(
+        BASE + "landmarks: {count: 5}",
+        ["landmarks.count=500", "method.name=nystroem", "source.uri=s3://lake/x=y.zarr", "report.thumbnail=[8, 8]"],
+    )
+    assert config.landmarks.count == 500
+    assert config.method == NystroemConfig(name="nystroem")
+    assert config.source.uri == "s3://lake/x=y.zarr"
+    assert config.report.thumbnail == (8, 8)
+    assert parse_config(BASE, ["landmarks.count=1", "landmarks.count=2"]).landmarks.count == 2
+    assert parse_config(BASE, ["cluster={workers: 3}"]).cluster.workers == 3
+    assert parse_config(BASE + "landmarks: {count: 5}", ["landmarks.count="]).landmarks.count is None
+
+
+@pytest.mark.parametrize(
+    ("override", "match"),
+    [
+        ("landmarks", r"--set landmarks: write it as key\.path=value, e\.g\. --set landmarks\.count=500"),
+        ("=3", "--set =3: write it as .*"),
+        ("landmarks.=3", "--set landmarks.=3: write it as .*"),
+        ("source.uri.x=3", r"--set source\.uri\.x=3: uri is a value, it has no keys of its own"),
+        ("landmarks.count=[", r"--set landmarks\.count=\[: '\[' is no YAML value"),
+        ("landmarks.count=2024-13-01", r"--set .*: '2024-13-01' is no YAML value"),
+        ("landmarks={count: 1, count: 2}", "--set .* is no YAML value"),
+        ("landmarks.count=!!python/name:os.system", "--set .* is no YAML value"),
+        ("landmarks.cuont=3", r"config: landmarks\.cuont is no known key: did you mean count\?"),
+        ("landmarks.count=x", r"config: landmarks\.count: .*, got 'x'"),
+    ],
+)
+def test_bad_overrides(override, match):
+    refuse(BASE, match, (override,))
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("source: {uri: a}\nsource: {uri: b}", r"config: not plain YAML at line 1: key 'source' is given twice"),
+        (BASE + "method:\n  metric: a\n  metric: b", r"config: not plain YAML at line 4: key 'metric' is given twice"),
+        ("a: [1", "config: not plain YAML at line 1: .*"),
+        ("a: b: c", "config: not plain YAML at line 1: mapping values are not allowed here"),
+        ("\ta: 1", "config: not plain YAML at line 1: found character .*"),
+        ("a: \x00", "config: not plain YAML: special characters are not allowed"),
+        ("a: 2024-13-01", r"config: not plain YAML: month must be in 1\.\.12"),
+        ("a: !!int ''", "config: not plain YAML: .*"),
+        ("a: !!bool perhaps", "config: not plain YAML: 'perhaps'"),
+        ("? [a]\n: b", "config: not plain YAML at line 1: found unhashable key"),
+        ("[" * 5000, "config: not plain YAML: maximum recursion depth exceeded.*"),
+        ("a: &a [*a]", "config: .*"),
+    ],
+)
+def test_what_is_not_plain_yaml(text, match):
+    refuse(text, match)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "!!python/object/apply:os.system ['touch CANARY']",
+        "!!python/object/apply:subprocess.check_call [[touch, CANARY]]",
+        "!!python/object/new:os.system ['touch CANARY']",
+        "!!python/name:os.system",
+        "!!python/module:os",
+        "!!python/object:pathlib.Path {}",
+        "!CANARY x",
+    ],
+)
+def test_tags_construct_nothing(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in (f"source: {value}", f"{value}", f"? {value}\n: 1"):
+        refuse(text, "config: not plain YAML at line 1: could not determine a constructor for the tag .*")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_are_unknown_keys():
+    """What some config libraries would call."""
+    refuse(BASE + "method: {_target_: os.system}", r"config: method\._target_ is no known key: .*")
+
+
+def test_files(tmp_path):
+    path = tmp_path / "run.yaml"
+    with pytest.raises(InputError, match=r"^config .*run\.yaml: cannot be read: No such file or directory$"):
+        load_config(path)
+    path.write_bytes(b"source: \xff")
+    with pytest.raises(InputError, match=r"run\.yaml: cannot be read: it is not UTF-8 text$"):
+        load_config(path)
+    with pytest.raises(InputError, match=r"cannot be read: Is a directory$"):
+        load_config(tmp_path)
+    path.write_text(BASE + "landmark: 3")
+    with pytest.raises(InputError, match=rf"^{path}: landmark is no known key: did you mean landmarks\?$"):
+        load_config(path)
+    path.write_text(BASE, encoding="utf-8")
+    assert load_config(str(path), ["landmarks.seed=4"]).landmarks.seed == 4
+
+
+def test_configs_are_immutable():
+    config = parse_config(BASE)
+    with pytest.raises(ValidationError, match="frozen"):
+        config.landmarks.count = 3
+
+
+RELEVANT = [
+    "source.array=x",
+    "source.column=x",
+    "source.columns=[a, b]",
+    "source.bad_rows=mark",
+    "source.missing_chunks=fill",
+    "landmarks.count=77",
+    "landmarks.strategy=maxmin",
+    "landmarks.seed=1",
+    "landmarks={strategy: given, indices: [1, 2]}",
+    "landmarks={strategy: given, indices: [2, 1]}",
+    "landmarks={strategy: given, points: a.npy}",
+    "method.n_components=3",
+    "method.metric=cosine",
+    "method.metric_params={p: 3}",
+    "method.align=true",
+    "method.name=nystroem",
+    "method={name: nystroem, kernel: linear}",
+    "method={name: nystroem, gamma: 0.5}",
+    "method={name: nystroem, degree: 2}",
+    "method={name: nystroem, coef0: 2}",
+    "method={name: nystroem, nu: 0.5}",
+    "method={name: nystroem, n_components: 5}",
+    "method.name=nystroem_kernel_pca",
+]
+IRRELEVANT = [
+    "source.uri=elsewhere.zarr",  # the fingerprint of the rows stands for it
+    "output.uri=elsewhere.zarr",
+    "output.overwrite=true",
+    "cluster.workers=7",
+    "cluster.memory=1GiB",
+    "cluster.address=tls://lake:8786",
+    "cluster.allow_plaintext=true",
+    "report.sample=500",
+    "report.thumbnail=[8, 8]",
+    "method.name=landmark_mds",  # the default, said aloud
+    "landmarks.seed=0",
+]
+
+
+def test_the_result_hash_changes_with_all_that_changes_results():
+    hashes = [parse_config(BASE, [override]).result_hash() for override in RELEVANT]
+    assert len({parse_config(BASE).result_hash(), *hashes}) == len(RELEVANT) + 1
+
+
+@pytest.mark.parametrize("override", IRRELEVANT)
+def test_the_result_hash_stays_with_all_else(override):
+    assert parse_config(BASE, [override]).result_hash() == parse_config(BASE).result_hash()
+
+
+def test_every_key_is_known_to_matter_or_not():
+    """A new key has to be sorted into one of the two lists above."""
+    named = {override.partition("=")[0] for override in RELEVANT + IRRELEVANT}
+    for override in RELEVANT:
+        key, _, value = override.partition("=")
+        if value.startswith("{"):
+            named |= {f"{key}.{inner}" for inner in yaml.safe_load(value)}
+    keys: set[str] = set()
+    for section, field in EmbedConfig.model_fields.items():
+        models: list[Any] = list(METHODS.values()) if section == "method" else [field.annotation]
+        keys |= {f"{section}.{key}" for model in models for key in model.model_fields}
+    assert keys - named == {"output.store", "cluster.kind"}  # one value each, so far
+
+
+def test_the_result_hash_is_the_same_in_every_process():
+    """Recorded in outputs: a change of it orphans every unfinished run."""
+    import subprocess
+    import sys
+
+    code = f"from landmark_ops.config import parse_config; print(parse_config({BASE!r}).result_hash())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert found.strip() == parse_config(BASE).result_hash()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["source", "output", "method", "name", "uri", "landmarks", "count", "memory", "x"]),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_anything_is_a_config_or_one_line(data):
+    message = ""
+    try:
+        parse_config(yaml.safe_dump(data))
+    except InputError as error:
+        message = str(error)
+    assert "\n" not in message
