@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint bench docs lock notebook clean
+.PHONY: install demo demo-detect test lint bench docs lock notebook clean
 
 install: $(STAMP)
 
@@ -21,6 +21,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: $(STAMP)
 	@$(BIN)/python -m flows.demo
+
+demo-detect: $(STAMP)
+	@$(BIN)/python -m flows.demo_detect
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
@@ -41,7 +44,7 @@ notebook: $(STAMP)
 	$(BIN)/python notebooks/build.py
 
 lock:
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade --extra dev --extra bench --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet --extra dev --extra bench --extra convert --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache

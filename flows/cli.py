@@ -13,12 +13,16 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import models_cli
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Landmark methods at data-lake scale: embed millions of rows from a chunked store.",
 )
+
+app.add_typer(models_cli.app, name="models")
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
 Overrides = Annotated[

@@ -124,6 +124,14 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         glob=source.glob, column=source.column, id_column=source.id_column, boxes_column=boxes, buckets=buckets
     )
     opened = open_shards(source.uri, source.format, options)
+    if recover:
+        tables.prepare()
+        bound = tables.agree("source", {"uri": opened.uri})["uri"]
+        if bound != opened.uri:
+            raise InputError(
+                f"output {tables.uri}: its rows come from {bound}, this source is {opened.uri}, and shards are told apart "
+                "by name alone: choose another output.uri"
+            )
     if opened.buckets is not None and recover:
         agreed = tables.agree("folder", {"buckets": opened.buckets})["buckets"]
         if agreed != opened.buckets:
@@ -136,7 +144,6 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     todo = [(shard, 1) for shard in opened.shards]
     done = 0
     if recover:
-        tables.prepare()
         tables.recover()
         ledger = tables.ledger(generation)
         seen = compare(opened.shards, {shard: record.version for shard, record in ledger.items()})

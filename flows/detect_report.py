@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 from landmark_ops.report.detect_content import DetectReport, Reason
-from landmark_ops.report.detect_page import detect_markdown, write_detect_report
+from landmark_ops.report.detect_page import write_detect_report
+from landmark_ops.report.markdown import detect_markdown
 from numpy.typing import NDArray
 from prefect import task
 

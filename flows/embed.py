@@ -19,6 +19,7 @@ from flows.run import Run, progress_of_caller, set_run
 from flows.runtime import open_engine, worker_memory
 from landmark_ops import __version__
 from landmark_ops.config import EmbedConfig
+from landmark_ops.errors import InputError
 from landmark_ops.methods.method import Solution
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.stores.lock import OutputLock
@@ -46,13 +47,23 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
             check_memory(plan, opened.rows, engine.task_memory)
         check_unchanged(config, opened)
         set_run(Run(config, opened.rows, opened.fingerprint, opened.store, engine, progress))
-        landmarks, solution, records = prepare(config, opened, plan)
-        sha256 = str(opened.store.read_attributes()["map_sha256"])
-        sample = tasks.extend_stage(sha256, records, sample_indices(config, opened))
-        quality, cover = reporting.quality_stage(solution, sample)
-        reporting.report_stage(landmarks, solution, records, sample, quality, cover)
-        tasks.complete_stage(reporting.quality_attributes(quality), int(records.bad_rows.sum()))
+        try:
+            run_stages(config, opened, plan)
+        except InputError:
+            if opened.state == "new":  # refused, not interrupted: what it began must not stand in the way of the remedy
+                opened.store.discard()
+            raise
     return summary(opened, "resumed" if opened.state == "resume" else "done")
+
+
+def run_stages(config: EmbedConfig, opened: Opened, plan: Plan) -> None:
+    """The stages, in order."""
+    landmarks, solution, records = prepare(config, opened, plan)
+    sha256 = str(opened.store.read_attributes()["map_sha256"])
+    sample = tasks.extend_stage(sha256, records, sample_indices(config, opened))
+    quality, cover = reporting.quality_stage(solution, sample)
+    reporting.report_stage(landmarks, solution, records, sample, quality, cover)
+    tasks.complete_stage(reporting.quality_attributes(quality), int(records.bad_rows.sum()))
 
 
 def prepare(config: EmbedConfig, opened: Opened, plan: Plan) -> tuple[Landmarks, Solution, ChunkRecords]:

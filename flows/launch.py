@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from flows.runtime import PrefectServer, worker_count, worker_memory
@@ -33,10 +35,23 @@ def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[st
             from flows.embed import embed
 
             server.wait()
-        return dict(embed(config))
+        with quiet_server(server):
+            return dict(embed(config))
     finally:
         progress.close()
         server.stop()
+
+
+@contextmanager
+def quiet_server(server: PrefectServer) -> Iterator[None]:
+    """Without heartbeats where the server is our own: nobody listens, and the last one keeps a run waiting 0.6 s."""
+    if server.process is None:
+        yield
+        return
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
@@ -56,7 +71,8 @@ def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[
 
             open_work(config, recover=False)
             server.wait()
-        return dict(detect(config))
+        with quiet_server(server):
+            return dict(detect(config))
     finally:
         progress.close()
         server.stop()

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client, KilledWorker, as_completed
 from distributed.scheduler import NoWorkerError
 
-from landmark_ops.blocks.engine import FAN_IN, TASKS_PER_WORKER, Done, Fold, Item
+from landmark_ops.blocks.engine import FAN_IN, PARTS_PER_WORKER, TASKS_PER_WORKER, Done, Fold, Item
 from landmark_ops.errors import RunError
 
 T = TypeVar("T")
@@ -53,23 +53,25 @@ class ClusterEngine:
         """See `Engine.imap`."""
         batch = _Batch(self, fn, common)
         queue = iter(items)
-        finished: Any = as_completed(loop=self.client.loop, with_results=False)
+        # Results come with the news of completion, and all that came meanwhile are answered by one submission: one by
+        # one, a task would cost three times the scheduler's own 2 ms.
+        finished: Any = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         try:
-            for item in _first(queue, self.workers * TASKS_PER_WORKER):
-                finished.add(batch.submit(item))
-            for future in finished:
-                item = batch.item_of(future)
-                try:
-                    result = future.result()
-                except (CancelledError, KilledWorker, NoWorkerError) as error:
-                    finished.add(batch.again(future, error))
-                    continue
-                batch.forget(future)
-                for following in _first(queue, 1):
-                    finished.add(batch.submit(following))
-                if done:
-                    done(item)
-                yield item, result
+            finished.update(batch.submit_all(_first(queue, self.workers * TASKS_PER_WORKER)))
+            for completed in finished.batches():
+                results: list[tuple[Item, T]] = []
+                for future, result in completed:
+                    try:  # one that was lost since, with its worker, is computed again: result() waits for that
+                        value = result if future.status == "finished" else future.result()
+                    except (CancelledError, KilledWorker, NoWorkerError) as error:
+                        finished.add(batch.again(future, error))
+                        continue
+                    results.append((batch.forget(future), value))
+                finished.update(batch.submit_all(_first(queue, len(results))))
+                for item, result in results:
+                    if done:
+                        done(item)
+                    yield item, result
         finally:
             batch.cancel()
 
@@ -113,7 +115,7 @@ class ClusterEngine:
         queue = iter(items)
         finished: Any = as_completed(loop=self.client.loop, with_results=False)
         try:
-            for item in _first(queue, self.workers * TASKS_PER_WORKER):
+            for item in _first(queue, self.workers * PARTS_PER_WORKER):
                 finished.add(future := batch.submit(item))
                 fold.push(future)
             for future in finished:
@@ -188,11 +190,21 @@ class _Batch:
         self.items[future.key] = (future, item)
         return future
 
+    def submit_all(self, items: Iterator[Item]) -> list[Any]:
+        """Submit several tasks in one message."""
+        chosen = list(items)
+        if not chosen:
+            return []
+        count = len(chosen)
+        futures: list[Any] = self.client.map(call, [self.fn] * count, chosen, [self.shared] * count, pure=False)
+        self.items.update({future.key: (future, item) for future, item in zip(futures, chosen, strict=True)})
+        return futures
+
     def item_of(self, future: Any) -> Item:
         return self.items[future.key][1]
 
-    def forget(self, future: Any) -> None:
-        del self.items[future.key]
+    def forget(self, future: Any) -> Item:
+        return self.items.pop(future.key)[1]
 
     def again(self, future: Any, error: BaseException) -> Any:
         """Resubmit the task of a lost future, with the shared arguments sent anew."""

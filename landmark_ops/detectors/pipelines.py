@@ -70,6 +70,8 @@ def run_pipeline(
     if size < 1:
         raise InputError(f"batch={size}: give 1 or more")
     _check_images(images)
+    if len(images) == 0:
+        return []
     cast = _find(chosen, images, sessions, settings, size) if boxes is None else _given(chosen, images, boxes)
     if not chosen.steps:
         return _split(chosen, cast, None, len(images))
@@ -205,8 +207,10 @@ def _read(
             points.keypoints[j, :, :2] = back.apply(points.keypoints[j, :, :2])
             points.keypoints[j, :, 2] *= np.sqrt(abs(np.linalg.det(back.matrix[:, :2])))
         parts.append(points)
-    if not parts:  # the empty answer has the net's own shape
-        parts = [decode(session.run(session.prepare(np.zeros((0, size[1], size[0], 3), np.uint8))), size, parameters)]
+    if not parts:  # an answer for nobody, in the net's own shape: that of a black crop, without the crop
+        black = np.zeros((1, size[1], size[0], 3), np.uint8)
+        points = decode(session.run(session.prepare(black)), size, parameters)
+        parts = [_select_points(points, np.zeros(1, bool))]
     return _spread(_joined(parts), readable, len(cast.boxes))
 
 

@@ -102,6 +102,8 @@ def _contradiction(report: DetectReport) -> str | None:
             return f"{name} count {int(bins.sum()):,} instances, but {report.instances:,} were found"
     if report.sizes.size and len(report.size_edges) != report.sizes.size + 1:
         return f"{report.sizes.size} bins of sizes need {report.sizes.size + 1} edges, got {len(report.size_edges)}"
+    if not (np.diff(report.size_edges) > 0).all():
+        return f"the edges of sizes do not ascend: {report.size_edges.tolist()}"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ class Term(NamedTuple):
     """One number of the account, its share of all images in words, and the colour class of the page."""
 
     label: str
-    count: int
+    images: int
     share: str
     kind: str
 
@@ -27,11 +28,17 @@ def account(report: DetectReport) -> list[Term]:
         ("zero detections", report.without, "none"),
         ("failures", report.failed, "bad"),
     ]
-    share = {name: show_percent(count / report.images) if report.images else "–" for name, count, _ in parts}
     return [
         Term("images in", report.images, "", "all"),
-        *(Term(label, count, share[label], kind) for label, count, kind in parts),
+        *(Term(label, count, show_share(count, report.images), kind) for label, count, kind in parts),
     ]
+
+
+def show_share(count: int, total: int) -> str:
+    """Write a share as a percentage, one that is not whole never as 100 %; nothing for a share of nothing."""
+    if not total:
+        return ""
+    return "> 99.9 %" if 0.9995 * total <= count < total else show_percent(count / total)
 
 
 def describe(report: DetectReport) -> list[str]:
@@ -44,11 +51,9 @@ def describe(report: DetectReport) -> list[str]:
     elif not earlier:
         work = "All images were processed by this run"
     else:
-        work = f"{report.this_run:,} of the images were processed by this run, {earlier:,} by earlier ones"
-    if report.this_run and report.images_per_second is not None:
-        work += f", at {show_speed(report.images_per_second, 'images')}" if not earlier else (
-            f"; this run processed {show_speed(report.images_per_second, 'images')}"
-        )
+        work = f"{earlier:,} of the images were processed by earlier runs, {report.this_run:,} by this one"
+    if report.this_run and report.images_per_second is not None and math.isfinite(report.images_per_second):
+        work += f"; it did {show_speed(report.images_per_second, 'images')}"
     if not report.instances:
         return [f"{work}.", "No instance was found."]
     each = show(report.instances / report.with_instances, 3)
@@ -80,11 +85,9 @@ def show_median(counts: NDArray[np.int64], edges: NDArray[np.float64], unit: str
     found = median_bin(counts, edges)
     if found is None:
         return ""
-    return f"median {show_bin(*found)}{unit}"
+    return f"median {show_bin(*found, unit)}"
 
 
-def show_bin(low: float, high: float) -> str:
-    """Write a bin, e.g. "32 to 64"; open ends in words."""
-    if np.isinf(high):
-        return f"{show(low, 3)} or more"
-    return f"{show(low, 3)} to {show(high, 3)}" if low > 0 else f"below {show(high, 3)}"
+def show_bin(low: float, high: float, unit: str) -> str:
+    """Write a bin: 32 to 64 px, 65,536 px or more."""
+    return f"{show(low)}{unit} or more" if math.isinf(high) else f"{show(low)} to {show(high)}{unit}"

@@ -5,14 +5,18 @@ The pictures of the sample lie beside the page too, as files that a click opens;
 
 from __future__ import annotations
 
+import unicodedata
 from base64 import b64encode
 from collections.abc import Callable
 from typing import NamedTuple
 
 from landmark_ops.report.detect_content import DetectReport, check_account
-from landmark_ops.report.detect_numbers import account, describe, ordered_reasons, score_edges, show_median
-from landmark_ops.report.numbers import show_percent, show_rate
+from landmark_ops.report.detect_numbers import account, describe, ordered_reasons, score_edges, show_median, show_share
+from landmark_ops.report.numbers import show_rate
 from landmark_ops.report.templates import fill
+
+HIDDEN = {"Cc", "Cs"}  # control characters, and half characters of names that are not UTF-8
+TURNING = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reading direction
 
 
 class Overlay(NamedTuple):
@@ -32,8 +36,16 @@ def name_overlays(report: DetectReport) -> list[Overlay]:
     """Number the pictures of the sample, overlay-01.jpg and on: captions are file names of others, never ours."""
     digits = max(2, len(str(len(report.overlays))))
     return [
-        Overlay(f"overlay-{i:0{digits}d}.jpg", caption, jpeg) for i, (caption, jpeg) in enumerate(report.overlays, 1)
+        Overlay(f"overlay-{i:0{digits}d}.jpg", spell(caption), jpeg)
+        for i, (caption, jpeg) in enumerate(report.overlays, 1)
     ]
+
+
+def spell(name: str) -> str:
+    """Write characters that hide or turn text as escapes, e.g. those that make "gpj.exe" read as "exe.jpg"."""
+    return "".join(
+        repr(sign)[1:-1] if unicodedata.category(sign) in HIDDEN or sign in TURNING else sign for sign in name
+    )
 
 
 def render_detect_page(report: DetectReport, pictures: dict[str, bytes]) -> str:
@@ -46,7 +58,7 @@ def render_detect_page(report: DetectReport, pictures: dict[str, bytes]) -> str:
         account=account(report),
         described=describe(report),
         overlays=name_overlays(report),
-        reasons=[(reason, show_percent(reason.count / report.images)) for reason in ordered_reasons(report)],
+        reasons=[(reason, show_share(reason.count, report.images)) for reason in ordered_reasons(report)],
         median_score=show_median(report.scores, score_edges(report.scores)),
         median_size=show_median(report.sizes, report.size_edges, " px"),
         stages=[(stage, show_rate(stage, "images")) for stage in report.stages],

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 
 from landmark_ops.report import canvas
 from landmark_ops.report.detect_content import DetectReport
-from landmark_ops.report.detect_numbers import ordered_reasons, score_edges, show_median
-from landmark_ops.report.numbers import show_compact, show_percent
+from landmark_ops.report.detect_numbers import ordered_reasons, score_edges, show_median, show_share
+from landmark_ops.report.numbers import show_compact
 
 HALF = canvas.WIDTH / 2  # the two histograms stand side by side
 
@@ -28,8 +28,8 @@ def draw_detect(report: DetectReport) -> dict[str, bytes]:
 
 def draw_scores(report: DetectReport) -> bytes:
     """Draw how many instances have which score, over all of 0..1: an empty part below a threshold is seen as such."""
-    figure = canvas.new_figure(3.2, HALF)
-    axes = canvas.add_axes(figure, 0.75, 0.6, HALF - 1.0, 1.95)
+    figure = canvas.new_figure(3.0, HALF)
+    axes = canvas.add_axes(figure, 0.7, 0.5, HALF - 0.9, 1.95)
     edges = score_edges(report.scores)
     counted = int(report.scores.sum())
     notes = [show_median(report.scores, edges), _left_out(report.instances - counted, "no score")]
@@ -46,8 +46,8 @@ def draw_scores(report: DetectReport) -> bytes:
 
 def draw_sizes(report: DetectReport) -> bytes:
     """Draw how many instances are how large, one bar per doubling, from the first occupied bin to the last."""
-    figure = canvas.new_figure(3.2, HALF)
-    axes = canvas.add_axes(figure, 0.75, 0.6, HALF - 1.0, 1.95)
+    figure = canvas.new_figure(3.0, HALF)
+    axes = canvas.add_axes(figure, 0.7, 0.5, HALF - 0.9, 1.95)
     counted = int(report.sizes.sum())
     median = show_median(report.sizes, report.size_edges, " px")
     canvas.write_heading(
@@ -60,11 +60,10 @@ def draw_sizes(report: DetectReport) -> bytes:
     occupied = np.flatnonzero(report.sizes)
     first, last = max(0, int(occupied[0]) - 1), min(report.sizes.size, int(occupied[-1]) + 2)
     places = np.arange(first, last + 1)  # bins are equal on a log2 axis; places, not logarithms: an edge may be 0
-    axes.stairs(report.sizes[first:last], places, fill=True, color=canvas.BLUE, edgecolor="white", lw=0.8)
+    axes.bar(places[:-1], report.sizes[first:last], width=1, align="edge", color=canvas.BLUE, edgecolor="white", lw=0.8)
     axes.set_xlim(first, last)
-    axes.set_xticks(places, [_show_edge(float(report.size_edges[place])) for place in places])
-    for label in axes.get_xticklabels()[1 :: 2 if len(places) > 9 else len(places) + 1]:
-        label.set_visible(False)
+    ticks = places[:: math.ceil(len(places) / 9)]
+    axes.set_xticks(ticks, [_show_edge(float(edge)) for edge in report.size_edges[ticks]])
     _set_heights(axes, int(report.sizes.max()))
     return canvas.to_png(figure)
 
@@ -75,7 +74,7 @@ def draw_failures(report: DetectReport) -> bytes:
     height = 0.75 + 0.36 * len(reasons)
     figure = canvas.new_figure(height)
     names = [reason.code if len(reason.code) <= 36 else reason.code[:35] + "…" for reason in reasons]
-    notes = [f"{reason.count:,}   {show_percent(reason.count / report.failed)}" for reason in reasons]
+    notes = [f"{reason.count:,}   {show_share(reason.count, report.failed)}" for reason in reasons]
     left = 0.3 + max(canvas.text_width(figure, name, 9.5) for name in names)
     right = 0.3 + max(canvas.text_width(figure, note, 9) for note in notes)
     axes = canvas.add_axes(figure, left, 0.55, canvas.WIDTH - left - right, height - 0.65)

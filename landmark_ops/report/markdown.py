@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from landmark_ops.report.content import EmbedReport
-from landmark_ops.report.detect_content import DetectReport
-from landmark_ops.report.detect_numbers import account, describe, ordered_reasons
-from landmark_ops.report.numbers import show_measure, show_percent
+from landmark_ops.report.detect_content import DetectReport, check_account
+from landmark_ops.report.detect_numbers import account, describe, ordered_reasons, show_share
+from landmark_ops.report.numbers import show_measure
 
 SPECIAL = str.maketrans(
     {sign: "\\" + sign for sign in "\\`*_{}[]|~#"} | {"\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
@@ -31,18 +31,19 @@ def quality_markdown(report: EmbedReport) -> str:
 
 def detect_markdown(report: DetectReport) -> str:
     """Write title, summary, warnings, the account and the failures by reason; text cannot act as markup."""
+    check_account(report)
     lines = [f"## {escape(report.title)}", "", escape(report.summary), ""]
     for warning in report.warnings:
         lines += [f"> **Warning:** {escape(warning)}", ""]
     terms = account(report)
     lines += [f"| {' | '.join(sign + term.label for sign, term in zip(('', '= ', '+ ', '+ '), terms, strict=True))} |"]
-    lines += ["|--:" * len(terms) + "|", f"| {' | '.join(f'{term.count:,}' for term in terms)} |", ""]
+    lines += ["|--:" * len(terms) + "|", f"| {' | '.join(f'{term.images:,}' for term in terms)} |", ""]
     lines += [" ".join(describe(report)), ""]
     reasons = ordered_reasons(report)
     if reasons:
         lines += ["| Reason | Failures | Share of images | Meaning |", "|:--|--:|--:|:--|"]
     for reason in reasons:
-        share = show_percent(reason.count / report.images)
+        share = show_share(reason.count, report.images)
         lines.append(f"| {escape(reason.code)} | {reason.count:,} | {share} | {escape(reason.meaning)} |")
     return "\n".join([*lines, ""])
 

@@ -111,6 +111,10 @@ class EmbeddingStore:
                 f"output {self.uri}: cannot be written: {error.strerror or error}: choose a place you may write to"
             ) from error
 
+    def discard(self) -> None:
+        """Delete the output."""
+        remove(self.uri)
+
     def update(self, **attributes: Any) -> None:
         """Merge `attributes` into the `landmark_ops` attributes, one atomic rewrite of the group's metadata."""
         group = self.group

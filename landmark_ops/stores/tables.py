@@ -35,6 +35,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from deltalake.schema import Schema
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import claims, delta_tables, locations
@@ -360,11 +361,9 @@ def _check_parquet(uri: str, schema: pa.Schema) -> None:
     if names:
         with locations.open_binary(locations.join(uri, names[0])) as file:
             found = pq.read_schema(file)
-        delta_tables.check_columns(uri, _types(found), _types(schema))
-
-
-def _types(schema: pa.Schema) -> dict[str, str]:
-    return {field.name: str(field.type) for field in schema}
+        # As Delta would name the types: Arrow's own names tell apart what files do not.
+        columns = [delta_tables.columns_of(Schema.from_arrow(form)) for form in (found, schema)]
+        delta_tables.check_columns(uri, *columns)
 
 
 def _addition(staged: Staged, file: File) -> Addition:

@@ -30,7 +30,7 @@ def cluster() -> Iterator[ClusterEngine]:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as local,
+        LocalCluster(processes=False, n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local,
         Client(local) as client,
     ):
         yield ClusterEngine(client)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import HealthCheck, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
@@ -231,6 +231,21 @@ def test_a_later_commit_of_the_same_transaction_adds_nothing(tmp_path: Path) -> 
     assert DeltaTable(tables.table_uri("keypoints")).version() == 1
 
 
+def test_what_is_done_is_known_from_a_checkpoint_alone(tmp_path: Path) -> None:
+    tables = open_tables(str(tmp_path / "out"))
+    staged = tables.stage(shard_rows("a.tar", [2]))
+    assert staged is not None
+    tables.commit([staged])
+    tables.compact()
+    for name in (*tables.schemas, "shards"):
+        DeltaTable(tables.table_uri(name)).create_checkpoint()
+        for path in (tmp_path / "out" / name / "_delta_log").glob("*.json"):
+            path.unlink()
+    assert tables.stage(shard_rows("a.tar", [2])) is None
+    tables.commit([staged])
+    assert tables.dataset("keypoints").count_rows() == 2
+
+
 def test_damaged_claims_are_dropped(tmp_path: Path) -> None:
     tables = open_tables(str(tmp_path / "out"))
     staged = tables.stage(shard_rows("a.tar", [2]))
@@ -330,7 +345,8 @@ def test_a_full_disk_names_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
         tables.stage(shard_rows("a", [1]))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None)
+@example(["\U00020000", ""])
 @given(names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), unique=True, max_size=3))
 def test_any_shard_name_is_kept(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     tables = open_tables(str(tmp_path_factory.mktemp("t")))

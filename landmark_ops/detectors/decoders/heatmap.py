@@ -26,13 +26,17 @@ def decode_heatmap(outputs: Outputs, size: Size, parameters: Parameters) -> Poin
     """The points of each crop: one output (n, K, rows, columns).
 
     parameters: method, one of argmax (default), dark, udp, soft; blur, the odd width of the Gaussian of dark and udp
-    (11); beta of soft (1). A point's score is its map's maximum; where that is not above 0 the point is NaN.
+    (11); beta of soft (1). A point's score is its map's maximum (soft: the softmax's); where that is not above 0 the
+    point is NaN.
     """
     maps = np.asarray(outputs[0], dtype=np.float64)
     if maps.ndim != 4:
         raise InputError(f"the net's heatmap has shape {maps.shape}: decoder heatmap needs (n, K, rows, columns)")
     method = choice(parameters, "method", tuple(_METHODS), "argmax")
     rows, columns = maps.shape[2:]
+    if method == "soft":
+        flat = number(parameters, "beta", 1.0) * maps.reshape(*maps.shape[:2], -1)
+        maps = softmax(flat).reshape(maps.shape)
     cells = _METHODS[method](maps, parameters)
     spans = (columns - 1, rows - 1) if method == "udp" else (columns, rows)
     scores = maps.max(axis=(2, 3))
@@ -82,9 +86,8 @@ def _udp(maps: Floats, parameters: Parameters) -> Floats:
     return moved
 
 
-def _soft(maps: Floats, parameters: Parameters) -> Floats:
-    n, n_keypoints, rows, columns = maps.shape
-    shares = softmax(number(parameters, "beta", 1.0) * maps.reshape(n, n_keypoints, -1)).reshape(maps.shape)
+def _mean(shares: Floats, parameters: Parameters) -> Floats:
+    rows, columns = shares.shape[2:]
     return np.stack([shares.sum(axis=2) @ np.arange(columns), shares.sum(axis=3) @ np.arange(rows)], axis=-1)
 
 
@@ -92,7 +95,7 @@ _METHODS: dict[str, Callable[[Floats, Parameters], Floats]] = {
     "argmax": _argmax,
     "dark": _dark,
     "udp": _udp,
-    "soft": _soft,
+    "soft": _mean,
 }
 
 

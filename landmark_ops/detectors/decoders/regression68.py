@@ -16,10 +16,10 @@ def decode_regression68(outputs: Outputs, size: Size, parameters: Parameters) ->
     the edge.
     """
     values = np.asarray(outputs[0]).astype(np.float64)
-    n = len(values)
-    if values.reshape(n, -1).shape[1] % 2:
-        raise InputError(f"the net gives {values[0].size} values per crop: decoder regression68 needs x, y pairs")
-    pairs = values.reshape(n, -1, 2)
+    n, width = len(values), int(np.prod(values.shape[1:]))  # n may be 0: an image without faces
+    if width % 2:
+        raise InputError(f"the net gives {width} values per crop: decoder regression68 needs x, y pairs")
+    pairs = values.reshape(n, width // 2, 2)
     keypoints = unknown(n, pairs.shape[1], 3)
     keypoints[..., :2] = pairs * size + number(parameters, "pixel_offset", 0.0)
     return Points(keypoints, unknown(*pairs.shape[:2]), unknown(*pairs.shape[:2]), unknown(n), {})
