@@ -129,8 +129,8 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         bound = tables.agree("source", {"uri": opened.uri})["uri"]
         if bound != opened.uri:
             raise InputError(
-                f"output {tables.uri}: its rows come from {bound}, this source is {opened.uri}, and shards are told apart "
-                "by name alone: choose another output.uri"
+                f"output {tables.uri}: its rows come from {bound}, this source is {opened.uri}, and shards are told "
+                "apart by name alone: choose another output.uri"
             )
     if opened.buckets is not None and recover:
         agreed = tables.agree("folder", {"buckets": opened.buckets})["buckets"]

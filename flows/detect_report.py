@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
-from landmark_ops.report.detect_content import DetectReport, Reason
-from landmark_ops.report.detect_page import write_detect_report
-from landmark_ops.report.markdown import detect_markdown
 from numpy.typing import NDArray
 from prefect import task
 
@@ -22,6 +19,9 @@ from landmark_ops.detect_config import DetectConfig
 from landmark_ops.detectors.pipeline_spec import get_pipeline
 from landmark_ops.errors import RunError
 from landmark_ops.images.reasons import MEANINGS
+from landmark_ops.report.detect_content import DetectReport, Reason
+from landmark_ops.report.detect_page import write_detect_report
+from landmark_ops.report.markdown import detect_markdown
 from landmark_ops.stores.locations import join, write_bytes
 from landmark_ops.stores.tables import TableSet
 

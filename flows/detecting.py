@@ -33,7 +33,7 @@ from landmark_ops.stores import locations
 from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, TableSet
 
 SCORE_BINS = 50
-SIZE_EDGES: NDArray[np.float64] = 2.0 ** np.arange(2, 14)  # longer side of a box, 4 px to 8,192 px
+SIZE_EDGES = np.exp2(np.arange(2, 14, dtype=np.float64)).astype(np.float64)  # longer side of a box, 4 px to 8,192 px
 OVERLAY_SIDE = 900  # pixels of an overlay's longer side
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from landmark_ops.blocks.stored_map import open_map as open_map
+    from landmark_ops.detectors.api import detect as detect
     from landmark_ops.errors import InputError as InputError
     from landmark_ops.errors import RunError as RunError
     from landmark_ops.estimators.landmark_mds import LandmarkMDS as LandmarkMDS
@@ -31,6 +32,7 @@ _HOME = {
     "Landmarks": "selection.landmarks",
     "LandmarkMap": "numerics.landmark_map",
     "open_map": "blocks.stored_map",
+    "detect": "detectors.api",
     "open_rows": "stores.open",
     "Rows": "stores.rows",
     "InputError": "errors",

@@ -37,7 +37,7 @@ HOMES = {
     # a shard of a Delta table is one of its files, which no other source has: the one reader outside stores
     "deltalake": ["landmark_ops/stores/", "landmark_ops/shards/parquet.py"],
     "icechunk": ["landmark_ops/stores/"],
-    "sklearn": ["landmark_ops/estimators/", "landmark_ops/numerics/distances.py", "flows/demo.py"],
+    "sklearn": ["landmark_ops/estimators/", "landmark_ops/numerics/distances.py", "flows/demo"],  # and its photographs
     "onnxruntime": ["landmark_ops/detectors/session.py"],
     "cv2": ["landmark_ops/images/", "landmark_ops/detectors/", "landmark_ops/keypoints/drawing.py"],
     "matplotlib": ["landmark_ops/report/", "landmark_ops/keypoints/drawing.py"],

@@ -74,7 +74,9 @@ def run_pipeline(
         return []
     cast = _find(chosen, images, sessions, settings, size) if boxes is None else _given(chosen, images, boxes)
     if not chosen.steps:
+        _check_used(chosen, settings["step"], [])
         return _split(chosen, cast, None, len(images))
+    _check_used(chosen, settings["step"], [sessions(step.model) for step in chosen.steps])
     located: dict[str, Points] = {}
     for step in chosen.steps:
         before = located[step.of].keypoints if step.of else cast.keypoints
@@ -95,11 +97,13 @@ def _find(
     chosen: Pipeline, images: Sequence[Image], sessions: Sessions, settings: dict[str, dict[str, float]], batch: int
 ) -> Cast:
     if chosen.find is None:  # the whole image is the one region
+        _check_used(chosen, settings["find"], [])
         sizes = np.array([image.shape[1::-1] for image in images], dtype=np.float64).reshape(-1, 2)
         boxes = np.concatenate([np.full_like(sizes, -0.5), sizes - 0.5], axis=1)
         return Cast(np.arange(len(images)), boxes, unknown(len(images)), unknown(len(images), 0, 2), False)
     found: list[Found]
     session = sessions(chosen.find)
+    _check_used(chosen, settings["find"], [session])
     parameters = {**session.spec.parameters, **settings["find"]}
     if chosen.refine is None:
         found = find(images, session, parameters, batch)
@@ -305,6 +309,14 @@ def _settings(chosen: Pipeline, thresholds: Mapping[str, float]) -> dict[str, di
         stage, parameter = SETTINGS[key]
         settings[stage][parameter] = float(value)
     return settings
+
+
+def _check_used(chosen: Pipeline, settings: dict[str, float], nets: list[Session]) -> None:
+    """Refuse a threshold that none of the nets asks for: it would change nothing."""
+    for parameter in settings:
+        if not any(parameter in net.spec.parameters for net in nets):
+            (name,) = [key for key, (_, of) in SETTINGS.items() if of == parameter]
+            raise InputError(f"threshold {name} changes nothing in pipeline {chosen.name}: leave it out")
 
 
 def _check_images(images: Sequence[Image]) -> None:

@@ -107,7 +107,7 @@ class LandmarkMap:
                 part = out[start : start + step]
                 evaluate(tile, part)
                 part[:, k] -= np.vecdot(part[:, :k], part[:, :k])
-                # A NaN or Inf anywhere in a row makes its sum so. Products pass them on, kernels hide them: exp(-Inf) = 0.
+                # A NaN or Inf in a row makes its sum so. Products pass it on, kernels may hide it: exp(-Inf) = 0.
                 if not self.collapsed and not self._nan_allowed and not np.isfinite(tile @ ones[: tile.shape[1]]).all():
                     part[~np.isfinite(tile).all(axis=1)] = np.nan
                 undefined = ~np.isfinite(part @ ones[: part.shape[1]])

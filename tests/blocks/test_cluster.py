@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -246,6 +248,24 @@ def test_a_lost_worker_loses_no_item(processes, tmp_path):
     assert (tmp_path / "flag").exists()
     assert sorted(found) == [(item, f"{item[0]},") for item in ITEMS]
     settle(processes)
+
+
+def test_a_worker_lost_after_its_results_came_loses_no_item(processes):
+    """While the consumer is busy: results are here, but their futures count as lost and are computed again."""
+    processes.client.wait_for_workers(2, timeout=PATIENCE)
+    victim = min(processes.client.run(os.getpid).values())
+
+    def consume() -> list[Any]:
+        found = []
+        for taken, result in enumerate(processes.imap(fns.slow_text, ITEMS, 0.002)):
+            found.append(result)
+            if taken == 3:
+                time.sleep(0.2)  # more results come in
+                os.kill(victim, signal.SIGKILL)
+                time.sleep(0.3)
+        return found
+
+    assert sorted(within(consume)) == [(item, f"{item[0]},") for item in ITEMS]
 
 
 @pytest.mark.parametrize("victim", [0, 30, 59])

@@ -295,6 +295,8 @@ def test_mistakes_are_told(nets: dict[str, Net], tmp_path: Path) -> None:
         run(pipeline(RULES[0]), images, sessions=nets.__getitem__, thresholds={"scores": 0.5})
     with pytest.raises(InputError, match=r"threshold score=5: give a number from 0 to 1"):
         run(pipeline(RULES[0]), images, sessions=nets.__getitem__, thresholds={"score": 5})
+    with pytest.raises(InputError, match="threshold presence changes nothing in pipeline test: leave it out"):
+        run(pipeline(RULES[0]), images, sessions=nets.__getitem__, thresholds={"presence": 0.5})
     with pytest.raises(InputError, match="batch=0: give 1 or more"):
         run(pipeline(RULES[0]), images, sessions=nets.__getitem__, batch=0)
     with pytest.raises(InputError, match=r"image 0 has shape \(4, 4\) and type float64: give \(H, W, 3\) RGB uint8"):
