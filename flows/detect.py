@@ -26,7 +26,9 @@ from flows.runtime import open_engine
 from flows.tasks import STAGE
 from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.detect_config import DetectConfig
+from landmark_ops.detectors.api import local_session
 from landmark_ops.detectors.pipeline_spec import get_pipeline
+from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.pull import read_model
 from landmark_ops.detectors.registry import get_spec
 from landmark_ops.errors import InputError
@@ -115,6 +117,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     """
     source, detector = config.source, config.detector
     pipeline = get_pipeline(detector.name)
+    run_pipeline(pipeline, [], sessions=local_session, thresholds=detector.thresholds)  # refuses unknown thresholds
     boxes = detector.boxes.column if detector.boxes else None
     if boxes is not None and not pipeline.steps:
         raise InputError(f"detector.landmarks: {detector.name} finds boxes only: name a pipeline with points")
@@ -152,7 +155,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     job = Job(
         pipeline=detector.name,
         boxes_given=boxes is not None,
-        thresholds={"score": detector.threshold} if detector.threshold else {},
+        thresholds=detector.thresholds,
         batch=detector.batch,
         max_pixels=detector.max_pixels,
         output=tables.uri,

@@ -26,12 +26,16 @@ class BoxesConfig(Section):
 
 
 class DetectorConfig(Section):
-    """Which pipeline finds what; or whose boxes are used, and which landmarks are found in them."""
+    """Which pipeline finds what; or whose boxes are used, and which landmarks are found in them.
+
+    `thresholds`: score, nms_iou, max_side, min_face_px of the finder and presence of the point nets, in place of the
+    models' own. `batch`: images or crops per run of a net; results do not depend on it.
+    """
 
     pipeline: str | None = None
     boxes: BoxesConfig | None = None
     landmarks: str | None = None
-    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    thresholds: dict[str, float] = Field(default_factory=dict)
     batch: PositiveInt = 16
     max_pixels: PositiveInt = 100_000_000
 

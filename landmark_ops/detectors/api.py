@@ -43,7 +43,7 @@ def detect(
     thresholds
         score, nms_iou, max_side, min_face_px of the finder and presence of the point nets, in place of the models' own.
     batch
-        Pictures or crops per run of a net, at most; results do not depend on it.
+        Pictures or crops per run of a net, at most (16); results do not depend on it.
     boxes
         For each picture (n, 4) boxes of your own, x0, y0, x1, y1 in its pixels, or None for no box; for one picture
         just (n, 4). Nothing is searched then, and the rows come in the order of the boxes.

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from landmark_ops.detectors.decoders import finder
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Floats, Found, Parameters, Size
-from landmark_ops.detectors.sampling import Image, inputs
+from landmark_ops.detectors.sampling import Image, inputs, per_run
 from landmark_ops.detectors.session import Session
 from landmark_ops.detectors.spec import InputSpec
 from landmark_ops.images.geometry import Affine, letterbox, stretch
@@ -55,11 +55,11 @@ def shrink(width: int, height: int, scale: float, multiple: int = 1) -> tuple[Af
 
 
 def same_size(sizes: Sequence[Size], batch: int) -> list[list[int]]:
-    """Indices grouped by equal size, at most `batch` in a group, in the order given."""
+    """Indices grouped by equal size, as many in a group as go through a net at once, in the order given."""
     groups: dict[Size, list[list[int]]] = {}
     for i, size in enumerate(sizes):
         chunks = groups.setdefault(size, [[]])
-        if len(chunks[-1]) == batch:
+        if len(chunks[-1]) == per_run(size, batch):
             chunks.append([])
         chunks[-1].append(i)
     return [chunk for chunks in groups.values() for chunk in chunks]

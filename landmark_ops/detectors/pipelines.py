@@ -20,7 +20,7 @@ from landmark_ops.detectors.instances import Floats, Found, Instances, Points, u
 from landmark_ops.detectors.nms import iou
 from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step, get_pipeline
 from landmark_ops.detectors.regions import affines, black_bars, clip, regions
-from landmark_ops.detectors.sampling import Image, inputs
+from landmark_ops.detectors.sampling import Image, inputs, per_run
 from landmark_ops.detectors.session import Session
 from landmark_ops.errors import InputError
 
@@ -199,8 +199,9 @@ def _read(
     measured = np.isfinite(np.column_stack(told)).all(axis=1) & (told.sides > 0).all(axis=1)
     readable = np.flatnonzero(measured & seen)
     parts = []
-    for start in range(0, len(readable), batch):
-        members = readable[start : start + batch]
+    step = per_run(size, batch)
+    for start in range(0, len(readable), step):
+        members = readable[start : start + step]
         to_crop = affines(type(told)(*(values[members] for values in told)), size, rule.mirror)
         crops = inputs([images[i] for i in cast.owner[members]], to_crop, size, parameters)
         if rule.side == "fit":

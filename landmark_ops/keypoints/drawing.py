@@ -130,15 +130,15 @@ def _corner(keypoints: Floats, box: Floats | None) -> tuple[float, float]:
 
 
 def _stroke(extent: float, count: int) -> int:
-    return int(np.clip(round(extent / (140 if count <= 33 else 260)), 1, 40))
+    return int(np.clip(round(extent / (220 if count <= 33 else 320)), 1, 40))
 
 
 def _radius(extent: float, count: int) -> float:
-    return float(np.clip(extent / (55 if count <= 33 else 110 if count <= 68 else 280), 0.8, 40))
+    return float(np.clip(extent / (110 if count <= 33 else 140 if count <= 68 else 320), 0.8, 40))
 
 
 def _text_height(extent: float) -> float:
-    return float(np.clip(extent / 14, 12, 60))
+    return float(np.clip(extent / 26, 12, 40))
 
 
 def _fixed(point: Floats) -> tuple[int, int]:

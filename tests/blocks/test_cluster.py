@@ -257,12 +257,12 @@ def test_a_worker_lost_after_its_results_came_loses_no_item(processes):
 
     def consume() -> list[Any]:
         found = []
-        for taken, result in enumerate(processes.imap(fns.slow_text, ITEMS, 0.002)):
+        for taken, result in enumerate(processes.imap(fns.slow_text, ITEMS, 0.02)):
             found.append(result)
             if taken == 3:
-                time.sleep(0.2)  # more results come in
+                time.sleep(0.6)  # more results come in
                 os.kill(victim, signal.SIGKILL)
-                time.sleep(0.3)
+                time.sleep(0.05)  # seen as lost, not yet computed again
         return found
 
     assert sorted(within(consume)) == [(item, f"{item[0]},") for item in ITEMS]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from landmark_ops.detectors import pipelines
+from landmark_ops.detectors import pipelines, sampling
 from landmark_ops.detectors.api import detect
 from landmark_ops.detectors.finding import fit, same_size
 from landmark_ops.detectors.instances import Instances
@@ -22,6 +22,7 @@ from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step, get
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.regions import regions
 from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.sampling import per_run
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.errors import InputError
 
@@ -250,6 +251,13 @@ def test_input_sizes_depend_on_the_image_alone() -> None:
         assert (corner <= np.array(target) - 0.5 + 1e-9).all()
         np.testing.assert_allclose(affine.apply([-0.5, -0.5]), -0.5)
     assert same_size([(1, 1), (2, 2), (1, 1), (1, 1)], 2) == [[0, 2], [3], [1]]
+
+
+def test_large_inputs_go_by_fewer_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LANDMARKS_PROVIDERS", raising=False)
+    assert [per_run((side, side), 16) for side in (64, 112, 192, 512, 4000)] == [16, 16, 14, 2, 1]
+    monkeypatch.setattr(sampling, "chosen_providers", lambda: ("CUDAExecutionProvider",))
+    assert per_run((4000, 4000), 16) == 16
 
 
 def test_shipped_pipelines_name_known_models_and_sizes() -> None:
