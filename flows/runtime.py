@@ -154,7 +154,7 @@ def is_loopback(place: str) -> bool:
 
 
 @contextmanager
-def open_engine(cluster: ClusterConfig, source_bytes: int) -> Iterator[ClusterEngine]:
+def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int = 3) -> Iterator[ClusterEngine]:
     """The engine of one run: a running cluster by address, processes of this machine, or threads for small sources."""
     import dask
     from distributed import Client, LocalCluster

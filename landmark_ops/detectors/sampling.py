@@ -21,13 +21,13 @@ from landmark_ops.images.resample import warp_into
 
 Image = NDArray[np.uint8]
 
-#: Pixels of one run on the CPU, at most. Beyond, batches only cost: YuNet at 640 × 384 takes 10.6 ms an image by twos and
-#: 17.3 by sixteens, BlazeFace full range 4.1 by fours and 5.1 by sixteens, for their maps no longer fit the caches.
+#: Pixels of one run on the CPU, at most. Beyond, batches only cost, for their maps no longer fit the caches: YuNet at
+#: 640 × 384 takes 10.6 ms an image by twos and 17.3 by sixteens, BlazeFace full range 4.1 by fours and 5.1 by sixteens.
 CPU_PIXELS = 2**19
 
 
 def per_run(size: Size, batch: int) -> int:
-    """How many inputs of this size go through a net at once: `batch`, on the CPU within `CPU_PIXELS`, but at least one."""
+    """How many inputs of this size go through a net at once: `batch`, on the CPU within `CPU_PIXELS`, at least one."""
     if chosen_providers() != ("CPUExecutionProvider",):
         return batch
     return max(1, min(batch, CPU_PIXELS // (size[0] * size[1])))

@@ -125,9 +125,7 @@ def test_suppression_keeps_the_best_and_ties_in_order(rng: np.random.Generator) 
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [40, 40, 50, 50], [0, 0, 0, 0]], float)
     assert suppress(boxes, np.array([0.5, 0.5, 0.9, 0.1]), 0.3).tolist() == [2, 0, 3]
     np.testing.assert_allclose(iou(boxes[0], boxes), [1, 9 / 11, 0, 0])
-    many = Found(
-        rng.uniform(0, 50, (200, 4)), rng.uniform(size=200), np.empty((200, 0, 2))
-    )
+    many = Found(rng.uniform(0, 50, (200, 4)), rng.uniform(size=200), np.empty((200, 0, 2)))
     many = many._replace(boxes=np.add(np.sort(many.boxes.reshape(200, 2, 2), axis=1).reshape(200, 4), (0, 0, 12, 12)))
     kept = keep(many, 0.4)
     overlaps = np.array([iou(box, kept.boxes) for box in kept.boxes]) - np.eye(len(kept.boxes))
