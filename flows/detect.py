@@ -40,6 +40,7 @@ from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.tables import TableSet
 
 SHARD_BYTES = 16 << 20  # what a shard counts for when the engine is chosen: from five shards on, processes
+ALLOWED_FAILURES = 20  # a picture that kills its decoder is blamed on every shard that waits beside it
 COMMIT_SECONDS = 10.0
 COMMIT_SHARDS = 64
 
@@ -101,7 +102,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
         work = open_work(config, recover=True)
         totals = Totals()
         if work.todo:
-            with open_engine(config.cluster, len(work.todo) * SHARD_BYTES) as engine:
+            with open_engine(config.cluster, len(work.todo) * SHARD_BYTES, ALLOWED_FAILURES) as engine:
                 _current.set(Run(work, engine, progress))
                 totals = detect_stage(config.report.sample)
         return publish_detect(config, work.tables, work.job, totals, work.done, progress)

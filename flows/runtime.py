@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -59,6 +60,9 @@ class PrefectServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        home = os.environ.get("PREFECT_HOME")
+        if home:
+            Path(home).expanduser().mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
@@ -155,7 +159,10 @@ def is_loopback(place: str) -> bool:
 
 @contextmanager
 def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int = 3) -> Iterator[ClusterEngine]:
-    """The engine of one run: a running cluster by address, processes of this machine, or threads for small sources."""
+    """The engine of one run: a running cluster by address, processes of this machine, or threads for small sources.
+
+    `allowed_failures`: workers that may die under a task, or beside it, before the task is given up.
+    """
     import dask
     from distributed import Client, LocalCluster
     from threadpoolctl import threadpool_limits
@@ -168,6 +175,7 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
         "distributed.worker.memory.spill": False,  # a task's result is a few kilobytes: nothing is worth spilling
         # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
         "distributed.deploy.lost-worker-timeout": "365 days",
+        "distributed.scheduler.allowed-failures": allowed_failures,
         "distributed.scheduler.no-workers-timeout": "2 minutes",  # nannies take a second: a run must not wait for ever
     }
     if cluster.address:
@@ -182,6 +190,8 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
             check_workers(client, cluster.address)
             yield ClusterEngine(client)
         return
+    # Where Prefect was imported first, distributed's own lines would reach the terminal whatever silence_logs says.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(settings):
         count = worker_count(cluster)
         options: dict[str, Any] = {

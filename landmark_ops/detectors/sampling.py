@@ -1,7 +1,7 @@
 """Pictures and regions brought to a net's input, one bit-exact warp each.
 
 MediaPipe's and Google's nets were given plain bilinear samples, in training and since: with area-correct ones their
-scores fall (the 30-px face of a 640-px picture drops from 0.61 to below 0.6 and is lost). Their specs say
+scores fall (the 30-px face of a 640-px picture drops from 0.66 to below 0.6 and is lost). Their specs say
 `bilinear_up_to`: up to this minification samples are plain, beyond it, where plain sampling would be mostly noise, they
 are area-correct, as they are for every other net from 2 on.
 """

@@ -308,7 +308,8 @@ def once(output: Path | str, n: int, generations: int = 1) -> None:
     assert kept == Counter({key: count for key, count in told.items() if count})
     failed = Counter((row["config_hash"], row["image_id"]) for row in rows(output, "failures"))
     assert failed == Counter({key: 1 for key, count in told.items() if count is None})
-    assert left_behind(output) == []
+    left = left_behind(output)
+    assert left == [], left
 
 
 def left_behind(output: Path | str) -> list[str]:
