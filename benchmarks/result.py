@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 HEAD = ("what", "measured", "budget", "")
 
 
+class Skipped(Exception):  # noqa: N818
+    """A benchmark that cannot run here; says why."""
+
+
 class Budget(NamedTuple):
     """Where a value should lie; None leaves a side open."""
 
@@ -52,7 +56,7 @@ class Result:
 
     name: str
     title: str
-    lines: list[Line]
+    lines: list[Line] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks import machine
-from benchmarks.result import Result, format_table
+from benchmarks.result import Result, Skipped, format_table
 from benchmarks.timing import say
 from flows.runtime import QUIET
 
-NAMES = ("gemm", "lmds", "rbf", "scheduling", "scaling", "small")
+NAMES = ("gemm", "lmds", "rbf", "scheduling", "scaling", "small", "detection")
 RESULTS = machine.ROOT / "benchmarks" / "results"
 
 Measure = Callable[[bool, Path], Result]
@@ -48,14 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_all(names: Sequence[str], quick: bool) -> list[Result]:
-    """Run benchmarks by name, one after the other, in one temporary folder that is removed afterwards."""
+    """Run benchmarks by name, one after the other, in one temporary folder that is removed afterwards.
+
+    One that cannot run here leaves a result without lines that says why.
+    """
     quieten()
     results = []
     with tempfile.TemporaryDirectory(prefix="landmark-bench-") as folder:
         for name in names:
             began = time.perf_counter()
             measure = cast(Measure, import_module(f"benchmarks.{name}").measure)
-            result = measure(quick, Path(folder))
+            try:
+                result = measure(quick, Path(folder))
+            except Skipped as reason:
+                say(f"{name}: skipped: {reason}")
+                result = Result(name, f"{name}: skipped, {reason}", raw={"skipped": str(reason)})
             results.append(replace(result, seconds=time.perf_counter() - began))
     return results
 

@@ -134,7 +134,7 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
             yield failed[at]
             continue
         one, found_here = next(answers)
-        instances = to_original(found_here, one.picture.scale)
+        instances = found_here if one.picture.scale == 1 else found_here.scaled(one.picture.scale)
         tally.draw(one, instances, job)
         member, picture = one.member, one.picture
         yield Outcome(
@@ -168,17 +168,6 @@ def enough(name: str) -> int | None:
         return None
     sides = get_spec(pipeline.find).input
     return 2 * max(sides.width, sides.height) if sides.width and sides.height else None
-
-
-def to_original(found: Instances, scale: float) -> Instances:
-    """Instances found in a picture decoded at `scale`, in pixels of the original; pixel centres are at integers."""
-    if scale == 1:
-        return found
-    boxes, keypoints = found.boxes.copy(), found.keypoints.copy()
-    boxes[:] = (boxes + 0.5) / scale - 0.5
-    keypoints[..., :2] = (keypoints[..., :2] + 0.5) / scale - 0.5
-    keypoints[..., 2] /= scale
-    return found._replace(boxes=boxes, keypoints=keypoints)
 
 
 class Tally:

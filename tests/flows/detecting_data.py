@@ -315,7 +315,7 @@ def once(output: Path | str, n: int, generations: int = 1) -> None:
 def left_behind(output: Path | str) -> list[str]:
     """Claims and marks of attempts, and the lock."""
     private = Path(output) / "_landmark_ops"
-    stale = [path for part in ("claims", "attempts") for path in (private / part).glob("*")]
+    stale = [path for part in ("claims", "attempts") for path in (private / part).rglob("*") if path.is_file()]
     return [str(path) for path in [*stale, *Path(output).glob("*.lock")]]
 
 
@@ -331,4 +331,3 @@ def watched_shards(patch: pytest.MonkeyPatch) -> list[str]:
 
     patch.setattr(detecting, "_detect", watch)
     return seen
-

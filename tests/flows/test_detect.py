@@ -272,7 +272,7 @@ def test_a_bad_box_fails_its_image_alone(boxes_config: dict[str, Any], tmp_path:
 
 def test_boxes_of_a_folder(config: dict[str, Any], tiny_models: TinyModels) -> None:  # noqa: F811
     config["detector"] = {"boxes": {"column": "bbox"}, "landmarks": tiny_models.pipeline}
-    with pytest.raises(InputError, match="is a directory source, source.boxes_column does not apply to it|boxes"):
+    with pytest.raises(InputError, match="is a directory source, .*boxes"):
         run_detect(config)
 
 
@@ -310,7 +310,9 @@ def test_new_files_alone_are_processed(
 
     plain = detecting.open_member
     monkeypatch.setattr(
-        detecting, "open_member", lambda member, *rest: (opened.append(index_of(member.member)), plain(member, *rest))[1]
+        detecting,
+        "open_member",
+        lambda member, *rest: (opened.append(index_of(member.member)), plain(member, *rest))[1],
     )
     second = run_detect(config)
     assert sorted(opened) == list(range(N, N + 5))
@@ -338,7 +340,7 @@ def test_new_tars_alone_are_processed(
     once(tmp_path / "out", 30)
 
 
-@pytest.mark.parametrize("change", [{"threshold": 0.9}, {"max_pixels": 10_000}])
+@pytest.mark.parametrize("change", [{"thresholds": {"score": 0.95}}, {"max_pixels": 10_000}])
 def test_another_config_is_another_generation(config: dict[str, Any], tmp_path: Path, change: dict[str, Any]) -> None:
     first = run_detect(config)
     old = [row for row in rows(tmp_path / "out", "images")]
@@ -359,7 +361,7 @@ def test_a_threshold_counts(config: dict[str, Any], tmp_path: Path) -> None:
     run_detect(config)
     middle = float(np.median([row["score"] for row in rows(tmp_path / "out")]))
     expected = sum(row["score"] > middle for row in rows(tmp_path / "out"))
-    config["detector"]["threshold"] = middle
+    config["detector"]["thresholds"] = {"score": middle}
     assert 0 < run_detect(config)["instances"] == expected
 
 
