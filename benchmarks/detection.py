@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 from benchmarks.bare_faces import faces_of_tar
 from benchmarks.pictures import write_shards
 from benchmarks.result import Budget, Line, Result, Skipped, number
-from benchmarks.timing import interleave, say, seconds_of
+from benchmarks.timing import say, seconds_of
 from benchmarks.workers import WORKERS, peak_rss, two_workers
 from flows import detect as flow
 from flows.progress import Progress
@@ -51,10 +50,11 @@ QUICK = Sizes(2, 4, 1, 2)
 
 
 class Detected(NamedTuple):
-    """What one pass of the flow's workers came to."""
+    """What one pass of the flow's detect stage came to, and its wall seconds."""
 
     images: int
     instances: int
+    seconds: float
 
 
 def measure(quick: bool, folder: Path) -> Result:
@@ -124,18 +124,21 @@ def speed_samples(
     """Seconds of the flow's workers and of both bare loops, in turn; and what the flow found."""
     tars = sorted(str(path) for path in source.glob("*.tar"))
     paths = (str(models[0]), str(models[1]))
-    found: list[Detected] = []
+    seconds: dict[str, list[float]] = {"flow": [], "bare": [], "bare, batched": []}
     with two_workers() as engine, ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
 
-        def bare(batch: int) -> Callable[[], object]:
-            return lambda: list(pool.map(faces_of_tar, tars, [paths] * len(tars), [batch] * len(tars)))
+        def bare(batch: int) -> float:
+            count = len(tars)
+            return seconds_of(lambda: list(pool.map(faces_of_tar, tars, [paths] * count, [batch] * count)))
 
-        def workers() -> None:
-            found.append(detect(source, folder / "speed", PIPELINE, engine))
-
-        say(f"detection: {rounds} rounds of {PIPELINE}")
-        works = {"flow": workers, "bare": bare(1), "bare, batched": bare(BATCH)}
-        return interleave(works, rounds), found[-1]
+        for turn in range(rounds + 1):
+            say(f"detection: {PIPELINE}, round {turn} of {rounds}")
+            found = detect(source, folder / "speed", PIPELINE, engine)
+            times = (found.seconds, bare(1), bare(BATCH))
+            if turn:  # in the first round the processes import what they need and load the models
+                for name, value in zip(seconds, times, strict=True):
+                    seconds[name].append(value)
+    return seconds, found
 
 
 def detect(source: Path, output: Path, pipeline: str, engine: ClusterEngine) -> Detected:
@@ -152,7 +155,7 @@ def detect(source: Path, output: Path, pipeline: str, engine: ClusterEngine) -> 
     shutil.rmtree(output)
     if totals.reasons or totals.instances == 0:
         raise AssertionError(f"nothing found or images failed: what was measured is no detection: {totals.reasons}")
-    return Detected(totals.images, totals.instances)
+    return Detected(totals.images, totals.instances, totals.seconds)
 
 
 def peak_memory(source: Path, folder: Path) -> list[int]:
@@ -177,7 +180,7 @@ def pipeline_rates(folder: Path, sizes: Sizes, quick: bool) -> tuple[dict[str, d
                 say(f"detection: {name} left out: {reason}")
                 continue
             say(f"detection: {name}")
-            found = detect(folder / "few", folder / "pipelines", name, engine)  # workers load the models
-            seconds = seconds_of(lambda name=name: detect(folder / "few", folder / "pipelines", name, engine))
-            rates[name] = {"images_per_second": found.images / seconds, **found._asdict(), "seconds": seconds}
+            detect(folder / "few", folder / "pipelines", name, engine)  # workers load the models
+            found = detect(folder / "few", folder / "pipelines", name, engine)
+            rates[name] = {"images_per_second": found.images / found.seconds, **found._asdict()}
     return rates, left_out

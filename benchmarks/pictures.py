@@ -33,7 +33,7 @@ def write_shards(folder: Path, shards: int, per_shard: int, distinct: int = 64) 
 
 
 def jpeg(photographs: Path, number: int) -> bytes:
-    """Picture `number` of 1280 × 720: two photographs side by side, scaled and cut at random; the same at every call."""
+    """Picture `number` of 1280 × 720, the same at every call: two photographs side by side, cut at random."""
     rng = np.random.default_rng([SEED, number])
     paths = sorted(path for path in photographs.iterdir() if path.name != PORTRAIT)
     left = photographs / PORTRAIT if number % 2 == 0 else paths[rng.integers(len(paths))]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 HEAD = ("what", "measured", "budget", "")
 
 
-class Skipped(Exception):  # noqa: N818
+class Skipped(Exception):
     """A benchmark that cannot run here; says why."""
 
 

@@ -75,6 +75,30 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
 
 
 @app.command()
+def draw(
+    tables: Annotated[str, typer.Argument(help="The output.uri of a detection run; a path or s3://.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the pictures.")],
+    sample: Annotated[int, typer.Option(min=1, max=500, help="How many images, at random.")] = 24,
+    image_id: Annotated[list[str] | None, typer.Option(help="Draw this image; may be repeated.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the images are now, if they have moved.")] = None,
+    column: Annotated[str | None, typer.Option(help="Column or array of the images, if the run named one.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of ids, if the run named one.")] = None,
+) -> None:
+    """Draw what a detection run found over its images: one JPEG each, and a contact sheet."""
+    with plain_errors():
+        from flows.draw import Place, draw_tables
+
+        place = Place(source, column, id_column)
+        drawings = draw_tables(tables, out, sample=sample, image_ids=image_id or (), place=place)
+    for name, problem in drawings.problems.items():
+        print(f"landmarks: {name}: {problem}", file=sys.stderr)
+    if drawings.sheet is None:
+        fail("nothing was drawn: if the images have moved, name their place with --source", 2)
+    print(f"overlays  {len(drawings.overlays):,} in {out}")
+    print(f"sheet     {drawings.sheet}")
+
+
+@app.command()
 def plan(config: ConfigPath, overrides: Overrides = None) -> None:
     """Say what `embed` would do: tasks, bytes, peak memory per worker, expected seconds. Writes nothing."""
     from landmark_ops.config import load_config

@@ -105,7 +105,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
             with open_engine(config.cluster, len(work.todo) * SHARD_BYTES, ALLOWED_FAILURES) as engine:
                 _current.set(Run(work, engine, progress))
                 totals = detect_stage(config.report.sample)
-        return publish_detect(config, work.tables, work.job, totals, work.done, progress)
+        return publish_detect(config, work.tables, work.job, totals, progress)
 
 
 def open_work(config: DetectConfig, *, recover: bool) -> Work:

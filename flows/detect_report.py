@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from prefect import task
 
+from flows.artifacts import publish
 from flows.detecting import SCORE_BINS, SIZE_EDGES, Job
 from flows.progress import Progress
 from flows.tasks import STAGE
@@ -22,8 +22,8 @@ from landmark_ops.images.reasons import MEANINGS
 from landmark_ops.report.detect_content import DetectReport, Reason
 from landmark_ops.report.detect_page import write_detect_report
 from landmark_ops.report.markdown import detect_markdown
-from landmark_ops.stores.locations import join, write_bytes
-from landmark_ops.stores.tables import TableSet
+from landmark_ops.stores.locations import join, read_bytes, write_bytes
+from landmark_ops.stores.tables import PRIVATE, TableSet
 
 if TYPE_CHECKING:
     from flows.detect import Totals
@@ -43,14 +43,16 @@ class Account(NamedTuple):
 
 
 def publish_detect(
-    config: DetectConfig, tables: TableSet, job: Job, totals: Totals, done: int, progress: Progress
+    config: DetectConfig, tables: TableSet, job: Job, totals: Totals, progress: Progress
 ) -> dict[str, Any]:
     """Read the account back from the tables, write the page if anything is new, and return the account."""
     account = read_account(tables, job.config_hash)
     page = join(tables.uri, "report", "index.html")
-    if totals.images or not done:
+    mark = join(tables.uri, PRIVATE, "reported", job.config_hash)
+    if totals.images or not is_reported(mark, account):
         with progress.stage("report"):
             report_stage.with_options(name="report")(compose(config, job, account, totals, progress), page)
+        write_bytes(mark, str(account.images).encode())
     return {
         "outcome": "done" if totals.images else "nothing new",
         "tables": {name: tables.table_uri(name) for name in tables.schemas},
@@ -63,6 +65,14 @@ def publish_detect(
         "this_run": totals.images,
         "config_hash": job.config_hash,
     }
+
+
+def is_reported(mark: str, account: Account) -> bool:
+    """Whether the page of this many images was written; a run killed after its last commit has not come to it."""
+    try:
+        return read_bytes(mark) == str(account.images).encode()
+    except FileNotFoundError:
+        return False
 
 
 def read_account(tables: TableSet, generation: str) -> Account:
@@ -142,22 +152,9 @@ def compose(config: DetectConfig, job: Job, account: Account, totals: Totals, pr
 @task(name="report", **STAGE)
 def report_stage(report: DetectReport, page: str) -> None:
     """Write the page with its pictures, and publish both to Prefect."""
-    from prefect.artifacts import create_image_artifact, create_markdown_artifact
-
     files: dict[str, bytes] = {}
     write_detect_report(report, files.__setitem__)
     folder = page.removesuffix("/index.html")
     for name, content in files.items():
         write_bytes(join(folder, name), content)
-    create_markdown_artifact(
-        f"{detect_markdown(report)}\n\nFull report: `{page}`\n",
-        key="detection-account",
-        description="The account of a detection run",
-    )
-    for name, content in files.items():
-        if name.endswith(".png"):
-            create_image_artifact(
-                f"data:image/png;base64,{b64encode(content).decode()}",
-                key=f"detection-{name.removesuffix('.png')}",
-                description=report.title,
-            )
+    publish(detect_markdown(report), files, page, key="detection-account", title=report.title)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -12,10 +12,41 @@ from landmark_ops.detect_config import DetectConfig
 
 
 def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
-    """Run the embed flow with progress on stderr.
+    """Run the embed flow with progress on stderr; see `launch`."""
 
-    The temporary Prefect server needs seconds to come up: it starts first, and source and output are checked and the
-    heavy modules imported meanwhile. A mistake is answered without waiting for it.
+    def prepare() -> Callable[[], dict[str, Any]]:
+        from flows.opening import open_run
+
+        open_run(config)
+        import distributed  # noqa: F401  imported while the server starts
+
+        import landmark_ops.report.pictures  # noqa: F401  likewise: matplotlib takes a second
+        from flows.embed import embed
+
+        return lambda: dict(embed(config))
+
+    return launch(prepare, mode)
+
+
+def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+    """Run the detect flow with progress on stderr; see `launch`."""
+
+    def prepare() -> Callable[[], dict[str, Any]]:
+        import distributed  # noqa: F401  imported while the server starts
+
+        from flows.detect import detect, open_work
+
+        open_work(config, recover=False)
+        return lambda: dict(detect(config))
+
+    return launch(prepare, mode)
+
+
+def launch(prepare: Callable[[], Callable[[], dict[str, Any]]], mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+    """Run the flow that `prepare` returns.
+
+    The temporary Prefect server needs seconds to come up: it starts first, and `prepare` checks source and output and
+    imports the heavy modules meanwhile. A mistake is answered without waiting for it.
     """
     from flows.progress import make_progress
     from flows.run import progress_of_caller
@@ -26,17 +57,10 @@ def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[st
     progress_of_caller.set(progress)
     try:
         with progress.stage("open"):
-            from flows.opening import open_run
-
-            open_run(config)
-            import distributed  # noqa: F401  imported while the server starts
-
-            import landmark_ops.report.pictures  # noqa: F401  likewise: matplotlib takes a second
-            from flows.embed import embed
-
+            run = prepare()
             server.wait()
         with quiet_server(server):
-            return dict(embed(config))
+            return run()
     finally:
         progress.close()
         server.stop()
@@ -52,30 +76,6 @@ def quiet_server(server: PrefectServer) -> Iterator[None]:
 
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
-
-
-def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
-    """Run the detect flow; see `launch_embed`."""
-    from flows.progress import make_progress
-    from flows.run import progress_of_caller
-
-    server = PrefectServer()
-    server.start()
-    progress = make_progress(mode)
-    progress_of_caller.set(progress)
-    try:
-        with progress.stage("open"):
-            import distributed  # noqa: F401  imported while the server starts
-
-            from flows.detect import detect, open_work
-
-            open_work(config, recover=False)
-            server.wait()
-        with quiet_server(server):
-            return dict(detect(config))
-    finally:
-        progress.close()
-        server.stop()
 
 
 def describe_plan(config: EmbedConfig) -> list[str]:

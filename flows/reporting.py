@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Any
 
 import numpy as np
 from prefect import task
 
+from flows.artifacts import publish
 from flows.run import Run, current_run
 from flows.tasks import STAGE, Sample
 from landmark_ops.blocks.extension import add_histograms, histogram_block
@@ -73,7 +73,7 @@ def report_stage(
         write_report(report, files.__setitem__)
         for name, content in files.items():
             write_bytes(join(place, name), content)
-        publish(report, files, join(place, "index.html"))
+        publish(quality_markdown(report), files, join(place, "index.html"), key="embedding-quality", title=report.title)
     return join(place, "index.html")
 
 
@@ -207,21 +207,3 @@ def provenance(run: Run, solution: Solution, landmarks: Landmarks) -> dict[str, 
         "configuration hash": config.result_hash(),
         "version": f"landmark-ops {__version__}",
     }
-
-
-def publish(report: EmbedReport, files: dict[str, bytes], page: str) -> None:
-    """The same table and pictures as Prefect artifacts of this run."""
-    from prefect.artifacts import create_image_artifact, create_markdown_artifact
-
-    create_markdown_artifact(
-        f"# {report.title}\n\n{report.summary}\n\n{quality_markdown(report)}\n\nFull report: `{page}`\n",
-        key="embedding-quality",
-        description="Quality of the embedding, measured on a sample",
-    )
-    for name, png in files.items():
-        if name.endswith(".png"):
-            create_image_artifact(
-                f"data:image/png;base64,{b64encode(png).decode()}",
-                key=f"embedding-{name.removesuffix('.png')}",
-                description=report.title,
-            )

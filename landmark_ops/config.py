@@ -22,10 +22,9 @@ from pydantic import (
 )
 
 from landmark_ops.errors import InputError
+from landmark_ops.plain_yaml import YAML_ERRORS, UniqueKeys
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-# What PyYAML raises: its own errors, and those of the Python types it builds (the date 2024-13-01, nesting too deep).
-YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, RecursionError)
 
 
 def parse_bytes(value: Any) -> Any:
@@ -222,7 +221,7 @@ def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config")
 def parse_config_as(model: type[C], text: str, overrides: Sequence[str] = (), name: str = "config") -> C:
     """`load_config_as` on the text itself."""
     try:
-        data = yaml.load(text, Loader=_UniqueKeys)
+        data = yaml.load(text, Loader=UniqueKeys)
     except YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
@@ -238,17 +237,6 @@ def parse_config_as(model: type[C], text: str, overrides: Sequence[str] = (), na
         raise InputError(_explain(error, name, model)) from error
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error: YAML itself would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def _apply(data: dict[str, Any], override: str) -> None:
     path, equals, value = override.partition("=")
     keys = path.split(".")
@@ -259,7 +247,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if not isinstance(data, dict):
             raise InputError(f"--set {override}: {key} is a value, it has no keys of its own")
     try:
-        data[keys[-1]] = yaml.load(value, Loader=_UniqueKeys)
+        data[keys[-1]] = yaml.load(value, Loader=UniqueKeys)
     except YAML_ERRORS as error:
         raise InputError(f"--set {override}: {value!r} is no YAML value") from error
 

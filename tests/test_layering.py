@@ -48,7 +48,8 @@ HOMES = {
 #: shards take what opens and lists addresses and its readers, detectors only the addresses of models.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
-    "config": {"errors"},
+    "plain_yaml": set(),
+    "config": {"errors", "plain_yaml"},
     "detect_config": {"errors", "config"},
     "checks": {"errors"},
     "numerics": {"errors"},
@@ -60,7 +61,7 @@ LAYERS: dict[str, set[str]] = {
     "estimators": {"errors", "numerics", "stores", "blocks", "selection", "methods"},
     "report": {"errors", "numerics"},
     "images": {"errors"},
-    "detectors": {"errors", "images", "stores.locations"},
+    "detectors": {"errors", "plain_yaml", "images", "stores.locations"},
     "keypoints": {"errors", "images", "detectors"},
 }
 

@@ -18,23 +18,11 @@ import yaml
 
 from landmark_ops.detectors.spec import ModelSpec, parse_spec
 from landmark_ops.errors import InputError
+from landmark_ops.plain_yaml import YAML_ERRORS, UniqueKeys
 
 SPECS_VARIABLE = "LANDMARKS_MODEL_SPECS"
 SHIPPED = Path(__file__).with_name("specs")
 MAX_SPEC_BYTES = 1_000_000
-# What PyYAML raises: its own errors, and those of the Python types it builds (the date 2024-13-01, nesting too deep).
-YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, RecursionError)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error: YAML itself would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def list_specs(extra: str | os.PathLike[str] | None = None) -> list[ModelSpec]:
@@ -89,7 +77,7 @@ def _read_yaml(path: Path) -> Any:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"model spec {path}: cannot be read: {reason}") from error
     try:
-        return yaml.load(text, Loader=_UniqueKeys)
+        return yaml.load(text, Loader=UniqueKeys)
     except YAML_ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""

@@ -102,7 +102,7 @@ def source_of(kind: str, place: Path) -> dict[str, Any]:
         case "one tar":
             return {"uri": write_tars(place / "tars", N, N)}
         case "many tars":
-            return {"uri": write_tars(place / "tars", N, 3)}
+            return {"uri": write_tars(place / "tars", N, 11)}
         case "tar.gz":
             return {"uri": write_tars(place / "tars", N, 11, ".tar.gz")}
         case "parquet":
@@ -194,7 +194,7 @@ def test_worker_processes_give_the_same(
     tiny_models: TinyModels,  # noqa: F811
     reference: dict[int, list[Any]],
 ) -> None:
-    source = write_tars(tmp_path / "tars", N, 9)
+    source = write_tars(tmp_path / "tars", N, 4)
     run_detect(detect_config(source, tmp_path / "out", tiny_models.pipeline, detector={"batch": 4}))
     once(tmp_path / "out", N)
     assert found_by_index(tmp_path / "out") == reference

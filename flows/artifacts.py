@@ -1,0 +1,20 @@
+"""A report's files as Prefect artifacts of the run that made them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+
+
+def publish(text: str, files: Mapping[str, bytes], page: str, *, key: str, title: str) -> None:
+    """The Markdown `text` under `key`, e.g. embedding-quality, and every PNG of `files`, e.g. embedding-density."""
+    from prefect.artifacts import create_image_artifact, create_markdown_artifact
+
+    create_markdown_artifact(f"{text}\n\nFull report: `{page}`\n", key=key, description=title)
+    for name, content in files.items():
+        if name.endswith(".png"):
+            create_image_artifact(
+                f"data:image/png;base64,{b64encode(content).decode()}",
+                key=f"{key.partition('-')[0]}-{name.removesuffix('.png')}",
+                description=title,
+            )
