@@ -35,9 +35,9 @@ from landmark_ops.errors import InputError
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.index import ShardOptions, Source, compare, open_shards
 from landmark_ops.shards.member import Shard
-from landmark_ops.stores.locations import join, normalise
+from landmark_ops.stores.locations import join, normalise, remove
 from landmark_ops.stores.lock import OutputLock
-from landmark_ops.stores.tables import TableSet
+from landmark_ops.stores.tables import PRIVATE, TableSet
 
 SHARD_BYTES = 16 << 20  # what a shard counts for when the engine is chosen: from five shards on, processes
 ALLOWED_FAILURES = 20  # a picture that kills its decoder is blamed on every shard that waits beside it
@@ -105,6 +105,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
             with open_engine(config.cluster, len(work.todo) * SHARD_BYTES, ALLOWED_FAILURES) as engine:
                 _current.set(Run(work, engine, progress))
                 totals = detect_stage(config.report.sample)
+        remove(join(work.tables.uri, PRIVATE, "attempts"))  # of shards staged by a run that was killed right then
         return publish_detect(config, work.tables, work.job, totals, progress)
 
 

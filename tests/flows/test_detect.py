@@ -12,7 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
+from deltalake import DeltaTable
 
+from flows import detecting
 from landmark_ops.errors import InputError
 from landmark_ops.stores import locations
 from tests.flows.detecting_data import (
@@ -175,8 +177,6 @@ def test_on_s3(s3_bucket: str, tiny_models: TinyModels, reference: dict[int, lis
     assert (result["images"], result["without"]) == (N, blanks(range(N)))
     assert locations.exists(result["report"])
     table = {index: list[Any]() for index in range(N)}
-    from deltalake import DeltaTable
-
     options = locations.delta_options(s3_bucket)
     for row in DeltaTable(result["tables"]["keypoints"], storage_options=options).to_pyarrow_table().to_pylist():
         table[index_of(row["image_id"])].append((row["score"], row["box"], row["keypoints"]))
@@ -272,7 +272,7 @@ def test_a_bad_box_fails_its_image_alone(boxes_config: dict[str, Any], tmp_path:
 
 def test_boxes_of_a_folder(config: dict[str, Any], tiny_models: TinyModels) -> None:  # noqa: F811
     config["detector"] = {"boxes": {"column": "bbox"}, "landmarks": tiny_models.pipeline}
-    with pytest.raises(InputError, match="is a directory source, .*boxes"):
+    with pytest.raises(InputError, match=r"is a directory source, .*boxes"):
         run_detect(config)
 
 
@@ -306,14 +306,13 @@ def test_new_files_alone_are_processed(
     write_folder(tmp_path / "pictures", range(N, N + 5))
     monkeypatch.setattr("landmark_ops.shards.folder.FILES_PER_SHARD", 1)  # the first run's buckets count
     opened: list[int] = []
-    from flows import detecting
-
     plain = detecting.open_member
-    monkeypatch.setattr(
-        detecting,
-        "open_member",
-        lambda member, *rest: (opened.append(index_of(member.member)), plain(member, *rest))[1],
-    )
+
+    def watch(member: Any, *rest: Any) -> Any:
+        opened.append(index_of(member.member))
+        return plain(member, *rest)
+
+    monkeypatch.setattr(detecting, "open_member", watch)
     second = run_detect(config)
     assert sorted(opened) == list(range(N, N + 5))
     assert (first["this_run"], second["this_run"], second["images"]) == (N, 5, N + 5)
