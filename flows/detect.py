@@ -46,13 +46,12 @@ COMMIT_SHARDS = 64
 
 
 class Work(NamedTuple):
-    """A checked run: the source, where its rows go, what is left to do (with rounds), and how many shards are done."""
+    """A checked run: the source, where its rows go, what is left to do, with rounds."""
 
     source: Source
     tables: TableSet
     job: Job
     todo: list[tuple[Shard, int]]
-    done: int
 
 
 class Run(NamedTuple):
@@ -147,13 +146,11 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     models = {spec.name: spec.sha256 for spec in specs}
     generation = generation_hash(config, models)
     todo = [(shard, 1) for shard in opened.shards]
-    done = 0
     if recover:
         tables.recover()
         ledger = tables.ledger(generation)
         seen = compare(opened.shards, {shard: record.version for shard, record in ledger.items()})
         todo = [(shard, 1) for shard in seen.new] + [(shard, ledger[shard.id].rounds + 1) for shard in seen.changed]
-        done = len(seen.done)
     job = Job(
         pipeline=detector.name,
         boxes_given=boxes is not None,
@@ -167,7 +164,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         model_sha256=models,
         overlays=max(1, -(-2 * config.report.sample // max(1, len(todo)))) if config.report.sample else 0,
     )
-    return Work(opened, tables, job, todo, done)
+    return Work(opened, tables, job, todo)
 
 
 def generation_hash(config: DetectConfig, models: dict[str, str]) -> str:

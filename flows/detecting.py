@@ -35,7 +35,7 @@ from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, 
 
 SCORE_BINS = 50
 SIZE_EDGES = np.exp2(np.arange(2, 14, dtype=np.float64)).astype(np.float64)  # longer side of a box, 4 px to 8,192 px
-KEPT_BYTES = 256 << 20  # freed memory that a worker keeps for the next picture
+KEPT_BYTES = 64 << 20  # freed memory that a worker keeps for the next picture
 OVERLAY_SIDE = 900  # pixels of an overlay's longer side
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -280,5 +280,6 @@ def _valid_keys(root: type[BaseModel], path: Sequence[int | str]) -> Iterator[st
         if part in METHODS:
             model = METHODS[str(part)]
         elif part != "method":
-            model = model.model_fields[str(part)].annotation
+            annotation = model.model_fields[str(part)].annotation
+            model = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
     yield from model.model_fields
