@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -35,7 +34,6 @@ from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, 
 
 SCORE_BINS = 50
 SIZE_EDGES = np.exp2(np.arange(2, 14, dtype=np.float64)).astype(np.float64)  # longer side of a box, 4 px to 8,192 px
-KEPT_BYTES = 64 << 20  # freed memory that a worker keeps for the next picture
 OVERLAY_SIDE = 900  # pixels of an overlay's longer side
 
 
@@ -93,7 +91,6 @@ def detect_shard(item: tuple[int, int], shards: list[tuple[Shard, int]], job: Jo
 
 def _detect(shard: Shard, turn: int, job: Job) -> ShardDone:
     use_one_thread()
-    keep_freed_memory()
     tables = _tables(job.output, job.format)
     done = tables.values("images", "member", job.config_hash, shard.id) if turn > 1 else set()
     provenance = Provenance(
@@ -271,19 +268,6 @@ def batches(members: Iterator[Member], size: int) -> Iterator[list[Member]]:
     """Members in lists of `size`."""
     while batch := list(islice(members, size)):
         yield batch
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Have this process reuse the memory of pictures and tensors instead of handing it back after each.
-
-    Dask's workers return freed memory to the system at once, and fetching it again, page by page, took a third of the
-    time. A setting of glibc; elsewhere nothing is done.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-            mallopt(parameter, KEPT_BYTES)
 
 
 @lru_cache(maxsize=4)

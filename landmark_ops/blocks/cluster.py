@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client, KilledWorker, as_completed
 from distributed.scheduler import NoWorkerError
 
+from landmark_ops.blocks.allocator import keep_freed_memory
 from landmark_ops.blocks.engine import FAN_IN, PARTS_PER_WORKER, TASKS_PER_WORKER, Done, Fold, Item
 from landmark_ops.errors import RunError
 
@@ -26,6 +27,7 @@ GROUP = FAN_IN**3  # parts folded on the workers before their sum travels here; 
 
 def call(fn: Callable[..., T], item: Item, common: tuple[Any, ...]) -> T:
     """Run one block function on a worker."""
+    keep_freed_memory()
     return fn(item, *common)
 
 
