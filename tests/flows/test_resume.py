@@ -437,7 +437,7 @@ def test_interrupted_from_outside(
     tmp_path: Path, config: dict[str, Any], reference: Path, number: int, in_process: int
 ) -> None:
     """Ctrl-C reaches every process of the terminal's group. One line, exit code 130, and the next run goes on."""
-    with slow_command(tmp_path, config, in_process=in_process, seconds=0.2) as process:
+    with slow_command(tmp_path, config, in_process=in_process, seconds=0.6) as process:
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
         else:
