@@ -348,8 +348,10 @@ def test_a_run_that_finished_between_look_and_lock(config: dict[str, Any], monke
 
 # --- the command, as a process
 
+# A shell that runs the suite in the background ignores Ctrl-C, and so would every child of it.
 SLOW = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import flows.runtime, landmark_ops.blocks.ranges, landmark_ops.stores.records
 from flows.progress import Progress
 flows.runtime.IN_PROCESS_BYTES = {in_process}
