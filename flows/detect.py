@@ -14,12 +14,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from prefect import flow, task
 
 from flows.detect_report import publish_detect
-from flows.detecting import SCORE_BINS, SIZE_EDGES, Job, Picture, ShardDone, detect_shard
+from flows.detecting import Job, Picture, ShardDone, detect_shard
 from flows.progress import Progress
 from flows.run import progress_of_caller
 from flows.runtime import open_engine
@@ -70,22 +68,16 @@ class Totals:
     """Sums over the shards of this run."""
 
     images: int = 0
-    without: int = 0
     instances: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    scores: NDArray[np.int64] = field(default_factory=lambda: np.zeros(SCORE_BINS, np.int64))
-    sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(SIZE_EDGES) - 1, np.int64))
     overlays: list[Picture] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, shard: ShardDone, overlays: int) -> None:
         """Add a shard."""
         self.images += shard.images
-        self.without += shard.without
         self.instances += shard.instances
         self.reasons += shard.reasons
-        self.scores += shard.scores
-        self.sizes += shard.sizes
         self.overlays = sorted([*self.overlays, *shard.overlays], key=lambda picture: picture.draw)[:overlays]
 
 
@@ -123,10 +115,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     if boxes is not None and not pipeline.steps:
         raise InputError(f"detector.landmarks: {detector.name} finds boxes only: name a pipeline with points")
     tables = TableSet(config.output.uri, SCHEMAS, config.output.format)
-    buckets = None
-    options = ShardOptions(
-        glob=source.glob, column=source.column, id_column=source.id_column, boxes_column=boxes, buckets=buckets
-    )
+    options = ShardOptions(glob=source.glob, column=source.column, id_column=source.id_column, boxes_column=boxes)
     opened = open_shards(source.uri, source.format, options)
     if recover:
         tables.prepare()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prefect import task
 
 from flows.artifacts import publish
-from flows.detecting import SCORE_BINS, SIZE_EDGES, Job
+from flows.detecting import Job
 from flows.progress import Progress
 from flows.tasks import STAGE
 from landmark_ops import __version__
@@ -27,6 +27,9 @@ from landmark_ops.stores.tables import PRIVATE, TableSet
 
 if TYPE_CHECKING:
     from flows.detect import Totals
+
+SCORE_BINS = 50
+SIZE_EDGES = np.exp2(np.arange(2, 14, dtype=np.float64)).astype(np.float64)  # longer side of a box, 4 px to 8,192 px
 
 
 class Account(NamedTuple):

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from landmark_ops.detectors.api import local_session
 from landmark_ops.detectors.instances import Instances
@@ -32,8 +31,6 @@ from landmark_ops.shards.member import Member, Shard
 from landmark_ops.stores import locations
 from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, TableSet
 
-SCORE_BINS = 50
-SIZE_EDGES = np.exp2(np.arange(2, 14, dtype=np.float64)).astype(np.float64)  # longer side of a box, 4 px to 8,192 px
 OVERLAY_SIDE = 900  # pixels of an overlay's longer side
 
 
@@ -68,11 +65,8 @@ class ShardDone(NamedTuple):
     shard: str
     staged: Staged | None
     images: int
-    without: int
     instances: int
     reasons: Counter[str]
-    scores: NDArray[np.int64]
-    sizes: NDArray[np.int64]
     overlays: list[Picture]
 
 
@@ -178,10 +172,8 @@ class Tally:
 
     def __init__(self, shard: str, overlays: int) -> None:
         self.shard, self.wanted = shard, overlays
-        self.images = self.without = self.instances = 0
+        self.images = self.instances = 0
         self.reasons: Counter[str] = Counter()
-        self.scores = np.zeros(SCORE_BINS, np.int64)
-        self.sizes = np.zeros(len(SIZE_EDGES) - 1, np.int64)
         self.pictures: list[Picture] = []
 
     def count(self, outcomes: list[Outcome]) -> None:
@@ -191,16 +183,7 @@ class Tally:
             if outcome.failure is not None:
                 self.reasons[outcome.failure[0]] += 1
             elif outcome.instances is not None:
-                self._add(outcome.instances)
-
-    def _add(self, found: Instances) -> None:
-        self.without += len(found.boxes) == 0
-        self.instances += len(found.boxes)
-        known = found.scores[~np.isnan(found.scores)]
-        self.scores += np.histogram(np.clip(known, 0, 1), SCORE_BINS, (0, 1))[0]
-        sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1) if len(found.boxes) else np.empty(0)
-        sides = np.clip(sides[np.isfinite(sides)], SIZE_EDGES[0], SIZE_EDGES[-1] - 1)
-        self.sizes += np.histogram(sides, SIZE_EDGES)[0]
+                self.instances += len(outcome.instances.boxes)
 
     def draw(self, seen: list[tuple[Opened, Instances]], job: Job) -> None:
         """Keep overlays of those of a batch's images whose hashes are among the lowest so far; others are not drawn."""
@@ -224,11 +207,8 @@ class Tally:
             self.shard,
             staged,
             self.images,
-            self.without,
             self.instances,
             self.reasons,
-            self.scores,
-            self.sizes,
             self.pictures,
         )
 
