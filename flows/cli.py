@@ -45,10 +45,11 @@ def embed(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False)
             result = launch_embed(settings, "quiet" if quiet else "auto")
     if result["outcome"] == "already complete":
         print("already complete, nothing to do: the source and the configuration are unchanged")
-    print(f"embedding  {result['embedding']}  ({result['rows']:,} × {result['components']})")
-    if result["bad_rows"]:
-        print(f"bad rows   {result['bad_rows']:,} have NaN coordinates")
-    print(f"report     {result['report']}")
+    for account in result.get("methods", {"": result}).values():
+        print(f"embedding  {account['embedding']}  ({account['rows']:,} × {account['components']})")
+        if account["bad_rows"]:
+            print(f"bad rows   {account['bad_rows']:,} have NaN coordinates")
+        print(f"report     {account['report']}")
 
 
 @app.command()

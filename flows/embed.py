@@ -1,6 +1,6 @@
-"""The embed flow: from a chunked source to a complete embedding and its report.
+"""The embed flow: from a chunked source to a complete embedding and its report, by one method or several.
 
-open, plan, select, start, [moments, finish], commit map, [verify], extend, quality, report, complete
+open, plan, select, solve, commit map, [verify], extend, then for each method: quality, report, complete
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from flows import reporting, tasks
 from flows.opening import Opened, check_unchanged, hash_given, open_run
 from flows.plan import Plan, check_memory, make_plan
 from flows.progress import Progress
-from flows.resume import load_landmarks, load_solution
-from flows.run import Run, progress_of_caller, set_run
+from flows.resume import load_landmarks, load_work
+from flows.run import Part, Run, progress_of_caller, set_run
 from flows.runtime import open_engine, worker_memory
+from flows.scoring import score_stage
+from flows.tasks import Work
 from landmark_ops import __version__
 from landmark_ops.config import EmbedConfig
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import Solution
-from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.method_config import SUPERVISED
 from landmark_ops.stores.lock import OutputLock
-from landmark_ops.stores.records import ChunkRecords
 
 SAMPLE_BYTES = 256 << 20  # of sampled rows held by the flow and each worker: caps report.sample for very wide rows
 
@@ -38,61 +38,58 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     progress = progress_of_caller.get() or Progress()
     opened = open_run(config)
     if opened.state == "complete":
-        return summary(opened, "already complete")
+        return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
     if config.cluster.address is None:
         check_memory(plan, opened.rows, worker_memory(config.cluster))
-    with OutputLock(opened.store.uri), open_engine(config.cluster, opened.rows.nbytes) as engine:
+    lock = opened.parts[0].store.uri if not config.methods else config.output.uri
+    with OutputLock(lock), open_engine(config.cluster, opened.rows.nbytes) as engine:
         if config.cluster.address and engine.task_memory:
             check_memory(plan, opened.rows, engine.task_memory)
-        check_unchanged(config, opened)
-        set_run(Run(config, opened.rows, opened.fingerprint, opened.store, engine, progress))
+        check_unchanged(opened)
+        set_run(Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress))
         try:
             run_stages(config, opened, plan)
         except InputError:
-            if opened.state == "new":  # refused, not interrupted: what it began must not stand in the way of the remedy
-                opened.store.discard()
+            for part in opened.parts:
+                if part.state == "new":  # refused, not interrupted: what it began must not block the remedy
+                    part.store.discard()
             raise
-    return summary(opened, "resumed" if opened.state == "resume" else "done")
+    return summary(config, opened, "resumed" if opened.state == "resume" else "done")
 
 
 def run_stages(config: EmbedConfig, opened: Opened, plan: Plan) -> None:
     """The stages, in order."""
-    landmarks, solution, records = prepare(config, opened, plan)
-    sha256 = str(opened.store.read_attributes()["map_sha256"])
-    sample = tasks.extend_stage(sha256, records, sample_indices(config, opened))
-    quality, cover = reporting.quality_stage(solution, sample)
-    reporting.report_stage(landmarks, solution, records, sample, quality, cover)
-    tasks.complete_stage(reporting.quality_attributes(quality), int(records.bad_rows.sum()))
+    works = prepare(opened, plan)
+    samples = tasks.extend_stage(works, sample_indices(config, opened))
+    for work, sample in zip(works, samples, strict=True):
+        quality, cover = reporting.quality_stage(work, sample)
+        outcome = score_stage(work)
+        reporting.report_stage(work, sample, quality, cover, outcome)
+        attributes = {**reporting.quality_attributes(quality), **outcome.attributes()}
+        tasks.complete_stage(work, attributes, int(work.records.bad_rows.sum()))
 
 
-def prepare(config: EmbedConfig, opened: Opened, plan: Plan) -> tuple[Landmarks, Solution, ChunkRecords]:
+def prepare(opened: Opened, plan: Plan) -> list[Work]:
     """Everything before rows are placed: solved anew and committed, or taken from the interrupted run."""
-    store = opened.store
-    if opened.state == "resume":
-        landmarks, solution, step = load_landmarks(store), load_solution(store), store.read_attributes()["chunk_rows"]
-        records = ChunkRecords.load(store, opened.rows.n, solution.map.n_components, step)
-        tasks.verify_stage(records)
-        return landmarks, solution, records
-    store.create(attributes(config, opened))
-    landmarks = tasks.select_stage(opened.given, plan)
-    solution = tasks.start_stage(landmarks)
-    if needs_moments(config):
-        solution = tasks.finish_stage(solution, tasks.moments_stage(solution.map, plan))
-    tasks.commit_map(landmarks, solution, plan)
-    return landmarks, solution, ChunkRecords(store, opened.rows.n, solution.map.n_components, plan.step)
+    works: dict[str, Work] = {}
+    for part in opened.parts:
+        if part.state == "resume":
+            works[part.name] = load_work(part, opened.rows)
+            tasks.verify_stage(works[part.name].records, part.store.uri)
+    new = [part for part in opened.parts if part.state == "new"]
+    for part in new:
+        part.store.create(attributes(part, opened))
+    if new:
+        chosen = tasks.select_stage(opened.given, plan) if not works else load_landmarks(next(iter(works.values())))
+        for part, solution in zip(new, tasks.solve_stage(new, chosen, plan), strict=True):
+            works[part.name] = tasks.commit_map(part, chosen, solution, plan)
+    return [works[part.name] for part in opened.parts if part.name in works]
 
 
-def needs_moments(config: EmbedConfig) -> bool:
-    """Whether the method sums over all rows before it is solved."""
-    from flows.methods import make_method
-
-    return make_method(config.method).needs_moments
-
-
-def attributes(config: EmbedConfig, opened: Opened) -> dict[str, Any]:
-    """What the output says of its making, before there is a result."""
-    rows = opened.rows
+def attributes(part: Part, opened: Opened) -> dict[str, Any]:
+    """What an output says of its making, before there is a result."""
+    rows, config = opened.rows, part.config
     return {
         "version": __version__,
         "method": config.method.name,
@@ -104,9 +101,10 @@ def attributes(config: EmbedConfig, opened: Opened) -> dict[str, Any]:
             "dtype": rows.dtype.name,
         },
         "seed": config.landmarks.seed,
-        "config": config.model_dump(mode="json", exclude={"cluster"}),
+        "config": config.model_dump(mode="json", exclude={"cluster", "methods"}),
         "result_hash": config.result_hash(),
         "given_sha256": hash_given(opened.given),
+        **({"target": opened.targets.rows.uri} if opened.targets and config.method.name in SUPERVISED else {}),
     }
 
 
@@ -118,15 +116,22 @@ def sample_indices(config: EmbedConfig, opened: Opened) -> Any:
     return np.sort(drawn)
 
 
-def summary(opened: Opened, outcome: str) -> dict[str, Any]:
-    """What the caller, and Prefect, keep of the run."""
-    recorded = opened.store.read_attributes()
+def summary(config: EmbedConfig, opened: Opened, outcome: str) -> dict[str, Any]:
+    """What the caller, and Prefect, keep of the run; with several methods, `methods` has one such account of each."""
+    accounts = {part.name: account(part, opened.rows.n) for part in opened.parts}
+    if not config.methods:
+        return {"outcome": outcome, **next(iter(accounts.values()))}
+    return {"outcome": outcome, "rows": opened.rows.n, "embedding": config.output.uri, "methods": accounts}
+
+
+def account(part: Part, n: int) -> dict[str, Any]:
+    """Where one method's output is, and how good."""
+    recorded = part.store.read_attributes()
     return {
-        "outcome": outcome,
-        "embedding": opened.store.uri,
-        "report": f"{reporting.report_address(opened.store.uri)}/index.html",
-        "rows": opened.rows.n,
-        "components": int(opened.store.shape[1]),
+        "embedding": part.store.uri,
+        "report": f"{reporting.report_address(part.store.uri)}/index.html",
+        "rows": n,
+        "components": int(part.store.shape[1]),
         "bad_rows": recorded.get("bad_rows", 0),
         "quality": recorded.get("quality", {}),
     }

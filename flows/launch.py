@@ -87,8 +87,9 @@ def describe_plan(config: EmbedConfig) -> list[str]:
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
     workers, limit = worker_count(config.cluster), worker_memory(config.cluster)
     lines = [opened.rows.describe()]
-    if opened.state != "new":
-        lines.append(f"{opened.store.uri}: {'already complete' if opened.state == 'complete' else 'will be resumed'}")
+    for part in opened.parts:
+        if part.state != "new":
+            lines.append(f"{part.store.uri}: {'already complete' if part.state == 'complete' else 'will be resumed'}")
     lines += report_lines(plan, expected_seconds(plan, config, opened.rows, workers), workers, limit)
     if config.cluster.address is None:
         check_memory(plan, opened.rows, limit)

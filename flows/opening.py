@@ -10,32 +10,39 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.methods import make_method
 from flows.plan import landmark_count
-from landmark_ops.config import EmbedConfig
+from flows.run import Part
+from landmark_ops.blocks.sums import Targets, check_targets
+from landmark_ops.config import EmbedConfig, TargetConfig
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.kernels import canonical_kernel
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import is_remote, normalise
-from landmark_ops.stores.open import open_rows
+from landmark_ops.stores.open import open_rows, open_values
 from landmark_ops.stores.rows import Rows
 
 State = Literal["new", "resume", "complete"]
 
 
 class Opened(NamedTuple):
-    """A checked run: its rows, where it writes, and what is there already."""
+    """A checked run: its rows, where its methods write, and what is there already."""
 
     rows: Rows
     fingerprint: str
-    store: EmbeddingStore
-    state: State
+    targets: Targets | None
+    parts: list[Part]
     given: NDArray[Any] | None  # row numbers (m,) or points (m, d) of landmarks.strategy: given
+
+    @property
+    def state(self) -> State:
+        """Of the run as a whole: complete where all parts are, new where all are, else to be resumed."""
+        states = {part.state for part in self.parts}
+        return cast(State, states.pop()) if len(states) == 1 else "resume"
 
 
 def open_run(config: EmbedConfig) -> Opened:
@@ -52,15 +59,31 @@ def open_run(config: EmbedConfig) -> Opened:
         columns=list(source.columns) if source.columns else None,
         missing_chunks=source.missing_chunks,
     )
-    make_method(config.method)
+    singles = config.single()
+    for single in singles.values():
+        make_method(single.method)
     given = read_given(config)
-    check_counts(config, rows, None if given is None else len(given))
-    store = EmbeddingStore(address(config.output.uri, config))
+    for single in singles.values():
+        check_counts(single, rows, None if given is None else len(given))
+    targets = None
+    if config.target is not None:
+        targets = open_targets(config, config.target)
+        check_targets(targets, rows, config.all_methods[0].name)
     check_apart(rows.uri, config.output.uri)
-    fingerprint = rows.fingerprint()
-    state = output_state(config, store, fingerprint, given)
-    check_writable(store.uri)
-    return Opened(rows, fingerprint, store, state, given)
+    fingerprint = rows.fingerprint() if targets is None else f"{rows.fingerprint()}+{targets.rows.fingerprint()}"
+    parts = []
+    for name, single in singles.items():
+        store = EmbeddingStore(address(single.output.uri, single))
+        parts.append(Part(name, single, store, output_state(single, store, fingerprint, given)))
+    check_writable(parts[0].store.uri)
+    return Opened(rows, fingerprint, targets, parts, given)
+
+
+def open_targets(config: EmbedConfig, target: TargetConfig) -> Targets:
+    """The target as rows of one value; an array or column of the source unless it has a uri of its own."""
+    uri = address(target.uri or config.source.uri, config)
+    rows = open_values(uri, array=target.array, column=target.column)
+    return Targets(rows, target.held_out, config.landmarks.seed)
 
 
 def address(uri: str, config: EmbedConfig) -> str:
@@ -100,7 +123,7 @@ def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
         )
     if m < 2:
         raise InputError(f"landmarks.count={m}: at least 2 landmarks are needed to span a direction")
-    k = config.method.n_components
+    k = getattr(config.method, "n_components", None)
     if k is not None and k > m:
         raise InputError(
             f"method.n_components={k} exceeds landmarks.count={m}: m landmarks span at most m components: "
@@ -112,8 +135,6 @@ def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
             f"report.thumbnail {list(shape)} holds {int(np.prod(shape))} values, a row has {rows.d}: "
             f"give the picture's own shape (rows are stored as {list(rows.row_shape)})"
         )
-    if rows.dtype.kind in "ub" and config.method.name != "landmark_mds":
-        canonical_kernel(config.method.kernel)
 
 
 def check_apart(source: str, output: str) -> None:
@@ -123,10 +144,13 @@ def check_apart(source: str, output: str) -> None:
         raise InputError(f"output.uri {output}: overlaps the source {source}: choose another place")
 
 
-def check_unchanged(config: EmbedConfig, opened: Opened) -> None:
+def check_unchanged(opened: Opened) -> None:
     """With the lock held: InputError where another run has worked on the output since it was looked at."""
-    if output_state(config, opened.store, opened.fingerprint, opened.given) != opened.state:
-        raise InputError(f"output {opened.store.uri}: another run has just worked on it: run again to go on from there")
+    for part in opened.parts:
+        if output_state(part.config, part.store, opened.fingerprint, opened.given) != part.state:
+            raise InputError(
+                f"output {part.store.uri}: another run has just worked on it: run again to go on from there"
+            )
 
 
 def output_state(
@@ -168,8 +192,8 @@ def difference(status: dict[str, Any], config: EmbedConfig, fingerprint: str, gi
     ours = config.model_dump(mode="json")
     changed = [
         f"{section}.{key} {then.get(key)!r} instead of {now.get(key)!r}"
-        for section in ("landmarks", "method", "source")
-        for then, now in [(recorded.get(section, {}), ours[section])]
+        for section in ("landmarks", "method", "source", "target")
+        for then, now in [(recorded.get(section) or {}, ours[section] or {})]
         for key in sorted({*then, *now})
         if then.get(key) != now.get(key) and (section, key) != ("source", "uri")
     ]

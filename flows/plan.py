@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flows.methods import make_method
 from flows.progress import duration
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.config import EmbedConfig
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.landmark_map import TILE_ROWS, compute_dtype
+from landmark_ops.method_config import (
+    AnyMethodConfig,
+    KernelConfig,
+    LandmarkIsomapConfig,
+    LandmarkMDSConfig,
+    LocallyLinearLandmarksConfig,
+    NystroemRidgeConfig,
+    SparseGPConfig,
+    width,
+)
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.evaluation import TILE_ROWS, compute_dtype
+from landmark_ops.numerics.moments import SUM_ROWS
 from landmark_ops.stores.rows import Rows
 
 DEFAULT_LANDMARKS = 1000
 # A worker before its first task: 106 MB measured with zarr sources, and some 100 more once pyarrow is imported.
 WORKER_BYTES = 240 << 20
 SAMPLE_ROWS = 20_000
+MOST_LANDMARKS = 10_000  # where a tolerance decides how many
+#: Passes over the rows that selection makes; uniform and given read the rows they need, which lie in most chunks.
+PASSES = {
+    "uniform": 1, "given": 1, "maxmin": 1, "kmeans": 11, "leverage": 3, "bless": 3, "rpcholesky": 8, "greedy": 2,
+    "active": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,29 +69,36 @@ class Plan:
 
 def landmark_count(config: EmbedConfig, n: int, given: int | None = None) -> int:
     """How many landmarks: as configured or given, else 1,000 or every row where there are fewer."""
-    return given or config.landmarks.count or min(DEFAULT_LANDMARKS, n)
+    default = DEFAULT_LANDMARKS if config.landmarks.tolerance is None else MOST_LANDMARKS
+    return given or config.landmarks.count or min(default, n)
 
 
 def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan:
     """Sizes of the run `config` describes over `rows`; `given` is the number of landmarks of strategy `given`."""
     m = landmark_count(config, rows.n, given)
-    k = config.method.n_components or m
-    step = task_rows(rows, k)
-    width = compute_dtype(rows.dtype).itemsize
-    # uniform and given read the rows they need, which lie in nearly every chunk: one pass like any other
-    selecting = {"uniform": 1, "given": 1, "maxmin": 1, "kmeans": 11}[config.landmarks.strategy]
-    kernel = config.method.name != "landmark_mds"
-    moments = config.method.name == "nystroem_kernel_pca" or getattr(config.method, "align", False)
-    passes = selecting + bool(moments) + 1
+    methods = config.all_methods
+    k = sum(width(method, m) for method in methods)
+    step = task_rows(rows, max(width(method, m) for method in methods))
+    itemsize = compute_dtype(rows.dtype).itemsize
+    summing = max(make_method(method).passes for method in methods)
+    passes = PASSES[config.landmarks.strategy] + summing + 1
     row_bytes = rows.d * rows.dtype.itemsize
     task = (
         2 * max(step, min(rows.chunk_rows, rows.n)) * row_bytes  # a chunk and its decoded copy
-        + step * (k + 1) * (width + 4 + 4)  # coordinates, in float32, and as written
+        + step * (k + len(methods)) * (itemsize + 4 + 4)  # coordinates, in float32, and as written
         + TILE_ROWS * (rows.d + m) * 3 * 8  # one tile and its temporaries
-        + m * (rows.d + k) * (8 + 2 * width)  # the map, as stored and as prepared
+        + m * (rows.d + k) * (8 + 2 * itemsize)  # the map, as stored and as prepared
     )
-    if moments and kernel:
-        task += m * m * (8 + width) * 2 + 4096 * m * width * 2
+    for method in methods:
+        if (
+            isinstance(method, KernelConfig) and make_method(method).passes
+        ):  # (m, m) sums, and the tiles they are made of
+            wide = 8 if isinstance(method, SparseGPConfig | NystroemRidgeConfig) else itemsize
+            task += m * m * (8 + wide) * 2 + SUM_ROWS * m * wide * 2
+        if isinstance(method, LandmarkIsomapConfig | LocallyLinearLandmarksConfig):
+            from landmark_ops.blocks.graph import graph_bytes
+
+            task += graph_bytes(min(rows.n, method.max_support), rows.d, method.n_neighbors, m)
     return Plan(
         rows.n,
         rows.d,
@@ -82,7 +108,7 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
         len(ranges(rows.n, step)),
         passes,
         passes * rows.nbytes,
-        rows.n * (k + 1) * 4,
+        rows.n * (k + len(methods)) * 4,
         task,
         WORKER_BYTES + task,
     )
@@ -110,26 +136,39 @@ def expected_seconds(plan: Plan, config: EmbedConfig, rows: Rows, workers: int) 
     """
     from threadpoolctl import threadpool_limits
 
-    from flows.methods import make_method
-
     count = min(max(SAMPLE_ROWS // max(rows.chunk_rows, 1), 1) * rows.chunk_rows, rows.n, plan.step)
-    method = make_method(config.method)
     with threadpool_limits(1, user_api="blas"):
         began = time.perf_counter()
         X = rows.read(0, count)
-        reading = time.perf_counter() - began
+        reading = (time.perf_counter() - began) / count
         good = X[np.isfinite(X).all(axis=1)] if X.dtype.kind == "f" else X
         Z = good[np.linspace(0, len(good) - 1, min(plan.n_landmarks, len(good))).astype(int)]
-        began = time.perf_counter()
-        solution = method.start(Z, compute_dtype(rows.dtype))
-        solving = time.perf_counter() - began
         few = X[: max(1, min(count, 4096))]
-        solution.map(few[:1])  # prepare the factors outside the clock
-        began = time.perf_counter()
-        solution.map(few)
-        placing = (time.perf_counter() - began) / len(few)
-    busy = rows.n * (plan.passes * reading / count + placing * (2 if method.needs_moments else 1))
-    return busy / max(1, min(workers, plan.tasks)) + solving + 0.003 * plan.tasks * plan.passes
+        placing = sum(
+            seconds_per_row(method, Z, few) * (make_method(method).passes + 1) for method in config.all_methods
+        )
+    busy = rows.n * (plan.passes * reading + placing)
+    return busy / max(1, min(workers, plan.tasks)) + 0.003 * plan.tasks * plan.passes
+
+
+def seconds_per_row(config: AnyMethodConfig, Z: Array, few: Array) -> float:
+    """Seconds to place one row by the blocks of a method: measured on its kernel's features, or on Landmark MDS."""
+    from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+    from landmark_ops.methods.nystroem import NystroemMethod
+
+    dtype = compute_dtype(few.dtype)
+    if isinstance(config, KernelConfig):
+        fitted = NystroemMethod(None, **config.model_dump(include=set(KernelConfig.model_fields))).start(Z, dtype).map
+        k = min(width(config, len(Z)), fitted.n_components)
+        fitted = replace(fitted, readout=fitted.readout[:, :k], offset=fitted.offset[:k])
+    elif isinstance(config, LandmarkMDSConfig):
+        fitted = LandmarkMDSMethod(config.n_components, config.metric, config.metric_params).start(Z, dtype).map
+    else:
+        fitted = LandmarkMDSMethod(1, getattr(config, "metric", "euclidean")).start(Z, dtype).map
+    fitted(few[:1])  # prepare the factors outside the clock
+    began = time.perf_counter()
+    fitted(few)
+    return (time.perf_counter() - began) / len(few)
 
 
 def report_lines(plan: Plan, seconds: float, workers: int, limit: int) -> list[str]:

@@ -42,6 +42,18 @@ class Progress:
                 self.stages.append(Stage(name, seconds, rows or self.done or None))
             self._close(name, seconds, finished)
 
+    @contextmanager
+    def between(self, name: str) -> Iterator[None]:
+        """Time what is done between the stages opened inside, as a stage of its own."""
+        began, before = time.perf_counter(), len(self.stages)
+        yield
+        inside = sum(stage.seconds for stage in self.stages[before:])
+        seconds = time.perf_counter() - began - inside
+        self.stages.append(Stage(name, seconds, None))
+        self.total, self.done = None, 0
+        self._open(name)
+        self._close(name, seconds, True)
+
     def plan_rows(self, total: int) -> None:
         """How many rows, over all its passes, the running stage will go through, once it knows."""
         self.total = total

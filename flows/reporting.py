@@ -9,39 +9,51 @@ from prefect import task
 
 from flows.artifacts import publish
 from flows.run import Run, current_run
-from flows.tasks import STAGE, Sample
+from flows.scoring import Outcome
+from flows.tasks import STAGE, Sample, Work
 from landmark_ops.blocks.extension import add_histograms, histogram_block
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.sampling import Cover, sample_cover, sample_quality
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import Solution
+from landmark_ops.numerics.blocks import row_geometry
 from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.quality import Estimate, Quality
 from landmark_ops.report.content import Coverage, Density, EmbedReport, Measure
 from landmark_ops.report.markdown import quality_markdown
 from landmark_ops.report.page import write_report
-from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.stores.locations import join, write_bytes
-from landmark_ops.stores.records import ChunkRecords
 
 BINS = 384  # cells per side of a density picture: about one per pixel of a panel
 METHOD_NAMES = {
     "landmark_mds": "Landmark MDS",
+    "landmark_isomap": "Landmark Isomap",
+    "locally_linear_landmarks": "Locally linear landmarks",
     "nystroem": "Nystrom features",
     "nystroem_kernel_pca": "Nystrom kernel PCA",
+    "spectral_embedding": "Spectral embedding",
+    "spectral_clustering": "Spectral clustering",
+    "landmark_diffusion_map": "Landmark diffusion map",
+    "sparse_gp": "Sparse Gaussian process",
+    "nystroem_ridge": "Nystrom ridge",
 }
 SPECTRUM_NAMES = {
     "landmark_mds": "the centred distances",
-    "nystroem": "the kernel",
+    "landmark_isomap": "the centred geodesics",
+    "locally_linear_landmarks": "the reduced pencil",
     "nystroem_kernel_pca": "the features' covariance",
-}
+    "spectral_embedding": "the normalised affinity",
+    "spectral_clustering": "the normalised affinity",
+    "landmark_diffusion_map": "the diffusion operator",
+}  # of all others it is the kernel
+RESIDUAL_NAMES = {"sparse_gp": "variance of the latent function"}
 
 
 @task(name="quality", **STAGE)
-def quality_stage(solution: Solution, sample: Sample) -> tuple[Quality, Cover]:
+def quality_stage(work: Work, sample: Sample) -> tuple[Quality, Cover]:
     """Measure quality and coverage on the sampled rows that have coordinates."""
-    run = current_run()
-    placed = ~np.isnan(sample.residual)
+    run, solution = current_run(), work.solution
+    placed = np.asarray(~np.isnan(sample.embedding).any(axis=1))
     if placed.sum() < 2:
         raise InputError(
             f"{run.rows.uri}: {placed.sum()} of {len(placed)} rows drawn to measure quality have coordinates, at least "
@@ -55,25 +67,21 @@ def quality_stage(solution: Solution, sample: Sample) -> tuple[Quality, Cover]:
 
 
 @task(name="report", **STAGE)
-def report_stage(
-    landmarks: Landmarks,
-    solution: Solution,
-    records: ChunkRecords,
-    sample: Sample,
-    quality: Quality,
-    cover: Cover,
-) -> str:
+def report_stage(work: Work, sample: Sample, quality: Quality, cover: Cover, outcome: Outcome) -> str:
     """Draw every placed row and all measures; returns the address of the page."""
     run = current_run()
-    place = report_address(run.store.uri)
+    place = report_address(work.part.store.uri)
+    key = "embedding-quality"
+    if run.config.methods:
+        key += f"-{work.part.name.replace('_', '-')}"
     with run.progress.stage("report", run.rows.n):
-        densities = count_rows(run, records)
-        report = compose(run, landmarks, solution, records, sample, quality, cover, densities)
+        densities = count_rows(run, work)
+        report = compose(run, work, sample, quality, cover, outcome, densities)
         files: dict[str, bytes] = {}
         write_report(report, files.__setitem__)
         for name, content in files.items():
             write_bytes(join(place, name), content)
-        publish(quality_markdown(report), files, join(place, "index.html"), key="embedding-quality", title=report.title)
+        publish(quality_markdown(report), files, join(place, "index.html"), key=key, title=report.title)
     return join(place, "index.html")
 
 
@@ -82,15 +90,16 @@ def report_address(uri: str) -> str:
     return f"{uri.removesuffix('.zarr')}.report"
 
 
-def count_rows(run: Run, records: ChunkRecords) -> list[Density]:
+def count_rows(run: Run, work: Work) -> list[Density]:
     """Every row of the embedding counted on grids over the first components, read back from the output."""
+    records = work.records
     k = records.low.shape[1]
     pairs = ((0, 0),) if k == 1 else ((0, 1),) if k == 2 else ((0, 1), (0, 2), (1, 2))
     low = np.nanmin(records.low, axis=0).astype(np.float64)
     high = np.nanmax(records.high, axis=0).astype(np.float64)
     items = ranges(run.rows.n, records.chunk_rows)
     counts = run.engine.reduce(
-        histogram_block, add_histograms, items, run.store.uri, pairs, low, high, BINS, done=run.progress.advance
+        histogram_block, add_histograms, items, work.part.store.uri, pairs, low, high, BINS, done=run.progress.advance
     )
     if k == 1:
         return [Density((0, 0), np.diagonal(counts[0])[None, :], (low[0], high[0], 0.0, 1.0))]
@@ -102,16 +111,16 @@ def count_rows(run: Run, records: ChunkRecords) -> list[Density]:
 
 def compose(
     run: Run,
-    landmarks: Landmarks,
-    solution: Solution,
-    records: ChunkRecords,
+    work: Work,
     sample: Sample,
     quality: Quality,
     cover: Cover,
+    outcome: Outcome,
     densities: list[Density],
 ) -> EmbedReport:
     """Everything the report says."""
-    config, rows, block = run.config, run.rows, solution.map.block
+    landmarks, solution, records = work.landmarks, work.solution, work.records
+    config, rows, block = work.part.config, run.rows, row_geometry(solution.map.block)
     method = METHOD_NAMES[config.method.name]
     bad = int(records.bad_rows.sum())
     warnings = list(solution.warnings)
@@ -135,19 +144,19 @@ def compose(
         spectrum=solution.spectrum,
         kept=k,
         negative_mass=solution.negative_mass,
-        spectrum_name=SPECTRUM_NAMES[config.method.name],
+        spectrum_name=SPECTRUM_NAMES.get(config.method.name, "the kernel"),
         coverage=Coverage(
             cover.nearest,
             distance,
             cover.cell_sizes,
             sample.residual.astype(np.float64),
-            "squared distance unexplained",
+            RESIDUAL_NAMES.get(config.method.name, "squared distance unexplained"),
         ),
-        quality=measures(quality, distance),
+        quality=outcome.measures() + measures(quality, distance),
         quality_note=f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
         f"{rows.n:,} (seed {config.landmarks.seed}); ± is one standard error over queries",
         stages=run.progress.stages,
-        provenance=provenance(run, solution, landmarks),
+        provenance=provenance(run, work, outcome),
         warnings=warnings,
         thumbnails=thumbnails,
     )
@@ -187,22 +196,24 @@ def quality_attributes(quality: Quality) -> dict[str, Any]:
     return {**estimates, "neighbors": quality.neighbors, "queries": quality.queries, "sample": quality.sample}
 
 
-def provenance(run: Run, solution: Solution, landmarks: Landmarks) -> dict[str, str]:
+def provenance(run: Run, work: Work, outcome: Outcome) -> dict[str, str]:
     """Where the numbers come from, as the page's last table."""
     from landmark_ops import __version__
 
-    config = run.config
+    config, solution, landmarks = work.part.config, work.solution, work.landmarks
     method = {key: value for key, value in config.method.model_dump(exclude_none=True).items() if key != "name"}
     block = solution.map.block
-    if not isinstance(block, Metric):
+    if isinstance(block, Kernel):
         method["gamma"] = f"{block.gamma:.6g}" + ("" if method.get("gamma") else " (median rule)")
     return {
         "source": run.rows.describe(),
         "source fingerprint": run.fingerprint,
-        "embedding": run.store.uri,
+        "embedding": work.part.store.uri,
         "method": f"{config.method.name}: " + ", ".join(f"{key} {value}" for key, value in method.items()),
         "landmarks": f"{landmarks.note}; seed {config.landmarks.seed}",
         "rank": f"{solution.rank} (eigenvalues above {solution.cutoff:.1e} of the largest)",
+        **{name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in outcome.facts.items()},
+        **({"cluster sizes": ", ".join(f"{n:,}" for n in outcome.cluster_sizes)} if outcome.cluster_sizes else {}),
         "evaluation": "collapsed to one matrix" if solution.map.collapsed else "block by block",
         "configuration hash": config.result_hash(),
         "version": f"landmark-ops {__version__}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flows.progress import Progress
 from landmark_ops.blocks.engine import Engine
+from landmark_ops.blocks.sums import Targets
 from landmark_ops.config import EmbedConfig
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.rows import Rows
@@ -19,9 +20,22 @@ class Run:
     config: EmbedConfig
     rows: Rows
     fingerprint: str
-    store: EmbeddingStore
+    targets: Targets | None
     engine: Engine
     progress: Progress
+
+
+@dataclass
+class Part:
+    """One method of a run: its own config, its output, and whether there is anything to be done about it.
+
+    `state`: new, resume or complete.
+    """
+
+    name: str
+    config: EmbedConfig
+    store: EmbeddingStore
+    state: str
 
 
 _current: ContextVar[Run] = ContextVar("run")

@@ -1,8 +1,10 @@
-"""The stages of the embed flow, one Prefect task each. Arguments and results are landmark-sized; rows never travel."""
+"""The stages of the embed flow: one Prefect task each, a bounded Dask graph inside. Arguments are small."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,23 +14,48 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.methods import make_method
 from flows.plan import Plan
-from flows.run import Run, current_run
-from landmark_ops.blocks.engine import Item
-from landmark_ops.blocks.extension import count_bad_block, extend_block, gather_block, reread_block
-from landmark_ops.blocks.moments import sum_moments
+from flows.run import Part, Run, current_run
+from landmark_ops.blocks.engine import Done, Item
+from landmark_ops.blocks.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.blocks.ranges import ranges, task_rows
-from landmark_ops.config import MethodConfig
+from landmark_ops.blocks.sums import Targets
 from landmark_ops.errors import BadRowsError, InputError, RunError
-from landmark_ops.methods.method import Solution
+from landmark_ops.method_config import AnyMethodConfig
+from landmark_ops.methods.method import Method, Solution
+from landmark_ops.methods.solving import Source, solve_all
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.landmark_map import LandmarkMap, compute_dtype
-from landmark_ops.numerics.moments import Moments
+from landmark_ops.numerics.evaluation import compute_dtype
+from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import select
-from landmark_ops.stores.embedding import Written
+from landmark_ops.selection.select import USES_KERNEL, USES_METRIC, probe_rows, select
+from landmark_ops.stores.locations import remove
 from landmark_ops.stores.records import ChunkRecords
+from landmark_ops.stores.rows import Rows
 
 STAGE: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "log_prints": False}
+
+
+class Chosen(NamedTuple):
+    """The landmarks of a run, and the kernel they were chosen by where the strategy uses one."""
+
+    landmarks: Landmarks
+    kernel: Kernel | None
+
+
+@dataclass
+class Work:
+    """One method of a run once it is solved: what places rows, and which chunks are committed."""
+
+    part: Part
+    landmarks: Landmarks
+    solution: Solution
+    sha256: str
+    records: ChunkRecords
+
+    @property
+    def output(self) -> Output:
+        """Where rows are written, for `extend_block`."""
+        return Output(self.part.store.uri, self.sha256, self.solution.blocks)
 
 
 class Sample(NamedTuple):
@@ -41,75 +68,96 @@ class Sample(NamedTuple):
 
 
 @task(name="select", **STAGE)
-def select_stage(given: Array | None, plan: Plan) -> Landmarks:
-    """Choose the landmarks."""
+def select_stage(given: Array | None, plan: Plan) -> Chosen:
+    """Choose the landmarks, in the geometry of the first method that has the kind the strategy asks for."""
     run = current_run()
     config = run.config.landmarks
-    metric = None
-    if config.strategy in ("maxmin", "kmeans") or needs_direction(run.config.method):
-        metric = make_method(run.config.method).selection_metric()
+    methods = [make_method(method) for method in run.config.all_methods]
+    skip = run.config.source.bad_rows == "mark"
+    metric = kernel = None
+    if config.strategy in USES_METRIC or any(needs_direction(method) for method in run.config.all_methods):
+        metric = methods[0].selection_metric()
     user: dict[str, Any] = {}
     if given is not None:
         user = {"indices" if given.ndim == 1 else "points": given}
     with run.progress.stage("select", run.rows.n):
         try:
-            return select(
+            choice = next((method.choice for method in methods if method.choice is not None), None)
+            if config.strategy in USES_KERNEL and choice is not None:
+                kernel = choice.resolve(probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip))
+            elif config.strategy == "active":
+                metric = methods[0].selection_metric()
+            landmarks = select(
                 run.rows,
                 plan.n_landmarks,
                 config.strategy,
                 seed=config.seed,
                 engine=run.engine,
                 metric=metric,
-                skip_bad_rows=run.config.source.bad_rows == "mark",
+                kernel=kernel,
+                tolerance=config.tolerance,
+                skip_bad_rows=skip,
                 done=run.progress.advance,
                 planned=run.progress.plan_rows,
                 **user,
             )
         except InputError:
-            if run.config.source.bad_rows == "error":
+            if not skip:
                 refuse_bad_rows(run, plan)  # says how many of all rows are bad, not only of those drawn
             raise
+    return Chosen(landmarks, kernel)
 
 
-def needs_direction(config: MethodConfig) -> bool:
+def needs_direction(config: AnyMethodConfig) -> bool:
     """Whether zero rows cannot be landmarks, being undefined under the metric or kernel."""
-    name = config.metric if config.name == "landmark_mds" else config.kernel
+    name = getattr(config, "metric", None) or getattr(config, "kernel", None)
     return name in ("cosine", "correlation")
 
 
-@task(name="start", **STAGE)
-def start_stage(landmarks: Landmarks) -> Solution:
-    """The first half of the solve, from the landmarks alone."""
+@task(name="solve", **STAGE)
+def solve_stage(parts: list[Part], chosen: Chosen, plan: Plan) -> list[Solution]:
+    """Solve all methods side by side: they share every pass over the rows, and blocks they have in common."""
     run = current_run()
-    with run.progress.stage("solve"):
-        return make_method(run.config.method).start(landmarks.points, compute_dtype(run.rows.dtype))
+    strict = run.config.source.bad_rows == "error"
+
+    @contextmanager
+    def watch(stage: str, total: int) -> Iterator[Done | None]:
+        with run.progress.stage(stage, total):
+            yield run.progress.advance
+
+    def missing(count: int) -> None:
+        if strict:
+            refuse_bad_rows(run, plan)
+            refuse_undefined_rows(run, count, "some")
+
+    source = Source(
+        run.rows,
+        run.engine,
+        ranges(run.rows.n, plan.step),
+        run.config.landmarks.seed,
+        run.targets,
+        missing,
+        watch,
+        f"{parts[0].store.uri.removesuffix('.zarr')}.scratch",
+    )
+    points, dtype = chosen.landmarks.points, compute_dtype(run.rows.dtype)
+    methods = [solver(part, chosen) for part in parts]
+    with run.progress.between("solve"):
+        return solve_all([method.solve(points, dtype) for method in methods], source)
 
 
-@task(name="moments", **STAGE)
-def moments_stage(features: LandmarkMap, plan: Plan) -> Moments:
-    """Sums over all rows, where the method needs them."""
-    run = current_run()
-    with run.progress.stage("moments", run.rows.n):
-        items = ranges(run.rows.n, plan.step)
-        moments = sum_moments(run.rows, features, run.engine, items, run.progress.advance)
-    if moments.rows < run.rows.n and run.config.source.bad_rows == "error":
-        refuse_bad_rows(run, plan)
-    return moments
-
-
-@task(name="finish", **STAGE)
-def finish_stage(solution: Solution, moments: Moments) -> Solution:
-    """The second half of the solve."""
-    run = current_run()
-    with run.progress.stage("finish"):
-        return make_method(run.config.method).finish(solution, moments)
+def solver(part: Part, chosen: Chosen) -> Method:
+    """The method of a part; the bandwidth its landmarks were chosen by is its own."""
+    method = make_method(part.config.method, part.config.landmarks.seed)
+    if chosen.kernel is None or method.choice is None or method.choice.gamma is not None:
+        return method
+    return method.with_gamma(chosen.kernel.gamma)
 
 
 @task(name="commit map", **STAGE)
-def commit_map(landmarks: Landmarks, solution: Solution, plan: Plan) -> str:
-    """Store landmarks, spectrum and map, and allocate the arrays; returns the map's hash."""
-    run = current_run()
-    store = run.store
+def commit_map(part: Part, chosen: Chosen, solution: Solution, plan: Plan) -> Work:
+    """Store landmarks, spectrum and map, and allocate the arrays."""
+    run, store, landmarks = current_run(), part.store, chosen.landmarks
     sha256 = store.put_map(*solution.map.to_state())
     store.put(
         "landmarks",
@@ -130,28 +178,32 @@ def commit_map(landmarks: Landmarks, solution: Solution, plan: Plan) -> str:
             "weights": ("landmark",),
         },
     )
-    store.allocate(run.rows.n, solution.map.n_components, plan.step)
+    head = solution.map.head
+    k = solution.map.n_components
+    store.allocate(run.rows.n, k, plan.step, None if head is None else head.arrays)
     store.update(
         rank=solution.rank,
         negative_mass=solution.negative_mass,
         cutoff=solution.cutoff,
         selection=landmarks.note,
         warnings=list(solution.warnings),
+        facts=dict(solution.facts),
         collapsed=solution.map.collapsed,
         chunk_rows=plan.step,
+        blocks=None if solution.blocks is None else solution.blocks.uri,
         map_sha256=sha256,
     )
-    return sha256
+    return Work(part, landmarks, solution, sha256, ChunkRecords(store, run.rows.n, k, plan.step))
 
 
 @task(name="verify", **STAGE)
-def verify_stage(records: ChunkRecords) -> int:
+def verify_stage(records: ChunkRecords, uri: str) -> int:
     """On resume: compare every committed chunk with its hash; those that differ will be computed again."""
     run = current_run()
     committed = records.items(committed=True)
     lost = 0
     with run.progress.stage("verify", sum(stop - start for start, stop in committed)):
-        for item, found in run.engine.imap(reread_block, committed, run.store.uri, done=run.progress.advance):
+        for item, found in run.engine.imap(reread_block, committed, uri, done=run.progress.advance):
             if found is not None and records.matches(item[0], found):
                 records.set(item[0], found)  # a crash may have come between the columns of the table
             else:
@@ -161,44 +213,85 @@ def verify_stage(records: ChunkRecords) -> int:
 
 
 @task(name="extend", **STAGE)
-def extend_stage(sha256: str, records: ChunkRecords, sample: NDArray[np.int64]) -> Sample:
-    """Place and write every row not yet committed; hand back the sampled rows, of earlier chunks too."""
+def extend_stage(works: list[Work], sample: NDArray[np.int64]) -> list[Sample]:
+    """Place and write every row not yet committed; hand back the sampled rows, of earlier chunks too.
+
+    Rows are read once for all methods that still need them.
+    """
     run = current_run()
-    earlier, missing = records.items(committed=True), records.items(committed=False)
-    strict = run.config.source.bad_rows == "error"
-    uri = run.store.uri
-    parts: dict[int, tuple[Any, ...]] = {}
-    with run.progress.stage("extend", sum(stop - start for start, stop in missing)):
+    lacking: dict[Item, list[Work]] = {}
+    for work in works:
+        for item in work.records.items(committed=False):
+            lacking.setdefault(item, []).append(work)
+    groups: dict[tuple[int, ...], list[Item]] = {}
+    for item, members in sorted(lacking.items()):
+        groups.setdefault(tuple(works.index(work) for work in members), []).append(item)
+    rows: dict[Item, Array] = {}
+    with run.progress.stage("extend", sum(stop - start for start, stop in lacking)):
         try:
-            done = run.progress.advance
-            for item, part in run.engine.imap(extend_block, missing, run.rows, uri, sha256, sample, done=done):
-                if part.written.bad_rows and strict:
-                    refuse_bad_rows(run, None)
-                    refuse_undefined_rows(run, part.written)
-                records.add(item[0], part.written)
-                parts[item[0]] = part[1:]
-            for item, gathered in run.engine.imap(gather_block, earlier, run.rows, uri, sample):
-                parts[item[0]] = gathered
+            for members_at, items in groups.items():
+                extend_group(run, [works[at] for at in members_at], items, sample, rows)
         except BaseException:
-            with suppress(OSError, RunError):  # the output may be what failed: its reason is the one to tell
-                records.flush()
+            for work in works:
+                with suppress(OSError, RunError):  # the output may be what failed: its reason is the one to tell
+                    work.records.flush()
             raise
-        records.flush()
-    columns = zip(*(parts[start] for start in sorted(parts)), strict=True)
-    return Sample(sample, *(np.concatenate(column) for column in columns))
+        for work in works:
+            work.records.flush()
+    return [gather_sample(run, work, sample, rows) for work in works]
+
+
+def extend_group(run: Run, works: list[Work], items: list[Item], sample: Array, rows: dict[Item, Array]) -> None:
+    """Place the rows of `items` for the methods that all lack them; `rows` takes up the sampled ones."""
+    strict = run.config.source.bad_rows == "error"
+    outputs = tuple(work.output for work in works)
+    done = run.progress.advance
+    for item, part in run.engine.imap(extend_block, items, run.rows, outputs, sample, done=done):
+        for work, written in zip(works, part.written, strict=True):
+            if written.bad_rows and strict and not leaves_rows_out(work):
+                refuse_bad_rows(run, None)
+                refuse_undefined_rows(run, written.bad_rows, f"row {written.first_bad}")
+            work.records.add(item[0], written)
+        rows[item] = part.rows
+
+
+def leaves_rows_out(work: Work) -> bool:
+    """Whether the user asked for rows without coordinates: those off the largest component of the graph."""
+    return getattr(work.part.config.method, "components", None) == "largest"
+
+
+def gather_sample(run: Run, work: Work, sample: NDArray[np.int64], rows: dict[Item, Array]) -> Sample:
+    """The sampled rows of one method: their coordinates read back, the rows themselves as far as not at hand."""
+    items = work.records.items(committed=True)
+    parts = dict(run.engine.imap(gather_block, items, work.part.store.uri, sample))
+    stored = [rows[item] if item in rows else run.rows.take(sample_within(sample, item)) for item in items]
+    columns = zip(*(parts[item] for item in items), strict=True)
+    return Sample(sample, np.concatenate(stored), *(np.concatenate(column) for column in columns))
+
+
+def sample_within(sample: NDArray[np.int64], item: Item) -> NDArray[np.int64]:
+    """The sampled rows of a range."""
+    return sample[np.searchsorted(sample, item[0]) : np.searchsorted(sample, item[1])]
 
 
 @task(name="complete", **STAGE)
-def complete_stage(quality: dict[str, Any], bad_rows: int) -> None:
+def complete_stage(work: Work, quality: dict[str, Any], bad_rows: int) -> None:
     """Check that the source is still the one that was read, then turn the status to complete: the last write."""
     run = current_run()
-    if run.rows.fingerprint() != run.fingerprint:
+    if fingerprint_of(run.rows, run.targets) != run.fingerprint:
         raise RunError(
             f"{run.rows.uri}: changed while it was read, the embedding mixes old and new rows and stays incomplete: "
             "run again once the source is at rest"
         )
     stages = {stage.name: round(stage.seconds, 3) for stage in run.progress.stages}
-    run.store.update(quality=quality, bad_rows=bad_rows, seconds=stages, status="complete")
+    work.part.store.update(quality=quality, bad_rows=bad_rows, seconds=stages, status="complete")
+    if work.solution.blocks is not None:
+        remove(work.solution.blocks.uri)
+
+
+def fingerprint_of(rows: Rows, targets: Targets | None) -> str:
+    """Changes when the source or the target does."""
+    return rows.fingerprint() if targets is None else f"{rows.fingerprint()}+{targets.rows.fingerprint()}"
 
 
 def refuse_bad_rows(run: Run, plan: Plan | None) -> None:
@@ -212,10 +305,11 @@ def refuse_bad_rows(run: Run, plan: Plan | None) -> None:
         raise BadRowsError(count, first, run.rows.n, run.rows.uri)
 
 
-def refuse_undefined_rows(run: Run, written: Written) -> None:
+def refuse_undefined_rows(run: Run, count: int, first: str) -> None:
     """Raise for rows that are finite and yet have no coordinates."""
     raise InputError(
-        f"{run.rows.uri}: the metric or kernel is undefined on {written.bad_rows} or more rows, the first seen is row "
-        f"{written.first_bad} (zero rows have no direction under cosine and correlation): choose another metric, "
-        "or set source.bad_rows: mark to give such rows NaN coordinates"
+        f"{run.rows.uri}: the metric or kernel is undefined on {count} or more rows, the first seen is {first} (zero "
+        "rows have no direction under cosine and correlation; a narrow bandwidth makes a kernel vanish far from all "
+        "landmarks): choose another metric or a smaller gamma, or set source.bad_rows: mark to give such rows NaN "
+        "coordinates"
     )

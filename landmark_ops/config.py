@@ -13,15 +13,14 @@ import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    JsonValue,
     PositiveInt,
     ValidationError,
     model_validator,
 )
 
 from landmark_ops.errors import InputError
+from landmark_ops.method_config import METHODS, SUPERVISED, AnyMethodConfig, LandmarkMDSConfig, MethodConfig, Section
 from landmark_ops.plain_yaml import YAML_ERRORS, UniqueKeys
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -43,12 +42,6 @@ def parse_bytes(value: Any) -> Any:
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 
 
-class Section(BaseModel):
-    """A part of a config: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
 class SourceConfig(Section):
     """Where rows come from: Zarr v2/v3, .npy, Parquet or Delta; local or s3://."""
 
@@ -68,14 +61,21 @@ class OutputConfig(Section):
     overwrite: bool = False
 
 
+Strategy = Literal[
+    "uniform", "maxmin", "kmeans", "leverage", "bless", "rpcholesky", "greedy", "active", "given"
+]  # fmt: skip
+
+
 class LandmarksConfig(Section):
     """How landmarks are chosen. `count` left out: 1,000, or every row where there are fewer.
 
-    `given` takes row numbers (indices), or an .npy file of points (m, d) or of row numbers (m,).
+    `given` takes row numbers (indices), or an .npy file of points (m, d) or of row numbers (m,). `tolerance` lets
+    rpcholesky choose how many, `count` at most (10,000 where left out).
     """
 
     count: PositiveInt | None = None
-    strategy: Literal["uniform", "maxmin", "kmeans", "given"] = "uniform"
+    strategy: Strategy = "uniform"
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     indices: tuple[int, ...] | None = None
     points: str | None = None
@@ -87,49 +87,9 @@ class LandmarksConfig(Section):
             raise ValueError("strategy: given needs either indices: [row, ...] or points: file.npy")
         if self.strategy != "given" and given:
             raise ValueError(f"indices and points belong to strategy: given, not {self.strategy}")
+        if self.tolerance is not None and self.strategy != "rpcholesky":
+            raise ValueError(f"tolerance belongs to strategy: rpcholesky, not {self.strategy}")
         return self
-
-
-class LandmarkMDSConfig(Section):
-    """Landmark MDS."""
-
-    name: Literal["landmark_mds"] = "landmark_mds"
-    n_components: PositiveInt = 10
-    metric: str = "euclidean"
-    metric_params: dict[str, JsonValue] | None = None
-    align: bool = False
-
-
-class KernelConfig(Section):
-    """Kernel parameters, shared by the Nystrom methods."""
-
-    kernel: str = "rbf"
-    gamma: float | None = None
-    degree: float = 3.0
-    coef0: float = 1.0
-    nu: float = 1.5
-
-
-class NystroemConfig(KernelConfig):
-    """Nystrom features."""
-
-    name: Literal["nystroem"]
-    n_components: PositiveInt | None = None
-
-
-class NystroemKernelPCAConfig(KernelConfig):
-    """Nystrom kernel PCA."""
-
-    name: Literal["nystroem_kernel_pca"]
-    n_components: PositiveInt = 10
-
-
-MethodConfig = Annotated[LandmarkMDSConfig | NystroemConfig | NystroemKernelPCAConfig, Field(discriminator="name")]
-METHODS = {
-    "landmark_mds": LandmarkMDSConfig,
-    "nystroem": NystroemConfig,
-    "nystroem_kernel_pca": NystroemKernelPCAConfig,
-}
 
 
 class ClusterConfig(Section):
@@ -143,6 +103,24 @@ class ClusterConfig(Section):
     memory: Bytes | None = None
     address: str | None = None
     allow_plaintext: bool = False
+
+
+class TargetConfig(Section):
+    """What supervised methods learn: one number per row, an array or column of the source or of a source of its own.
+
+    `held_out`: the share of rows kept aside, on which the error in the report is measured.
+    """
+
+    uri: str | None = None
+    array: str | None = None
+    column: str | None = None
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _names_something(self) -> TargetConfig:
+        if self.uri is None and self.array is None and self.column is None:
+            raise ValueError("names nothing: give array, column or uri")
+        return self
 
 
 class ReportConfig(Section):
@@ -166,6 +144,8 @@ class EmbedConfig(Section):
     output: OutputConfig
     landmarks: LandmarksConfig = LandmarksConfig()
     method: MethodConfig = LandmarkMDSConfig()
+    methods: tuple[MethodConfig, ...] = ()
+    target: TargetConfig | None = None
     cluster: ClusterConfig = ClusterConfig()
     report: ReportConfig = ReportConfig()
 
@@ -173,13 +153,47 @@ class EmbedConfig(Section):
     @classmethod
     def _method_has_a_name(cls, data: Any) -> Any:
         """`method: {n_components: 3}` alone means Landmark MDS; an unknown name is answered with the nearest."""
-        if isinstance(data, dict) and isinstance(data.get("method"), dict):
-            name = data["method"].get("name", "landmark_mds")
-            if str(name) not in METHODS:
-                near = get_close_matches(str(name), METHODS, 1, 0.3) or list(METHODS)
-                raise ValueError(f"method.name: {name!r} is unknown: did you mean {' or '.join(near)}?")
-            data = {**data, "method": {**data["method"], "name": name}}
+        if not isinstance(data, dict):
+            return data
+        if "methods" in data and "method" in data:
+            raise ValueError("method and methods: give one method, or a list of methods, not both")
+        if isinstance(data.get("method"), dict):
+            return {**data, "method": named(data["method"])}
+        if isinstance(data.get("methods"), list | tuple):
+            if not data["methods"]:
+                raise ValueError(
+                    "methods: the list is empty: give at least one method, or leave it out"
+                )
+            return {**data, "methods": [named(one) if isinstance(one, dict) else one for one in data["methods"]]}
         return data
+
+    @model_validator(mode="after")
+    def _supervised_methods_have_a_target(self) -> EmbedConfig:
+        learning = [one.name for one in self.all_methods if one.name in SUPERVISED]
+        if learning and self.target is None:
+            raise ValueError(
+                f"method {learning[0]} learns from a target: give target: {{array: ...}} or {{column: ...}}"
+            )
+        if self.target is not None and not learning:
+            raise ValueError(f"target: only {' and '.join(SUPERVISED)} learn from one: leave it out")
+        return self
+
+    @property
+    def all_methods(self) -> tuple[AnyMethodConfig, ...]:
+        """The methods of this run, one or several."""
+        return self.methods or (self.method,)
+
+    def single(self) -> dict[str, EmbedConfig]:
+        """One config per method, by the name of its output: `<output.uri>/<name>.zarr` where there are several."""
+        if not self.methods:
+            return {self.method.name: self}
+        parts: dict[str, EmbedConfig] = {}
+        for method in self.methods:
+            same = sum(other == method.name or other.startswith(f"{method.name}-") for other in parts)
+            name = f"{method.name}-{same + 1}" if same else method.name
+            output = self.output.model_copy(update={"uri": f"{self.output.uri.rstrip('/')}/{name}.zarr"})
+            parts[name] = self.model_copy(update={"method": method, "methods": (), "output": output})
+        return parts
 
     def result_hash(self) -> str:
         """Hex digest of everything that decides the numbers in the output (not where or how fast they are made)."""
@@ -188,7 +202,20 @@ class EmbedConfig(Section):
             "landmarks": self.landmarks.model_dump(),
             "method": self.method.model_dump(),
         }
+        if self.landmarks.tolerance is None:
+            del parts["landmarks"]["tolerance"]  # outputs made before there was one stay complete
+        if self.target is not None and self.method.name in SUPERVISED:
+            parts["target"] = self.target.model_dump()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def named(method: dict[str, Any]) -> dict[str, Any]:
+    """A method's section with its name filled in; ValueError for one that is unknown."""
+    name = method.get("name", "landmark_mds")
+    if str(name) not in METHODS:
+        near = get_close_matches(str(name), METHODS, 1, 0.3) or list(METHODS)
+        raise ValueError(f"method.name: {name!r} is unknown: did you mean {' or '.join(near)}?")
+    return {**method, "name": name}
 
 
 C = TypeVar("C", bound=Section)
@@ -279,7 +306,7 @@ def _valid_keys(root: type[BaseModel], path: Sequence[int | str]) -> Iterator[st
     for part in path:
         if part in METHODS:
             model = METHODS[str(part)]
-        elif part != "method":
+        elif part not in ("method", "methods") and not isinstance(part, int):
             annotation = model.model_fields[str(part)].annotation
             model = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
     yield from model.model_fields

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from landmark_ops.config import ClusterConfig, Section
+from landmark_ops.config import ClusterConfig
+from landmark_ops.method_config import Section
 
 
 class ShardsConfig(Section):

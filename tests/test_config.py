@@ -12,16 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from landmark_ops.config import (
-    METHODS,
-    EmbedConfig,
-    LandmarkMDSConfig,
-    NystroemConfig,
-    load_config,
-    parse_bytes,
-    parse_config,
-)
+from landmark_ops.config import EmbedConfig, TargetConfig, load_config, parse_bytes, parse_config
 from landmark_ops.errors import InputError
+from landmark_ops.method_config import METHODS, SUPERVISED, LandmarkMDSConfig, NystroemConfig
 
 BASE = "source: {uri: in.zarr}\noutput: {uri: out.zarr}\n"
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -63,7 +56,7 @@ def test_there_are_configs():
         (BASE + "sorce: 3", r"config: sorce is no known key: did you mean source\?"),
         (
             BASE + "zzz: 3",
-            "config: zzz is no known key: valid here: cluster, landmarks, method, output, report, source",
+            "config: zzz is no known key: valid here: cluster, landmarks, method, methods, output, report, source, target",
         ),
         ("source: {uri: a, arary: x}\noutput: {uri: b}", r"config: source.arary is no known key: did you mean array\?"),
         ("source: {uri: a}\noutput: {uri: b, overwrit: 1}", r"config: output.overwrit .* did you mean overwrite\?"),
@@ -159,7 +152,8 @@ def test_thumbnails(shape):
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_by_name(name):
-    assert type(parse_config(BASE + f"method: {{name: {name}}}").method) is METHODS[name]
+    target = "target: {array: y}\n" if name in SUPERVISED else ""
+    assert type(parse_config(BASE + target + f"method: {{name: {name}}}").method) is METHODS[name]
 
 
 def test_a_method_without_a_name_is_landmark_mds():
@@ -173,7 +167,7 @@ def test_a_method_without_a_name_is_landmark_mds():
     [
         ("nystrom", r"'nystrom' is unknown: did you mean nystroem\?"),
         ("LandmarkMDS", r"'LandmarkMDS' is unknown: did you mean landmark_mds\?"),
-        ("zzz", r"'zzz' is unknown: did you mean landmark_mds or nystroem or nystroem_kernel_pca\?"),
+        ("zzz", r"'zzz' is unknown: did you mean landmark_mds or landmark_isomap or .* or nystroem_ridge\?"),
         ("3", "3 is unknown: .*"),
         ("null", "None is unknown: .*"),
         ("[a]", r"\['a'\] is unknown: .*"),
@@ -348,6 +342,33 @@ RELEVANT = [
     "method={name: nystroem, nu: 0.5}",
     "method={name: nystroem, n_components: 5}",
     "method.name=nystroem_kernel_pca",
+    "method={name: landmark_isomap}",
+    "method={name: landmark_isomap, n_neighbors: 5}",
+    "method={name: landmark_isomap, components: join}",
+    "method={name: landmark_isomap, max_support: 1000}",
+    "method={name: locally_linear_landmarks}",
+    "method={name: locally_linear_landmarks, n_weights: 5}",
+    "method={name: locally_linear_landmarks, regularization: 0.1}",
+    "method={name: spectral_embedding}",
+    "method={name: spectral_clustering}",
+    "method={name: spectral_clustering, n_clusters: 3}",
+    "method={name: landmark_diffusion_map}",
+    "method={name: landmark_diffusion_map, t: 2}",
+    "method={name: landmark_diffusion_map, alpha: 1}",
+    "landmarks={strategy: rpcholesky, tolerance: 0.1}",
+]
+LEARNING = "method: {name: sparse_gp}\ntarget: {array: y}\n"
+LEARNING_RELEVANT = [
+    "method={name: sparse_gp, approximation: fitc}",
+    "method={name: sparse_gp, noise: 0.1}",
+    "method={name: sparse_gp, signal: 2}",
+    "method={name: nystroem_ridge}",
+    "method={name: nystroem_ridge, alpha: 2}",
+    "method={name: nystroem_ridge, task: classification}",
+    "target={array: z}",
+    "target={column: z}",
+    "target={array: y, uri: elsewhere.zarr}",
+    "target={array: y, held_out: 0.2}",
 ]
 IRRELEVANT = [
     "source.uri=elsewhere.zarr",  # the fingerprint of the rows stands for it
@@ -369,6 +390,36 @@ def test_the_result_hash_changes_with_all_that_changes_results():
     assert len({parse_config(BASE).result_hash(), *hashes}) == len(RELEVANT) + 1
 
 
+def test_the_result_hash_changes_with_what_is_learned():
+    hashes = [parse_config(BASE + LEARNING, [override]).result_hash() for override in LEARNING_RELEVANT]
+    assert len({parse_config(BASE + LEARNING).result_hash(), *hashes}) == len(LEARNING_RELEVANT) + 1
+
+
+def test_the_result_hash_of_one_method_does_not_depend_on_its_neighbours():
+    alone = parse_config(BASE + "method: {name: nystroem}").result_hash()
+    both = parse_config(BASE + "methods: [{name: nystroem}, {metric: cosine}, {name: nystroem, gamma: 2}]").single()
+    assert list(both) == ["nystroem", "landmark_mds", "nystroem-2"]
+    assert [part.output.uri for part in both.values()] == [f"out.zarr/{name}.zarr" for name in both]
+    assert both["nystroem"].result_hash() == alone
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("method: {n_components: 2}\nmethods: [{n_components: 2}]", "config: method and methods: give one .*"),
+        ("methods: []", "config: methods: the list is empty: .*"),
+        ("methods: [{name: zzz}]", r"config: method\.name: 'zzz' is unknown: .*"),
+        ("methods: [{name: nystroem, kernal: rbf}]", r"config: methods\.0\.kernal is no known key: did you mean .*\?"),
+        ("method: {name: sparse_gp}", "config: method sparse_gp learns from a target: give target: .*"),
+        ("target: {array: y}", "config: target: only sparse_gp and nystroem_ridge learn from one: leave it out"),
+        ("method: {name: sparse_gp}\ntarget: {held_out: 0.2}", "config: target: names nothing: give array, .*"),
+        ("landmarks: {tolerance: 0.1}", "config: landmarks: tolerance belongs to strategy: rpcholesky, not uniform"),
+    ],
+)
+def test_methods_and_targets_that_do_not_go_together(text, match):
+    refuse(BASE + text, match)
+
+
 @pytest.mark.parametrize("override", IRRELEVANT)
 def test_the_result_hash_stays_with_all_else(override):
     assert parse_config(BASE, [override]).result_hash() == parse_config(BASE).result_hash()
@@ -377,13 +428,17 @@ def test_the_result_hash_stays_with_all_else(override):
 def test_every_key_is_known_to_matter_or_not():
     """A new key has to be sorted into one of the two lists above."""
     named = {override.partition("=")[0] for override in RELEVANT + IRRELEVANT}
-    for override in RELEVANT:
+    for override in RELEVANT + LEARNING_RELEVANT:
         key, _, value = override.partition("=")
         if value.startswith("{"):
             named |= {f"{key}.{inner}" for inner in yaml.safe_load(value)}
     keys: set[str] = set()
     for section, field in EmbedConfig.model_fields.items():
-        models: list[Any] = list(METHODS.values()) if section == "method" else [field.annotation]
+        if section == "methods":
+            continue  # a list of what `method` is one of
+        models: list[Any] = {"method": list(METHODS.values()), "target": [TargetConfig]}.get(
+            section, [field.annotation]
+        )
         keys |= {f"{section}.{key}" for model in models for key in model.model_fields}
     assert keys - named == {"output.store", "cluster.kind"}  # one value each, so far
 

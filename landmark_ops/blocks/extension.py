@@ -11,45 +11,77 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Item
-from landmark_ops.blocks.stored_map import load_map
+from landmark_ops.blocks.stored_map import load_maps
+from landmark_ops.numerics.evaluation import place_all
 from landmark_ops.stores.embedding import EmbeddingStore, Written, describe
 from landmark_ops.stores.rows import Rows
 
 
-class Extended(NamedTuple):
-    """What placing one range of rows gave: its record, and the sampled rows among it."""
+class Output(NamedTuple):
+    """One embedding a pass writes: its address, the hash of its map, and where the rows' own blocks (n, m) are kept.
 
-    written: Written
+    `blocks` is None for maps that place rows themselves; geodesics along a graph were found for all rows at once.
+    """
+
+    uri: str
+    sha256: str
+    blocks: Rows | None = None
+
+
+class Extended(NamedTuple):
+    """What placing one range of rows gave: a record per output, and the sampled rows among it."""
+
+    written: list[Written]
     rows: NDArray[Any]  # (s, d) sampled rows, as stored
+
+
+class Gathered(NamedTuple):
+    """Sampled rows of one embedding."""
+
     embedding: NDArray[np.float32]  # (s, k)
     residual: NDArray[np.float32]  # (s,)
 
 
-def extend_block(item: Item, rows: Rows, uri: str, sha256: str, sample: NDArray[np.int64]) -> Extended:
-    """Place rows item[0]..item[1] and commit them to the embedding at `uri`. `sample`: sorted global row indices."""
+def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: NDArray[np.int64]) -> Extended:
+    """Place rows item[0]..item[1] and commit them to every output. `sample`: sorted global row indices."""
     start, stop = item
     X = rows.read(start, stop)
-    placed = load_map(uri, sha256).place(X)
-    embedding = placed.embedding.astype(np.float32)
-    residual = placed.residual.astype(np.float32)
-    written = EmbeddingStore(uri).write(start, embedding, residual)
-    local = sample[np.searchsorted(sample, start) : np.searchsorted(sample, stop)] - start
-    return Extended(written, X[local], embedding[local], residual[local])
+    maps = load_maps(tuple((output.uri, output.sha256) for output in outputs))
+    direct = [at for at, output in enumerate(outputs) if output.blocks is None]
+    placed = dict(zip(direct, place_all([maps[at] for at in direct], X), strict=True))
+    written = []
+    for at, output in enumerate(outputs):
+        if output.blocks is not None:
+            placed[at] = maps[at].place_blocks(output.blocks.read(start, stop))
+        embedding = placed[at].embedding.astype(np.float32)
+        residual = placed[at].residual.astype(np.float32)
+        head = maps[at].head
+        read = {}
+        if head is not None:
+            found = head.read(placed[at].embedding, placed[at].residual)
+            read = {name: found[name].astype(dtype) for name, dtype in head.arrays.items()}
+        written.append(EmbeddingStore(output.uri).write(start, embedding, residual, read))
+    return Extended(written, X[within(sample, start, stop) - start])
 
 
-def gather_block(
-    item: Item, rows: Rows, uri: str, sample: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
-    """The sampled rows of a chunk that an earlier run committed, as `Extended` hands them back."""
-    chosen = sample[np.searchsorted(sample, item[0]) : np.searchsorted(sample, item[1])]
-    embedding, residual = EmbeddingStore(uri).read(*item)
-    return rows.take(chosen), embedding[chosen - item[0]], residual[chosen - item[0]]
+def gather_block(item: Item, uri: str, sample: NDArray[np.int64]) -> Gathered:
+    """The sampled rows of a committed chunk."""
+    start, stop = item
+    embedding, residual = EmbeddingStore(uri).read(start, stop)
+    local = within(sample, start, stop) - start
+    return Gathered(embedding[local], residual[local])
+
+
+def within(sample: NDArray[np.int64], start: int, stop: int) -> NDArray[np.int64]:
+    """The members of a sorted sample in start..stop."""
+    return sample[np.searchsorted(sample, start) : np.searchsorted(sample, stop)]
 
 
 def reread_block(item: Item, uri: str) -> Written | None:
     """Describe the chunk as it now lies in storage, for comparison with its record; None where it is damaged."""
+    store = EmbeddingStore(uri)
     try:
-        return describe(item[0], *EmbeddingStore(uri).read(*item))
+        return describe(item[0], *store.read(*item), store.read_outputs(*item))
     except ValueError:  # what codecs raise on a flipped or cut byte
         return None
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landmark_ops.blocks.ranges import ranges, task_rows
-from landmark_ops.numerics.landmark_map import LandmarkMap, compute_dtype
+from landmark_ops.numerics.evaluation import compute_dtype
+from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.stores.open import as_rows
 from landmark_ops.stores.rows import Rows
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
+
+import numpy as np
 
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.landmark_map import LandmarkMap
@@ -16,6 +19,17 @@ def load_map(uri: str, sha256: str) -> LandmarkMap:
     Workers call this per task: one that is new, or lost its memory, reads the map again.
     """
     return LandmarkMap.from_state(*EmbeddingStore(uri).get_map(sha256))
+
+
+@lru_cache(maxsize=8)
+def load_maps(stored: tuple[tuple[str, str], ...]) -> list[LandmarkMap]:
+    """Several maps by (uri, sha256); those of equal landmarks hold the same array, so that they share blocks."""
+    maps: list[LandmarkMap] = []
+    for uri, sha256 in stored:
+        fitted = load_map(uri, sha256)
+        same = next((one.landmarks for one in maps if np.array_equal(one.landmarks, fitted.landmarks)), None)
+        maps.append(fitted if same is None else replace(fitted, landmarks=same))
+    return maps
 
 
 def open_map(uri: str) -> LandmarkMap:

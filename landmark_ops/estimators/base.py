@@ -16,19 +16,25 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from landmark_ops.blocks.engine import Engine, LocalEngine
 from landmark_ops.blocks.lazy import is_lazy, place_lazily
-from landmark_ops.blocks.moments import sum_moments
 from landmark_ops.blocks.ranges import ranges, task_rows
+from landmark_ops.blocks.sums import Targets
 from landmark_ops.errors import InputError
 from landmark_ops.methods.method import Method, Solution
-from landmark_ops.numerics.landmark_map import LandmarkMap, compute_dtype
+from landmark_ops.methods.solving import Source, solve_one
+from landmark_ops.numerics.evaluation import compute_dtype
+from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import select
+from landmark_ops.selection.select import USES_KERNEL, USES_METRIC, probe_rows, select
 from landmark_ops.stores.open import as_rows
 from landmark_ops.stores.rows import Rows
 
 
-class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Base of the landmark estimators. Subclasses store their parameters and say which `Method` they describe."""
+class MapEstimator(BaseEstimator):
+    """What transformers, clusterers, regressors and classifiers share: select, solve, keep the map.
+
+    Subclasses store their parameters and say which `Method` they describe.
+    """
 
     n_landmarks: int
     selection: Any
@@ -39,34 +45,19 @@ class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def method(self) -> Method:
         """The method these parameters describe."""
 
-    def fit(self, X: Any, y: None = None) -> Self:
-        """Select landmarks from the rows X (n, d) and solve for the map.
-
-        X may be an ndarray, a dask array, a zarr array or `Rows`; `selection` a strategy name, an integer array of
-        row numbers or an (m, d) array of points. With fewer than `n_landmarks` rows every row is a landmark, the
-        exact method, with a warning.
-        """
-        rows = self._rows(X, reset=True)
+    def _fit(self, rows: Rows, targets: Targets | None) -> Solution:
+        """Select, solve, keep. `targets` are what supervised methods learn."""
         if rows.n < 2:
             raise InputError(f"{type(self).__name__}: n_samples = 1, at least 2 rows are needed")
         engine: Engine = LocalEngine()
-        method = self.method()
-        landmarks = self._select(rows, method, engine)
-        solution = method.start(landmarks.points, compute_dtype(rows.dtype))
-        if method.needs_moments:
-            items = ranges(rows.n, task_rows(rows))
-            solution = method.finish(solution, sum_moments(rows, solution.map, engine, items))
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        method, landmarks = self._select(rows, self.method(), engine, seed)
+        source = Source(rows, engine, ranges(rows.n, task_rows(rows)), seed, targets)
+        solution = solve_one(method.solve(landmarks.points, compute_dtype(rows.dtype)), source)
         for message in solution.warnings:
-            warnings.warn(message, UserWarning, stacklevel=2)
+            warnings.warn(message, UserWarning, stacklevel=3)
         self._keep(solution, landmarks)
-        return self
-
-    def transform(self, X: Any) -> Any:
-        """Place rows X (b, d): an (b, k) ndarray, or a lazy dask array where X is lazy. Costs no refit."""
-        check_is_fitted(self, "map_")
-        if is_lazy(X):
-            return place_lazily(X, self.map_)
-        return self.map_(self._validated(X, reset=False))
+        return solution
 
     def _rows(self, X: Any, *, reset: bool) -> Rows:
         if not is_lazy(X):
@@ -78,22 +69,26 @@ class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def _validated(self, X: Any, *, reset: bool) -> Any:
         return validate_data(self, X, reset=reset, dtype="numeric", order="C", ensure_min_samples=1)
 
-    def _select(self, rows: Rows, method: Method, engine: Engine) -> Landmarks:
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+    def _select(self, rows: Rows, method: Method, engine: Engine, seed: int) -> tuple[Method, Landmarks]:
+        """The landmarks, and the method with the bandwidth they were chosen by."""
         if not isinstance(self.selection, str):
             chosen = np.asarray(self.selection)
             given: dict[str, Any] = {"indices" if chosen.ndim == 1 else "points": chosen}
-            return select(rows, len(chosen), "given", seed=seed, engine=engine, **given)
+            return method, select(rows, len(chosen), "given", seed=seed, engine=engine, **given)
         count = self.n_landmarks
         if count > rows.n:
             warnings.warn(
                 f"n_landmarks={count} exceeds the {rows.n} rows: every row is a landmark, the exact method",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-            return select(rows, rows.n, "given", seed=seed, engine=engine, indices=np.arange(rows.n))
-        metric = None if self.selection == "uniform" else method.selection_metric()
-        return select(rows, count, self.selection, seed=seed, engine=engine, metric=metric)
+            return method, select(rows, rows.n, "given", seed=seed, engine=engine, indices=np.arange(rows.n))
+        kernel: Kernel | None = None
+        if self.selection in USES_KERNEL and method.choice is not None:
+            kernel = method.choice.resolve(probe_rows(rows, seed, engine))
+            method = method.with_gamma(kernel.gamma) if method.choice.gamma is None else method
+        metric = method.selection_metric() if kernel is None and self.selection in (*USES_METRIC, "active") else None
+        return method, select(rows, count, self.selection, seed=seed, engine=engine, metric=metric, kernel=kernel)
 
     def _keep(self, solution: Solution, landmarks: Landmarks) -> None:
         self.map_ = solution.map
@@ -105,6 +100,27 @@ class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.rank_ = solution.rank
         self.negative_mass_ = solution.negative_mass
         self._n_features_out = solution.map.n_components
+
+
+class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
+    """Base of the estimators that place rows."""
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Select landmarks from the rows X (n, d) and solve for the map.
+
+        X may be an ndarray, a dask array, a zarr array or `Rows`; `selection` a strategy name, an integer array of
+        row numbers or an (m, d) array of points. With fewer than `n_landmarks` rows every row is a landmark, the
+        exact method, with a warning.
+        """
+        self._fit(self._rows(X, reset=True), None)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Place rows X (b, d): an (b, k) ndarray, or a lazy dask array where X is lazy. Costs no refit."""
+        check_is_fitted(self, "map_")
+        if is_lazy(X):
+            return place_lazily(X, self.map_)
+        return self.map_(self._validated(X, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,18 +5,19 @@ de Silva & Tenenbaum, "Sparse multidimensional scaling using landmark points", S
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import Solution, check_n_components, duplicate_warning
+from landmark_ops.methods.method import F64, KernelChoice, Solution, check_n_components, duplicate_warning
+from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import Array, Callback, Metric, resolve_metric, sq_dists
 from landmark_ops.numerics.eigen import double_center, fix_signs, symmetric_eigen
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import Moments
+from landmark_ops.numerics.moments import Moments, moments
 
 RANK_CUTOFF = 1e-10  # of the largest eigenvalue; float32 input leaves noise near 1e-14 of it
 
@@ -30,13 +31,24 @@ class LandmarkMDSMethod:
     metric_params: Mapping[str, Any] | None = None
     align: bool = False
 
+    choice: KernelChoice | None = None
+
     @property
-    def needs_moments(self) -> bool:
+    def passes(self) -> int:
         """Only the final PCA alignment looks at all rows."""
-        return self.align
+        return int(self.align)
+
+    def with_gamma(self, gamma: float) -> LandmarkMDSMethod:
+        """No kernel, nothing to fix."""
+        return self
 
     def selection_metric(self) -> Metric:
         """The metric itself; V and VI cannot be estimated before there are landmarks and must be given."""
+        if self.metric == "precomputed":
+            raise InputError(
+                "metric precomputed: rows are distances to landmarks that are chosen already: use landmarks.strategy: "
+                "given with their row numbers, in the order of the columns"
+            )
         if self.metric in ("seuclidean", "mahalanobis") and not self.metric_params:
             key = "V" if self.metric == "seuclidean" else "VI"
             raise InputError(
@@ -45,15 +57,19 @@ class LandmarkMDSMethod:
             )
         return resolve_metric(self.metric, self.metric_params, np.zeros((1, 2)))
 
-    def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
-        """Classical scaling of the landmarks.
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
+        """Scale the landmarks, and turn everything onto the axes of all rows if asked to."""
+        started = self.start(Z, dtype)
+        if not self.align:
+            return started
+        return self.finish(started, (yield moments(started.map)))
 
-        With D (m, m) squared distances, mu its row means and B = -1/2 (D - mu 1^T - 1 mu^T + mean): B = V L V^T,
-        landmark coordinates V L^1/2, and x |-> -1/2 L^-1/2 V^T (d_x - mu). Each column of V is orthogonal to 1
-        because B 1 = 0 (exactly so only to rounding: enforced, the collapse rests on it).
-        """
+    def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
+        """Classical scaling of the landmarks."""
         Z64 = np.asarray(Z, np.float64)
         metric = resolve_metric(self.metric, self.metric_params, Z64)
+        if metric.name == "precomputed":
+            check_precomputed(Z64)
         D = np.asarray(sq_dists(Z64, Z64, metric), np.float64)
         if not np.isfinite(D).all():
             bad = sum(not np.isfinite(sq_dists(z[None], z[None], metric)).all() for z in Z64)
@@ -66,31 +82,7 @@ class LandmarkMDSMethod:
                 f"all {len(Z)} landmarks are identical under {metric.name}: the data is constant, there is nothing "
                 "to embed; check the source and its array or columns"
             )
-        spectrum = symmetric_eigen(double_center((D + D.T) / 2))
-        rank = spectrum.rank(RANK_CUTOFF)
-        k = check_n_components(self.n_components, rank, RANK_CUTOFF, (len(Z), Z.shape[1]), "the centred distances")
-        values = spectrum.values[:k]
-        vectors = spectrum.vectors[:, :k] - spectrum.vectors[:, :k].mean(axis=0)
-        readout = -0.5 * vectors / np.sqrt(values)
-        mu = D.mean(axis=0)
-        fitted = LandmarkMap(
-            Z,
-            metric,
-            readout,
-            -mu @ readout,
-            residual_weights=np.full(len(Z), 1 / len(Z)),
-            residual_offset=-0.5 * float(mu.mean()),
-        )
-        return Solution(
-            fitted,
-            vectors * np.sqrt(values),
-            values,
-            spectrum.values,
-            rank,
-            spectrum.negative_mass,
-            RANK_CUTOFF,
-            duplicate_warning(Z),
-        )
+        return scale_landmarks(D, Z, metric, self.n_components)
 
     def finish(self, solution: Solution, moments: Moments) -> Solution:
         """Rotate onto the principal axes of all rows, centred on their mean; distances do not change.
@@ -102,4 +94,61 @@ class LandmarkMDSMethod:
         embedding = (solution.embedding - moments.mean) @ rotation
         return solution._replace(
             map=solution.map.rotated(rotation, moments.mean), embedding=embedding, eigenvalues=axes.values
+        )
+
+
+def scale_landmarks(D: F64, Z: Array, block: Block, n_components: int) -> Solution:
+    """Classical scaling of squared distances D (m, m) between landmarks Z (m, d), and the map that extends it.
+
+    With mu the row means of D and B = -1/2 (D - mu 1^T - 1 mu^T + mean): B = V L V^T, landmark coordinates V L^1/2,
+    and x |-> -1/2 L^-1/2 V^T (d_x - mu). Each column of V is orthogonal to 1 because B 1 = 0 (exactly so only to
+    rounding: enforced, the collapse rests on it). `block` is what gives d_x for a row.
+    """
+    spectrum = symmetric_eigen(double_center((D + D.T) / 2))
+    rank = spectrum.rank(RANK_CUTOFF)
+    k = check_n_components(n_components, rank, RANK_CUTOFF, (len(Z), Z.shape[1]), "the centred distances")
+    values = spectrum.values[:k]
+    vectors = spectrum.vectors[:, :k] - spectrum.vectors[:, :k].mean(axis=0)
+    readout = -0.5 * vectors / np.sqrt(values)
+    mu = D.mean(axis=0)
+    fitted = LandmarkMap(
+        Z,
+        block,
+        readout,
+        -mu @ readout,
+        residual_weights=np.full(len(Z), 1 / len(Z)),
+        residual_offset=-0.5 * float(mu.mean()),
+    )
+    return Solution(
+        fitted,
+        vectors * np.sqrt(values),
+        values,
+        spectrum.values,
+        rank,
+        spectrum.negative_mass,
+        RANK_CUTOFF,
+        duplicate_warning(Z),
+    )
+
+
+def check_precomputed(D: F64, what: str = "distances") -> None:
+    """InputError unless D, the rows of the landmarks themselves, is a square symmetric block; distances also >= 0."""
+    m = len(D)
+    if D.shape != (m, m):
+        raise InputError(
+            f"precomputed {what}: rows hold {D.shape[1]} values for {m} landmarks: one per landmark is needed, in the "
+            "order of landmarks.indices"
+        )
+    asymmetry = float(np.abs(D - D.T).max())
+    if not asymmetry <= 1e-5 * float(np.abs(D).max()):
+        i, j = np.unravel_index(np.abs(D - D.T).argmax(), D.shape)
+        raise InputError(
+            f"precomputed {what}: the landmarks' own block is not symmetric, entry ({i}, {j}) differs from ({j}, {i}) "
+            f"by {asymmetry:.3g}: give landmarks.indices in the order of the columns, or symmetrise the block"
+        )
+    if what == "distances" and (D.min() < 0 or np.abs(np.diagonal(D)).max() > 1e-5 * D.max()):
+        raise InputError(
+            "precomputed distances: the landmarks' own block needs a zero diagonal and no negative entry, got a "
+            f"diagonal up to {np.abs(np.diagonal(D)).max():.3g} and a least entry of {D.min():.3g}: are these "
+            "similarities? use a Nystrom method with kernel: precomputed"
         )

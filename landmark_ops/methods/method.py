@@ -1,23 +1,26 @@
-"""What a landmark method is to the rest of the project: a solve, and possibly one pass of sums between two halves.
+"""What a landmark method is to the rest of the project: a solve from landmarks to a `Solution`.
 
-start(Z)                  -> Solution           from the landmarks alone, central, float64
-[moments of its map over all rows]              only where `needs_moments`
-finish(solution, moments) -> Solution
+`solving.py` says how a solve asks for sums over all rows, samples and geodesics.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array, Callback, Metric
+from landmark_ops.numerics.kernels import ALIASES, Kernel, kernel_block, resolve_kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import Moments
 
 F64 = NDArray[np.float64]
+
+#: The distance in which landmarks are spread for each kernel: one the kernel falls monotonically with, if any.
+SELECTION_METRICS = {"laplacian": "cityblock", "cosine": "cosine"}
 
 
 class Solution(NamedTuple):
@@ -26,6 +29,8 @@ class Solution(NamedTuple):
     `embedding` (m, k) are the landmarks' own coordinates, `eigenvalues` (k,) those of the kept components,
     `spectrum` all of them, descending; `rank` counts those above `cutoff` times the largest and
     `negative_mass` is sum |negative| / sum |all|, 0 for exactly Euclidean distances or a PSD kernel.
+    `facts` are further numbers for the report, by name. `blocks` is the address of the rows' own blocks (n, m), where
+    the map is to be applied to those instead of to the rows (geodesics along the graph).
     """
 
     map: LandmarkMap
@@ -36,27 +41,90 @@ class Solution(NamedTuple):
     negative_mass: float
     cutoff: float
     warnings: tuple[str, ...] = ()
+    facts: Mapping[str, float | str] = {}
+    blocks: Any = None
 
 
 class Method(Protocol):
     """One landmark method with its parameters."""
 
     @property
-    def needs_moments(self) -> bool:
-        """Whether `finish` needs sums over all rows of the outputs of the started map."""
+    def passes(self) -> int:
+        """How many passes over all rows `solve` asks for, for plans."""
         ...
 
     def selection_metric(self) -> Metric:
         """The distance under which landmarks should be spread out."""
         ...
 
-    def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
+    @property
+    def choice(self) -> KernelChoice | None:
+        """The kernel, for strategies that select by one; None for methods of distances."""
+        ...
+
+    def with_gamma(self, gamma: float) -> Method:
+        """The same method with its kernel's bandwidth fixed, as selection resolved it; itself without a kernel."""
+        ...
+
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Solve from landmarks Z (m, d); `dtype` is the one rows will be computed in (it sets the cutoff)."""
         ...
 
-    def finish(self, solution: Solution, moments: Moments) -> Solution:
-        """Complete a solution that needed moments."""
-        ...
+
+@dataclass(frozen=True)
+class KernelChoice:
+    """A kernel by name or as a callable, with its parameters as the user gave them; gamma None is the median rule."""
+
+    kernel: str | Callback = "rbf"
+    gamma: float | None = None
+    degree: float = 3.0
+    coef0: float = 1.0
+    nu: float = 1.5
+
+    def resolve(self, Z: Array) -> Kernel:
+        """The kernel with all parameters fixed; gamma from the rows Z (m, d) where none was given."""
+        return resolve_kernel(self.kernel, Z, gamma=self.gamma, degree=self.degree, coef0=self.coef0, nu=self.nu)
+
+    def selection_metric(self) -> Metric:
+        """City-block for laplacian, cosine for cosine, Euclidean for the others."""
+        if callable(self.kernel):
+            return Metric("euclidean")
+        return Metric(SELECTION_METRICS.get(ALIASES.get(self.kernel, self.kernel), "euclidean"))
+
+
+DEFAULT_KERNEL = KernelChoice()
+
+
+class OfKernel:
+    """What methods with a field `kernel: KernelChoice` have in common."""
+
+    kernel: KernelChoice
+
+    @property
+    def choice(self) -> KernelChoice:
+        """The kernel."""
+        return self.kernel
+
+    def with_gamma(self, gamma: float) -> Self:
+        """The same with this bandwidth."""
+        return replace(self, kernel=replace(self.kernel, gamma=gamma))  # type: ignore[type-var]
+
+    def selection_metric(self) -> Metric:
+        """That of the kernel."""
+        return self.kernel.selection_metric()
+
+
+def landmark_kernel(kernel: Kernel, Z: F64) -> F64:
+    """W = k(Z, Z), (m, m) float64; InputError where it is undefined or vanishes."""
+    W = np.asarray(kernel_block(Z, Z, kernel), np.float64)
+    if not np.isfinite(W).all():
+        raise InputError(
+            f"kernel {kernel.name}: undefined on {int((~np.isfinite(W)).any(axis=1).sum())} of {len(Z)} landmarks "
+            "(zero rows have no direction under cosine; large rows overflow polynomial): scale or clean the source"
+        )
+    if not W.any():
+        raise InputError(f"kernel {kernel.name}: all its values between the {len(Z)} landmarks are zero")
+    return W
 
 
 def check_n_components(n_components: int | None, rank: int, cutoff: float, shape: tuple[int, int], what: str) -> int:
@@ -80,4 +148,14 @@ def duplicate_warning(Z: Array) -> tuple[str, ...]:
     return (
         f"{len(Z) - distinct} of {len(Z)} landmarks repeat another: {distinct} distinct ones carry the map; "
         "deduplicate the source, or use landmarks.strategy: maxmin",
+    )
+
+
+def negative_warning(kernel: Kernel, negative_mass: float) -> tuple[str, ...]:
+    """A warning where a kernel is not positive semidefinite on the landmarks."""
+    if negative_mass <= 1e-6:
+        return ()
+    return (
+        f"kernel {kernel.name} is not positive semidefinite on the landmarks: {negative_mass:.1%} of its spectrum is "
+        "negative and was dropped",
     )

@@ -6,18 +6,19 @@ at fit: recentring on whatever batch is transformed, as some implementations do,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import Solution, check_n_components
+from landmark_ops.methods.method import KernelChoice, Solution, check_n_components
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import Moments
+from landmark_ops.numerics.moments import Moments, moments
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,25 @@ class NystroemKernelPCAMethod:
     n_components: int
     features: NystroemMethod
 
-    needs_moments = True
+    passes = 1
+
+    @property
+    def choice(self) -> KernelChoice:
+        """As for the Nystrom features."""
+        return self.features.choice
+
+    def with_gamma(self, gamma: float) -> NystroemKernelPCAMethod:
+        """The same with this bandwidth."""
+        return replace(self, features=self.features.with_gamma(gamma))
 
     def selection_metric(self) -> Metric:
         """As for the Nystrom features."""
         return self.features.selection_metric()
+
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
+        """Features, one pass for their moments, and the principal components."""
+        started = self.start(Z, dtype)
+        return self.finish(started, (yield moments(started.map)))
 
     def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
         """The Nystrom features at full rank."""
@@ -61,9 +76,9 @@ class NystroemKernelPCAMethod:
             features.block,
             features.readout @ vectors,
             -mean @ vectors,
-            residual_weights=-2 * features.readout @ mean,
+            residual_weights=-2 * features.readout @ mean if features.self_term else None,
             residual_offset=float(mean @ mean),
-            self_term=True,
+            self_term=features.self_term,
         )
         return solution._replace(
             map=fitted,

@@ -34,7 +34,7 @@ SCIPY = (
     "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis", "hamming", "jensenshannon",
     "seuclidean", "mahalanobis", *BOOLEAN,
 )  # fmt: skip
-METRICS = (*EUCLIDEAN_FAMILY, *SCIPY, "haversine", "nan_euclidean")
+METRICS = (*EUCLIDEAN_FAMILY, *SCIPY, "haversine", "nan_euclidean", "precomputed")
 
 NEAR = 1e-3  # of |x|^2 + |z|^2 (centred): below it the expanded form has lost half of float32's digits
 # Bound on temporaries when near pairs are recomputed, in elements.
@@ -183,6 +183,8 @@ def dists(X: Array, Z: Array, metric: Metric) -> Array:
         return np.sqrt(sq_dists(X, Z, metric))
     if metric.fn is not None:
         return call_blockwise(metric.fn, metric.blockwise, X, Z, metric.params)
+    if metric.name == "precomputed":  # rows are their own distances to the landmarks, in order
+        return np.asarray(X, np.float64)
     if metric.name == "haversine":
         return haversine(X, Z)
     if metric.name == "nan_euclidean":

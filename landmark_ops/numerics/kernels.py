@@ -4,6 +4,7 @@ rbf        exp(-gamma |x - z|^2)                    laplacian  exp(-gamma |x - z
 polynomial (gamma x.z + coef0)^degree               sigmoid    tanh(gamma x.z + coef0)
 linear     x.z                                      cosine     x.z / (|x| |z|)
 chi2       exp(-gamma sum (x - z)^2 / (x + z))      matern     Matern of order nu in gamma |x - z|
+precomputed: the rows are the block, k(x, z_1) ... k(x, z_m)
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from landmark_ops.numerics.distances import (
     transform_rows,
 )
 
-KERNELS = ("rbf", "laplacian", "polynomial", "linear", "sigmoid", "cosine", "chi2", "matern")
+KERNELS = ("rbf", "laplacian", "polynomial", "linear", "sigmoid", "cosine", "chi2", "matern", "precomputed")
 ALIASES = {"poly": "polynomial", "gaussian": "rbf"}
 NUS = (0.5, 1.5, 2.5)
 PAIR_BATCH = 16  # rows per call when only the diagonal of a callable kernel is wanted
@@ -89,7 +90,7 @@ def default_gamma(name: str, Z: Array) -> float:
     Z = np.asarray(Z[:2000], np.float64)
     if name in ("polynomial", "sigmoid"):
         return 1.0 / Z.shape[1]
-    if name in ("linear", "cosine"):
+    if name in ("linear", "cosine", "precomputed"):
         return 1.0
     if name == "chi2":
         distances = additive_chi2(Z, Z)
@@ -135,6 +136,8 @@ def kernel_diagonal(X: Array, kernel: Kernel) -> Array:
                 for i in range(0, len(X), PAIR_BATCH)
             ]
         )
+    if kernel.name == "precomputed":
+        return np.full(len(X), np.nan, X.dtype)
     if kernel.name in ("linear", "polynomial", "sigmoid"):
         return elementwise(np.einsum("ij,ij->i", X, X), kernel)
     return np.ones(len(X), X.dtype)
@@ -147,6 +150,11 @@ def elementwise(products: Array, kernel: Kernel) -> Array:
     if kernel.name == "sigmoid":
         return np.tanh(kernel.gamma * products + kernel.coef0).astype(products.dtype)
     return products
+
+
+def _precomputed(X: Array, Z: Array, kernel: Kernel) -> Array:
+    """Rows are their own kernel values with the landmarks, in order."""
+    return X
 
 
 def _dot(X: Array, Z: Array, kernel: Kernel) -> Array:
@@ -187,4 +195,5 @@ BLOCKS: dict[str, Callable[[Array, Array, Kernel], Any]] = {
     "cosine": _cosine,
     "chi2": _chi2,
     "matern": _matern,
+    "precomputed": _precomputed,
 }

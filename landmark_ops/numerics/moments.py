@@ -1,16 +1,19 @@
-"""Sums over all rows of a map's outputs: what kernel PCA and PCA alignment need of the data."""
+"""Sums over all rows of a map's outputs: what kernel PCA, spectral methods and PCA alignment need of the data."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.landmark_map import LandmarkMap
+from landmark_ops.numerics.landmark_map import LandmarkMap, Placed
 
 F64 = NDArray[np.float64]
+T = TypeVar("T")
 # Rows per product: outputs of this many rows are multiplied in their own dtype, then added in float64.
 SUM_ROWS = 4096
 
@@ -33,23 +36,67 @@ class Moments(NamedTuple):
         return self.second / self.rows - np.outer(self.mean, self.mean)
 
 
-def moments_of(features: LandmarkMap, X: Array) -> Moments:
-    """Moments of f over the rows X (b, d)."""
-    k = features.n_components
-    count, total, second = 0, np.zeros(k), np.zeros((k, k))
-    for start in range(0, len(X), SUM_ROWS):
-        F = features(X[start : start + SUM_ROWS])
-        F = F[np.isfinite(F).all(axis=1)]
-        count += len(F)
-        total += F.sum(axis=0, dtype=np.float64)
-        second += F.T @ F
-    return Moments(count, total, second)
+class Tile(NamedTuple):
+    """Up to SUM_ROWS rows as a sum sees them: only those with coordinates under every map asked for.
+
+    placed: one `Placed` per map, (b, k) and (b,). y: (b, t) float64 targets, or None where none were asked for.
+    """
+
+    placed: list[Placed]
+    y: F64 | None
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(Generic[T]):
+    """One pass over all rows: `of` a tile, `add`ed up. Both must pickle: functions of modules, or partials of such.
+
+    `targets`: whether `of` needs y. `name` is what the progress bar calls the pass.
+    """
+
+    maps: tuple[LandmarkMap, ...]
+    of: Callable[[Tile], T]
+    add: Callable[[list[T]], T]
+    targets: bool = False
+    name: str = "moments"
+
+
+def first_and_second(tile: Tile) -> Moments:
+    """Both moments of the outputs of the first map."""
+    F = tile.placed[0].embedding
+    return Moments(len(F), F.sum(axis=0, dtype=np.float64), (F.T @ F).astype(np.float64))
+
+
+def first_only(tile: Tile) -> Moments:
+    """The first moment alone; `second` stays empty, (0, 0)."""
+    F = tile.placed[0].embedding
+    return Moments(len(F), F.sum(axis=0, dtype=np.float64), np.zeros((0, 0)))
 
 
 def add_moments(parts: list[Moments]) -> Moments:
     """The moments of several blocks together."""
-    return Moments(
-        sum(part.rows for part in parts),
-        np.sum([part.total for part in parts], axis=0),
-        np.sum([part.second for part in parts], axis=0),
-    )
+    total, second = parts[0].total.copy(), parts[0].second.copy()
+    for part in parts[1:]:
+        total += part.total
+        second += part.second
+    return Moments(sum(part.rows for part in parts), total, second)
+
+
+def moments(fitted: LandmarkMap) -> Sum[Moments]:
+    """Ask for both moments of a map's outputs over all rows."""
+    return Sum((fitted,), first_and_second, add_moments)
+
+
+def totals(fitted: LandmarkMap) -> Sum[Moments]:
+    """Ask for the first moment of a map's outputs over all rows."""
+    return Sum((fitted,), first_only, add_moments, name="degrees")
+
+
+def moments_of(features: LandmarkMap, X: Array) -> Moments:
+    """Moments of f over the rows X (b, d)."""
+    k = features.n_components
+    parts = [Moments(0, np.zeros(k), np.zeros((k, k)))]
+    for start in range(0, len(X), SUM_ROWS):
+        placed = features.place(X[start : start + SUM_ROWS])
+        placed = Placed(*(column[np.isfinite(placed.embedding).all(axis=1)] for column in placed))
+        parts.append(first_and_second(Tile([placed], None)))
+    return add_moments(parts)

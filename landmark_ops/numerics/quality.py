@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark_ops.numerics.blocks import Block, row_geometry
 from landmark_ops.numerics.distances import Array, Metric, dists, sq_euclidean
 from landmark_ops.numerics.kernels import kernel_block, kernel_diagonal
-from landmark_ops.numerics.landmark_map import Block
 
 F64 = NDArray[np.float64]
 QUERY_BATCH = 64  # queries per (batch, S) distance block: 10 MB at S = 20,000
@@ -56,11 +56,16 @@ class QuerySums(NamedTuple):
 
 
 def original_distances(X: Array, Y: Array, block: Block) -> F64:
-    """Distances the embedding is meant to keep: the metric, or in a kernel's feature space; (b, c) float64."""
+    """Distances the embedding is meant to keep: the metric, or in a kernel's feature space; (b, c) float64.
+
+    Geodesics between any two rows are not known: neighbourhoods are judged by the metric under them.
+    """
     X, Y = np.asarray(X, np.float64), np.asarray(Y, np.float64)
-    if isinstance(block, Metric):
-        return np.asarray(dists(X, Y, block), np.float64)
-    squares = kernel_diagonal(X, block)[:, None] + kernel_diagonal(Y, block)[None, :] - 2 * kernel_block(X, Y, block)
+    geometry = row_geometry(block)
+    if isinstance(geometry, Metric):
+        return np.asarray(dists(X, Y, geometry), np.float64)
+    own = kernel_diagonal(X, geometry)[:, None] + kernel_diagonal(Y, geometry)[None, :]
+    squares = own - 2 * kernel_block(X, Y, geometry)
     return np.sqrt(np.maximum(squares, 0))
 
 

@@ -1,6 +1,7 @@
 """The embedding as a Zarr v3 group, readable with plain zarr: created first, filled by region, complete last.
 
-    embedding (n, k) float32   residual (n,) float32   landmarks/{indices, points, embedding, eigenvalues, spectrum}
+    embedding (n, k) float32   residual (n,) float32   labels | prediction, std (n,), where the method has them
+    landmarks/{indices, points, embedding, eigenvalues, spectrum}
     map/                       the LandmarkMap         chunks/  what is committed, with content hashes
     attributes: landmark_ops = {version, method, parameters, source, seed, rank, quality, status, ...}
 
@@ -35,6 +36,8 @@ from landmark_ops.stores.locations import (
 )
 
 KEY = "landmark_ops"
+ALWAYS = ("embedding", "residual")
+OPTIONAL = ("labels", "prediction", "std")
 F32 = NDArray[np.float32]
 
 
@@ -120,8 +123,10 @@ class EmbeddingStore:
         group = self.group
         group.attrs[KEY] = {**dict(group.attrs[KEY]), **attributes}  # type: ignore[arg-type]
 
-    def allocate(self, n: int, k: int, chunk_rows: int) -> None:
+    def allocate(self, n: int, k: int, chunk_rows: int, outputs: Mapping[str, str] | None = None) -> None:
         """Create the arrays of n rows in chunks of `chunk_rows`; crc32c guards every chunk, floats are not compressed.
+
+        `outputs`: name and dtype of each further array of one value per row.
 
         Coordinates are noise to a compressor: 7 to 12 % smaller at twice the time.
         """
@@ -129,7 +134,9 @@ class EmbeddingStore:
         options: dict[str, Any] = {"dtype": "float32", "fill_value": np.nan, "compressors": [Crc32cCodec()]}
         rows = min(chunk_rows, n)
         group.create_array("embedding", shape=(n, k), chunks=(rows, k), dimension_names=["row", "component"], **options)
-        group.create_array("residual", shape=(n,), chunks=(rows,), dimension_names=["row"], **options)
+        for name, dtype in {"residual": "float32", **(outputs or {})}.items():
+            options |= {"dtype": dtype, "fill_value": np.nan if dtype.startswith("f") else -1}
+            group.create_array(name, shape=(n,), chunks=(rows,), dimension_names=["row"], **options)
 
     def put(
         self, group: str, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, tuple[str, ...]]
@@ -180,26 +187,34 @@ class EmbeddingStore:
             )
         return arrays, meta
 
-    def write(self, start: int, embedding: F32, residual: F32) -> Written:
-        """Commit the chunk that begins at row `start`, and describe it."""
+    def write(
+        self, start: int, embedding: F32, residual: F32, outputs: Mapping[str, NDArray[Any]] | None = None
+    ) -> Written:
+        """Commit the chunk that begins at row `start`, and describe it. `outputs`: those that were allocated."""
         stop = start + len(residual)
-        targets = self._arrays()
+        arrays = self._arrays()
+        columns = {"embedding": embedding, "residual": residual, **(outputs or {})}
         try:
-            targets[0][start:stop] = embedding
-            targets[1][start:stop] = residual
+            for name, values in columns.items():
+                arrays[name][start:stop] = values
         except OSError as error:
             raise RunError(
                 f"output {self.uri}: rows {start}..{stop} cannot be written: {error.strerror or error}: "
                 "free some space or permit writing, then run again to resume"
             ) from error
-        return describe(start, embedding, residual)
+        return describe(start, embedding, residual, outputs)
 
     def read(self, start: int, stop: int) -> tuple[F32, F32]:
         """Embedding and residual of rows start..stop."""
-        embedding, residual = self._arrays()
-        return np.asarray(embedding[start:stop]), np.asarray(residual[start:stop])
+        arrays = self._arrays()
+        return np.asarray(arrays["embedding"][start:stop]), np.asarray(arrays["residual"][start:stop])
 
-    def _arrays(self) -> tuple[zarr.Array[Any], zarr.Array[Any]]:
+    def read_outputs(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """What else was written of rows start..stop: labels, prediction and std; empty for most methods."""
+        arrays = self._arrays()
+        return {name: np.asarray(array[start:stop]) for name, array in arrays.items() if name not in ALWAYS}
+
+    def _arrays(self) -> dict[str, zarr.Array[Any]]:
         try:
             return _open_arrays(self.uri, stat(join(self.uri, "embedding", "zarr.json")).version)
         except FileNotFoundError as error:
@@ -218,11 +233,15 @@ def open_group(uri: str, mode: Literal["r", "r+"]) -> zarr.Group:
     return zarr.open_group(store=store_of(uri), mode=mode, zarr_format=3, use_consolidated=False)
 
 
-def describe(start: int, embedding: F32, residual: F32) -> Written:
+def describe(start: int, embedding: F32, residual: F32, outputs: Mapping[str, NDArray[Any]] | None = None) -> Written:
     """Content hash and extent of a chunk: what `EmbeddingStore.write` returns and a resumed run verifies."""
     digest = hashlib.sha256(np.ascontiguousarray(embedding, "<f4").data)
     digest.update(np.ascontiguousarray(residual, "<f4").data)
-    bad = np.flatnonzero(np.isnan(residual))
+    for name, values in sorted((outputs or {}).items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(values).data)
+    # one product and not k comparisons: a NaN in a row makes its sum so, and nothing else does, Inf never being written
+    bad = np.flatnonzero(np.isnan(embedding @ np.ones(embedding.shape[1], embedding.dtype)))
     good = embedding if len(bad) == 0 else np.delete(embedding, bad, axis=0)
     columns = np.ascontiguousarray(good.T)  # reducing rows of ten numbers column by column takes five times as long
     nothing = np.full(embedding.shape[1], np.nan, np.float32)
@@ -236,10 +255,11 @@ def describe(start: int, embedding: F32, residual: F32) -> Written:
 
 
 @lru_cache(maxsize=8)
-def _open_arrays(uri: str, version: str) -> tuple[zarr.Array[Any], zarr.Array[Any]]:
-    """Both arrays, opened once per process and `allocate`: a process may outlive one output and see it replaced."""
+def _open_arrays(uri: str, version: str) -> dict[str, zarr.Array[Any]]:
+    """The arrays of rows, opened once per process and `allocate`: a process may see its output replaced."""
     group = open_group(uri, "r+")
-    return group["embedding"], group["residual"]  # type: ignore[return-value]
+    there = {name: group[name] for name in ALWAYS} | {name: group[name] for name in OPTIONAL if name in group}
+    return there  # type: ignore[return-value]
 
 
 def _hash_map(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:

@@ -36,13 +36,13 @@ class Header(NamedTuple):
 class NpyRows(Rows):
     """An array of shape (n, ...) in a .npy file, C or Fortran order, either byte order."""
 
-    def __init__(self, uri: str | os.PathLike[str]) -> None:
+    def __init__(self, uri: str | os.PathLike[str], *, values: bool = False) -> None:
         self.uri = locations.normalise(uri)
         with locations.opening(self.uri):
             self._size = locations.stat(self.uri).size
             self._header = read_header(locations.read_bytes(self.uri, 0, min(HEADER_BYTES, self._size)), self.uri)
         shape, fortran, stored, offset = self._header
-        check_shape_and_dtype(shape, stored, self.uri)
+        check_shape_and_dtype(shape, stored, self.uri, values)
         expected = offset + math.prod(shape) * stored.itemsize
         if self._size < expected:
             raise InputError(

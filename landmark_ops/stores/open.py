@@ -66,6 +66,36 @@ def open_rows(
     return ParquetRows(address, column=column, columns=columns)
 
 
+def open_values(uri: str | os.PathLike[str], *, array: str | None = None, column: str | None = None) -> Rows:
+    """One number per row by its address, as rows of one: an array (n,) or (n, 1) of Zarr or .npy, a Parquet column.
+
+    Raises `InputError` as `open_rows` does.
+    """
+    address = locations.normalise(uri)
+    with locations.opening(address):
+        kind = source_kind(address)
+    if kind == "zarr" and column is None:
+        from landmark_ops.stores.zarr_rows import ZarrRows
+
+        return ZarrRows(address, array, missing_chunks="fill", values=True)
+    if kind == "npy" and array is None and column is None:
+        from landmark_ops.stores.npy_rows import NpyRows
+
+        return NpyRows(address, values=True)
+    return open_rows(address, array=array, columns=None if column is None else [column])
+
+
+def as_values(y: Any) -> Rows:
+    """One number per row as an estimator was given it: an array (n,) or (n, 1), in memory, Dask or Zarr, or `Rows`."""
+    if type(y).__module__.partition(".")[0] == "zarr" and hasattr(y, "chunks"):
+        from landmark_ops.stores.zarr_rows import ZarrRows
+
+        return ZarrRows(y, missing_chunks="fill", values=True)
+    if getattr(y, "ndim", 2) == 1 and type(y).__module__.partition(".")[0] != "pandas":
+        return as_rows(y.reshape(-1, 1))
+    return as_rows(np.asarray(y).reshape(-1, 1) if getattr(y, "ndim", 1) == 1 else y)
+
+
 def source_kind(uri: str) -> Kind:
     """What lies at an address, by its markers; nothing of the data is read.
 

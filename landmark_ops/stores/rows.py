@@ -116,9 +116,12 @@ class ArrayRows(Rows):
         return digest.hexdigest()
 
 
-def check_shape_and_dtype(shape: Sequence[int], dtype: np.dtype[Any], uri: str) -> None:
-    """Refuse what cannot be rows of numbers: no second axis, zero rows or features, non-numeric elements."""
-    if len(shape) < 2:
+def check_shape_and_dtype(shape: Sequence[int], dtype: np.dtype[Any], uri: str, values: bool = False) -> None:
+    """Refuse what cannot be rows of numbers: no second axis, zero rows or features, non-numeric elements.
+
+    `values`: one number per row is what is wanted, so that an array of shape (n,) will do.
+    """
+    if len(shape) < 2 - values:
         raise InputError(
             f"{uri}: has {len(shape)} dimension(s), rows need at least 2: give it the shape (n, d), "
             "e.g. array.reshape(-1, 1)"

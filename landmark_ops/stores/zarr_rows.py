@@ -46,6 +46,8 @@ class ZarrRows(Rows):
         Path of the array within the group; None where there is only one that could be rows.
     missing_chunks
         What a chunk without a stored object means: "error", or its "fill" value.
+    values
+        One number per row is wanted: an array of shape (n,) will do.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ZarrRows(Rows):
         array: str | None = None,
         *,
         missing_chunks: MissingChunks = "error",
+        values: bool = False,
     ) -> None:
         if missing_chunks not in ("error", "fill"):
             raise InputError(f"source.missing_chunks is {missing_chunks!r}, it may be 'error' or 'fill'")
@@ -73,7 +76,7 @@ class ZarrRows(Rows):
                 zarr_meta.check_document(document, self.uri)
                 opened = self._array = _open(self.uri, document["zarr_format"])
         self._document = _document_of(opened)
-        check_shape_and_dtype(opened.shape, opened.dtype, self.uri)
+        check_shape_and_dtype(opened.shape, opened.dtype, self.uri, values)
         self.n, self.d = opened.shape[0], math.prod(opened.shape[1:])
         self.row_shape = tuple(opened.shape[1:])
         self.dtype = opened.dtype.newbyteorder("=")

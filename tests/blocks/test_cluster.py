@@ -17,10 +17,11 @@ from distributed import Client, LocalCluster
 
 from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.blocks.engine import FAN_IN, TASKS_PER_WORKER, LocalEngine
-from landmark_ops.blocks.moments import sum_moments
 from landmark_ops.blocks.ranges import ranges
+from landmark_ops.blocks.sums import sum_over
 from landmark_ops.errors import BadRowsError, InputError, RunError
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+from landmark_ops.numerics.moments import moments
 from tests import block_functions as fns
 from tests.rows import ChunkedRows
 
@@ -140,8 +141,8 @@ def test_moments_have_the_bits_of_threads(engine, dtype):
     rows = ChunkedRows(X, 100)
     features = LandmarkMDSMethod(3, "cityblock").start(X[:40], np.dtype(dtype)).map
     items = ranges(2000, 100)
-    expected = sum_moments(rows, features, LocalEngine(2), items)
-    found = within(lambda: sum_moments(rows, features, engine, items))
+    expected = sum_over(rows, [moments(features)], LocalEngine(2), items).values[0]
+    found = within(lambda: sum_over(rows, [moments(features)], engine, items).values[0])
     assert found.rows == expected.rows == 2000
     assert found.total.tobytes() == expected.total.tobytes()
     assert found.second.tobytes() == expected.second.tobytes()

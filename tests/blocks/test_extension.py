@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.blocks.extension import (
+    Output,
     add_histograms,
     count_bad_block,
     extend_block,
@@ -27,6 +28,7 @@ from tests.rows import ChunkedRows
 
 N, STEP = 100, 30
 BAD = [7, 65, 66]
+NONE = np.array([], np.int64)
 
 
 @pytest.fixture
@@ -50,45 +52,45 @@ def placed(tmp_path, rng):
 def test_every_row_is_placed_and_written(placed, X):
     store, fitted, sha256 = placed
     rows, sample = ChunkedRows(X, STEP), np.array([0, 29, 30, 31, 65, 99])
-    parts = {item: extend_block(item, rows, store.uri, sha256, sample) for item in ranges(N, STEP)}
+    parts = {item: extend_block(item, rows, (Output(store.uri, sha256),), sample) for item in ranges(N, STEP)}
     embedding, residual = store.read(0, N)
     expected = fitted.place(X)
     np.testing.assert_array_equal(embedding, expected.embedding)
     np.testing.assert_array_equal(residual, expected.residual)
     assert np.flatnonzero(np.isnan(embedding).any(axis=1)).tolist() == BAD
-    assert [part.written.bad_rows for part in parts.values()] == [1, 0, 2, 0]
-    assert [part.written.first_bad for part in parts.values()] == [7, -1, 65, -1]
+    assert [part.written[0].bad_rows for part in parts.values()] == [1, 0, 2, 0]
+    assert [part.written[0].first_bad for part in parts.values()] == [7, -1, 65, -1]
     good = np.delete(embedding, BAD, axis=0)
-    np.testing.assert_array_equal(np.min([part.written.low for part in parts.values()], axis=0), good.min(axis=0))
-    np.testing.assert_array_equal(np.max([part.written.high for part in parts.values()], axis=0), good.max(axis=0))
+    np.testing.assert_array_equal(np.min([part.written[0].low for part in parts.values()], axis=0), good.min(axis=0))
+    np.testing.assert_array_equal(np.max([part.written[0].high for part in parts.values()], axis=0), good.max(axis=0))
 
 
 def test_sampled_rows_come_back(placed, X):
     store, fitted, sha256 = placed
     rows, sample = ChunkedRows(X, STEP), np.array([0, 29, 30, 31, 65, 99])
-    parts = [extend_block(item, rows, store.uri, sha256, sample) for item in ranges(N, STEP)]
+    parts = [extend_block(item, rows, (Output(store.uri, sha256),), sample) for item in ranges(N, STEP)]
     assert [len(part.rows) for part in parts] == [2, 2, 1, 1]
     np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), X[sample])
     expected = fitted.place(X)
-    np.testing.assert_array_equal(np.concatenate([part.embedding for part in parts]), expected.embedding[sample])
-    np.testing.assert_array_equal(np.concatenate([part.residual for part in parts]), expected.residual[sample])
-    for item, part in zip(ranges(N, STEP), parts, strict=True):  # a resumed run gathers them from storage
-        for ours, theirs in zip(gather_block(item, rows, store.uri, sample), part[1:], strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+    gathered = [gather_block(item, store.uri, sample) for item in ranges(N, STEP)]
+    np.testing.assert_array_equal(np.concatenate([part.embedding for part in gathered]), expected.embedding[sample])
+    np.testing.assert_array_equal(np.concatenate([part.residual for part in gathered]), expected.residual[sample])
 
 
 def test_a_chunk_without_sampled_rows_hands_back_none(placed, X):
     store, _, sha256 = placed
-    part = extend_block((30, 60), ChunkedRows(X, STEP), store.uri, sha256, np.array([0, 99]))
-    assert (part.rows.shape, part.embedding.shape, part.residual.shape) == ((0, 4), (0, 3), (0,))
-    gathered = gather_block((30, 60), ChunkedRows(X, STEP), store.uri, np.array([0, 99]))
-    assert [array.shape for array in gathered] == [(0, 4), (0, 3), (0,)]
+    part = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store.uri, sha256),), np.array([0, 99]))
+    assert part.rows.shape == (0, 4)
+    gathered = gather_block((30, 60), store.uri, np.array([0, 99]))
+    assert [array.shape for array in gathered] == [(0, 3), (0,)]
 
 
 def test_hashes_match_what_lies_in_storage(placed, X):
     store, _, sha256 = placed
     for item in ranges(N, STEP):
-        written = extend_block(item, ChunkedRows(X, STEP), store.uri, sha256, np.array([], np.int64)).written
+        written = extend_block(
+            item, ChunkedRows(X, STEP), (Output(store.uri, sha256),), np.array([], np.int64)
+        ).written[0]
         found = reread_block(item, store.uri)
         assert found is not None
         for name, ours, theirs in zip(written._fields, written, found, strict=True):
@@ -113,7 +115,7 @@ def test_other_content_has_another_hash(rng):
 def test_a_flipped_byte_is_found(placed, X, array):
     store, _, sha256 = placed
     for item in ranges(N, STEP):
-        extend_block(item, ChunkedRows(X, STEP), store.uri, sha256, np.array([], np.int64))
+        extend_block(item, ChunkedRows(X, STEP), (Output(store.uri, sha256),), NONE)
     path = Path(store.uri, array)
     content = bytearray(path.read_bytes())
     content[5] ^= 1
@@ -126,7 +128,7 @@ def test_a_flipped_byte_is_found(placed, X, array):
 def test_a_missing_chunk_has_another_hash(placed, X):
     """It reads as NaN, which is no coordinate of a good row."""
     store, _, sha256 = placed
-    written = extend_block((30, 60), ChunkedRows(X, STEP), store.uri, sha256, np.array([], np.int64)).written
+    written = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store.uri, sha256),), NONE).written[0]
     Path(store.uri, "embedding/c/1/0").unlink()
     found = reread_block((30, 60), store.uri)
     assert found is None or found.sha256 != written.sha256
@@ -135,7 +137,7 @@ def test_a_missing_chunk_has_another_hash(placed, X):
 def test_a_chunk_of_bad_rows_has_no_extent(placed):
     store, _, sha256 = placed
     rows = ChunkedRows(np.full((N, 4), np.nan), STEP)
-    written = extend_block((90, 100), rows, store.uri, sha256, np.array([], np.int64)).written
+    written = extend_block((90, 100), rows, (Output(store.uri, sha256),), NONE).written[0]
     assert (written.bad_rows, written.first_bad) == (10, 90)
     assert np.isnan(written.low).all()
     assert np.isnan(written.high).all()

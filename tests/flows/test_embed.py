@@ -229,9 +229,8 @@ def test_prefect_sees_the_stages_as_tasks(done: Done) -> None:
         assert run is not None
         tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
     names = {task.name.rpartition("-")[0] for task in tasks}
-    expected = {"select", "start", "commit map", "extend", "quality", "report", "complete"}
-    moments = {"moments", "finish"} if done.config["method"]["name"] == "nystroem_kernel_pca" else set()
-    assert names == expected | moments
+    expected = {"select", "solve", "commit map", "extend", "quality", "score", "report", "complete"}
+    assert names == expected
     assert {task.state_type for task in tasks} == {StateType.COMPLETED}
 
 

@@ -1,0 +1,82 @@
+"""What one value per row comes to, once all are written: sizes of clusters, errors on rows held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from prefect import task
+
+from flows.run import current_run
+from flows.tasks import STAGE, Work
+from landmark_ops.blocks.extension import add_histograms
+from landmark_ops.blocks.scores import Scores, add_scores, count_labels_block, score_block
+from landmark_ops.numerics.heads import Classes, Clusters, Head, Regression
+from landmark_ops.report.content import Measure
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Cluster sizes, or scores on held-out rows, or neither; and what the method itself has to say, `facts`."""
+
+    facts: dict[str, float | str]
+    head: Head | None = None
+    cluster_sizes: list[int] | None = None
+    scores: Scores | None = None
+
+    def measures(self) -> list[Measure]:
+        """The scores as lines of the quality table."""
+        scores = self.scores
+        if scores is None or scores.rows == 0:
+            return []
+        n = scores.rows
+        where = f"On {n:,} rows held out."
+        if isinstance(self.head, Classes):
+            share = scores.right / n
+            error = float(np.sqrt(share * (1 - share) / n))
+            return [Measure("accuracy", share, error, "higher", f"Share of classes that are right. {where}")]
+        variance = max(scores.square / n - (scores.total / n) ** 2, 0.0)
+        rmse = float(np.sqrt(scores.sq_error / n))
+        lines = [Measure("RMSE", rmse, None, "lower", f"Root mean squared error, in the target's unit. {where}")]
+        if variance > 0:
+            r2 = 1 - scores.sq_error / n / variance
+            lines.append(Measure("R²", r2, None, "higher", f"Share of the target's variance explained. {where}"))
+        if np.isfinite(scores.nlpd):
+            meaning = f"Negative log density of the target under mean and std, per row. {where}"
+            lines.append(Measure("NLPD", scores.nlpd / n, None, "lower", meaning))
+        return lines
+
+    def attributes(self) -> dict[str, Any]:
+        """As the output's attributes hold it."""
+        found: dict[str, Any] = {}
+        if self.cluster_sizes is not None:
+            found["cluster_sizes"] = self.cluster_sizes
+        for measure in self.measures():
+            found[{"R²": "r2"}.get(measure.name, measure.name.lower())] = {
+                "value": measure.value,
+                "standard_error": measure.standard_error,
+            }
+        if self.scores is not None:
+            found["held_out_rows"] = self.scores.rows
+        return found
+
+
+@task(name="score", **STAGE)
+def score_stage(work: Work) -> Outcome:
+    """One pass over the arrays just written, where there is anything to count or to compare."""
+    run, head, uri = current_run(), work.solution.map.head, work.part.store.uri
+    facts = dict(work.solution.facts)
+    items = work.records.items(committed=True)
+    if isinstance(head, Clusters):
+        with run.progress.stage("score", run.rows.n):
+            done = run.progress.advance
+            count = len(head.centroids)
+            sizes = run.engine.reduce(count_labels_block, add_histograms, items, uri, count, done=done)
+        return Outcome(facts, head, [int(size) for size in sizes])
+    if isinstance(head, Regression | Classes) and run.targets is not None and run.targets.held_out > 0:
+        with run.progress.stage("score", run.rows.n):
+            done = run.progress.advance
+            scores = run.engine.reduce(score_block, add_scores, items, uri, run.targets, done=done)
+        return Outcome(facts, head, scores=scores)
+    return Outcome(facts, head)

@@ -1,0 +1,161 @@
+"""How a method gets what it needs of the data: it asks, in order, and is answered.
+
+A solve is a generator. It yields an ask (sums over all rows, a sample of rows, geodesics), is sent the answer, and
+returns its `Solution`:
+
+    def solve(self, Z, dtype):
+        started = self.start(Z, dtype)
+        summed = yield moments(started.map)        # one pass over all rows
+        return self.finish(started, summed)
+
+Several methods are driven side by side: they share each pass, each chunk read, and each block they have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.blocks.engine import Done, Engine, Item
+from landmark_ops.blocks.sums import Targets, sum_over
+from landmark_ops.errors import InputError
+from landmark_ops.methods.method import Solution
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.moments import Sum
+from landmark_ops.selection.grid import gather
+from landmark_ops.selection.landmarks import good
+from landmark_ops.stores.rows import Rows
+
+Watch = Callable[[str, int], AbstractContextManager[Done | None]]
+
+
+@contextmanager
+def unwatched(stage: str, total: int) -> Iterator[Done | None]:
+    """No progress is shown."""
+    yield None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where answers come from: rows, where blocks are computed, and how it is told to people.
+
+    items
+        The ranges of rows that blocks are read in.
+    missing
+        Called with the number of rows that had no coordinates in a pass, before its sums are used.
+    watch
+        `with watch(stage, rows) as done` shows the progress of a pass.
+    scratch
+        Address under which large intermediate arrays may be written; None keeps them in memory.
+    """
+
+    rows: Rows
+    engine: Engine
+    items: list[Item]
+    seed: int
+    targets: Targets | None = None
+    missing: Callable[[int], None] | None = None
+    watch: Watch = unwatched
+    scratch: str | None = None
+
+    def sum(self, asks: Sequence[Sum[Any]]) -> list[Any]:
+        """The answers to several sums, from one pass."""
+        with self.watch(asks[0].name, self.rows.n) as done:
+            summed = sum_over(self.rows, asks, self.engine, self.items, self.targets, done)
+        if summed.rows < self.rows.n:
+            self._refuse_missing(self.rows.n - summed.rows)
+        if summed.rows == 0:
+            raise InputError(f"{self.rows.uri}: none of its {self.rows.n:,} rows has coordinates: clean the source")
+        return summed.values
+
+    def _refuse_missing(self, count: int) -> None:
+        if self.missing is not None:
+            self.missing(count)
+            return
+        raise InputError(
+            f"{self.rows.uri}: {count:,} of {self.rows.n:,} rows hold NaN or Inf, or are undefined under the metric or "
+            "kernel (zero rows under cosine, a bandwidth so narrow that the kernel vanishes): clean them, or widen it"
+        )
+
+
+class Ask(Protocol):
+    """Anything a solve may yield besides a `Sum`."""
+
+    def answer(self, source: Source) -> Any:
+        """What the solve is sent."""
+        ...
+
+
+Solve = Generator[Sum[Any] | Ask, Any, Solution]
+
+
+class Drawn(NamedTuple):
+    """Sampled rows: indices (s,) ascending, X (s, d), y (s, 1) or None."""
+
+    indices: NDArray[np.int64]
+    X: Array
+    y: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Ask for up to `count` rows drawn uniformly, with their targets if wanted; `stream` tells draws apart.
+
+    Rows with NaN or Inf are left out; of rows with targets, only those that are learned from.
+    """
+
+    count: int
+    stream: int
+    targets: bool = False
+
+    def answer(self, source: Source) -> Drawn:
+        """The rows, the same for one seed whatever the chunks and workers."""
+        n = source.rows.n
+        random = np.random.default_rng([source.seed, self.stream])
+        indices = np.sort(random.choice(n, min(n, self.count), replace=False, shuffle=False)).astype(np.int64)
+        y = None
+        if self.targets:
+            assert source.targets is not None
+            indices = indices[[bool(source.targets.trains(int(i), int(i) + 1)[0]) for i in indices]]
+            y = np.asarray(gather(source.targets.rows, indices, source.engine), np.float64)
+        with source.watch("sample", len(indices)):
+            X = gather(source.rows, indices, source.engine)
+        keep = good(X) & (True if y is None else np.isfinite(y).all(axis=1))
+        return Drawn(indices[keep], X[keep], None if y is None else y[keep])
+
+
+def solve_all(solves: Sequence[Solve], source: Source) -> list[Solution]:
+    """Drive several solves to their ends, each pass over the rows shared by all that wait for one."""
+    solutions: dict[int, Solution] = {}
+    waiting: dict[int, Sum[Any] | Ask] = {}
+
+    def go_on(at: int, answer: Any) -> None:
+        try:
+            waiting[at] = solves[at].send(answer)
+        except StopIteration as end:
+            solutions[at] = end.value
+
+    for at in range(len(solves)):
+        go_on(at, None)
+    while waiting:
+        asks, waiting = waiting, {}
+        others = {at: ask for at, ask in asks.items() if not isinstance(ask, Sum)}
+        for at, ask in others.items():
+            go_on(at, ask.answer(source))
+        sums = {at: ask for at, ask in asks.items() if isinstance(ask, Sum)}
+        if others:  # whoever just went on may ask for a pass too: wait for them
+            waiting |= sums
+        elif sums:
+            for at, answer in zip(sums, source.sum(list(sums.values())), strict=True):
+                go_on(at, answer)
+    return [solutions[at] for at in range(len(solves))]
+
+
+def solve_one(solve: Solve, source: Source) -> Solution:
+    """Drive a single solve to its end."""
+    return solve_all([solve], source)[0]

@@ -1,0 +1,55 @@
+"""Spectral clustering of any number of rows: the one-shot spectral embedding, rows at unit length, then k-means.
+
+Ng, Jordan & Weiss, "On spectral clustering", NIPS 2001, on the eigenvectors of Fowlkes et al. 2004. Centroids come
+from k-means on a uniform sample of the embedded rows (all of them up to SAMPLE_ROWS), several starts; labels of all
+rows, and of new ones, from the nearest centroid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from landmark_ops.methods.method import DEFAULT_KERNEL, KernelChoice, OfKernel, Solution
+from landmark_ops.methods.solving import Draw, Drawn
+from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
+from landmark_ops.numerics.clustering import STARTS, kmeans_centroids
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.heads import Clusters
+
+SAMPLE_ROWS = 100_000  # centroids of k dimensions are known to a few hundredths of a cell's width from so many
+SAMPLE_STREAM = 11
+
+
+@dataclass(frozen=True)
+class SpectralClusteringMethod(OfKernel):
+    """Spectral clustering as a `Method`; n_components None takes as many eigenvectors as clusters."""
+
+    n_clusters: int
+    n_components: int | None = None
+    kernel: KernelChoice = DEFAULT_KERNEL
+    seed: int = 0
+
+    passes = 2
+
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
+        """The embedding, a sample of rows, and the centroids of what it becomes."""
+        embedding = SpectralEmbeddingMethod(self.n_components or self.n_clusters, self.kernel, trivial=True)
+        solution: Solution = yield from embedding.solve(Z, dtype)
+        fitted = replace(solution.map, unit_rows=True)
+        drawn: Drawn = yield Draw(SAMPLE_ROWS, SAMPLE_STREAM)
+        Y = np.asarray(fitted(drawn.X), np.float64)
+        Y = Y[np.isfinite(Y).all(axis=1)]
+        Y = Y[np.random.default_rng(self.seed).permutation(len(Y))]  # whose first part the starts compete on
+        centroids, inertia = kmeans_centroids(Y, self.n_clusters, self.seed)
+        fitted = replace(fitted, head=Clusters(centroids))
+        where = "all rows" if len(Y) == len(drawn.X) < SAMPLE_ROWS else f"{len(Y):,} rows drawn uniformly"
+        facts: dict[str, float | str] = {
+            "clusters": f"{self.n_clusters}, k-means of {STARTS} starts on {where}",
+            "inertia per row": inertia,
+        }
+        landmarks = fitted(np.asarray(fitted.landmarks, np.float64))
+        return solution._replace(map=fitted, embedding=landmarks, facts=facts)

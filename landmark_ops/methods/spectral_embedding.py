@@ -1,0 +1,107 @@
+"""One-shot Nystrom spectral embedding: the leading eigenvectors of the normalised affinity, extended to any row.
+
+Fowlkes, Belongie, Chung & Malik, "Spectral grouping using the Nystrom method", PAMI 2004, for a positive kernel. With
+features F (n, r), K ~ F F^T: degrees d = F (F^T 1), F~ = D^-1/2 F, and F~^T F~ = Q S Q^T, so that V = F~ Q S^-1/2 has
+orthonormal columns, the eigenvectors of D^-1/2 F F^T D^-1/2 with eigenvalues S. The first of them is trivial, D^1/2 1.
+Leaving the orthogonalisation out, as some do, costs the clusters: ARI .28 to .53 on two moons where this has 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from landmark_ops.errors import InputError
+from landmark_ops.methods.method import DEFAULT_KERNEL, F64, KernelChoice, OfKernel, Solution, check_n_components
+from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
+from landmark_ops.numerics.landmark_map import LandmarkMap, RowScale
+from landmark_ops.numerics.moments import Moments, moments, totals
+
+DEGREE_FLOOR = 1e-6  # of the mean degree: Nystrom degrees of rows far from all others may come out negative
+DISCONNECTED = 1e-6  # an eigenvalue within this of 1 says that clusters do not touch
+
+
+@dataclass(frozen=True)
+class SpectralEmbeddingMethod(OfKernel):
+    """The spectral embedding as a `Method`.
+
+    Coordinates of a row are its entries in eigenvectors 2 to k + 1, each of unit norm over all rows; with `trivial` in
+    eigenvectors 1 to k, which clustering wants.
+    """
+
+    n_components: int
+    kernel: KernelChoice = DEFAULT_KERNEL
+    trivial: bool = False
+
+    passes = 2
+
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
+        """Features; one pass for their sum, hence degrees; one for the second moment of the scaled features."""
+        choice = self.kernel
+        features = NystroemMethod(None, choice.kernel, choice.gamma, choice.degree, choice.coef0, choice.nu)
+        started = features.start(Z, dtype)
+        # The sum of the features is that of the blocks times the readout: the product need not be made per row.
+        summed: Moments = yield totals(block_map(started.map))
+        total = started.map.readout.T @ summed.total
+        scaled = scaled_features(started.map, total, summed.rows)
+        second: Moments = yield moments(scaled)
+        return self._finish(started, scaled, second)
+
+    def _finish(self, started: Solution, scaled: LandmarkMap, second: Moments) -> Solution:
+        spectrum = symmetric_eigen(second.second)
+        m, d = started.map.n_landmarks, started.map.n_features
+        rank = spectrum.rank(started.cutoff)
+        skip = 0 if self.trivial else 1
+        what = "the normalised affinity" + (" beside its trivial eigenvector" if skip else "")
+        k = check_n_components(self.n_components, rank - skip, started.cutoff, (m, d), what)
+        kept = slice(skip, skip + k)
+        values = spectrum.values[kept]
+        rotation = spectrum.vectors[:, kept] / np.sqrt(values)
+        rotation *= signs_of(scaled(np.asarray(scaled.landmarks, np.float64)) @ rotation)
+        fitted = replace(scaled, readout=scaled.readout @ rotation, offset=np.zeros(k))
+        touching = int((spectrum.values[: skip + k] > 1 - DISCONNECTED).sum())
+        warnings = started.warnings
+        if touching > 1:
+            warnings += (
+                f"{touching} eigenvalues of the normalised affinity are 1 to rounding: the kernel sees {touching} "
+                "groups of rows that do not touch; a smaller gamma makes them one graph",
+            )
+        return started._replace(
+            map=fitted,
+            embedding=fitted(np.asarray(fitted.landmarks, np.float64)),
+            eigenvalues=values,
+            spectrum=spectrum.values,
+            rank=rank,
+            warnings=warnings,
+        )
+
+
+def signs_of(landmarks: F64) -> F64:
+    """+1 or -1 per column (k,), so that each landmark eigenvector's largest entry becomes positive."""
+    return np.where(np.einsum("ij,ij->j", fix_signs(landmarks), landmarks) < 0, -1.0, 1.0)
+
+
+def block_map(fitted: LandmarkMap) -> LandmarkMap:
+    """The map whose outputs are the block itself, (b, m)."""
+    m = fitted.n_landmarks
+    return LandmarkMap(fitted.landmarks, fitted.block, np.eye(m), np.zeros(m), None)
+
+
+def scaled_features(features: LandmarkMap, total: F64, rows: int) -> LandmarkMap:
+    """F~ = D^-1/2 F with d(x) = f(x).total: features over the square root of their degree.
+
+    Raises InputError where degrees vanish altogether, which a non-positive kernel can bring about.
+    """
+    mean_degree = float(total @ total) / rows
+    if not mean_degree > 0:
+        raise InputError(
+            f"kernel {features.block.name}: the degrees of all {rows:,} rows add up to {mean_degree * rows:.3g}, "
+            "spectral methods need an affinity that is not negative: use rbf, laplacian or matern"
+        )
+    scale = RowScale(features.readout @ total, -0.5, DEGREE_FLOOR * mean_degree)
+    return replace(features, residual_weights=None, self_term=False, scale=scale)
