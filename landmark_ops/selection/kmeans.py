@@ -60,8 +60,10 @@ def select_kmeans(ask: Request) -> Landmarks:
         return every_row(ask, metric)
     items = grid(rows.n, block_rows(rows.d))
     ask.plan((ROUNDS + 1 + ITERATIONS) * rows.n)
-    start, passes = seed_centres(ask, metric, items)
+    start, passes, share = seed_centres(ask, metric, items)
     how = f"k-means|| start of {passes - 1} rounds"
+    if share < 1:
+        how += f" on {share:.2%} of the rows, drawn uniformly"
     if start is None:
         start = farthest_start(ask, metric)
         how = "farthest-first start (few distinct rows)"

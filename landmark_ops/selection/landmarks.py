@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landmark_ops.blocks.engine import Done, Engine
 from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.stores.rows import Rows
 
 Planned = Callable[[int], None]
@@ -24,7 +25,8 @@ class Landmarks(NamedTuple):
 
     indices: (m,) int64, global row index, -1 where a landmark is a centre or a given point and not a row.
     points: (m, d), in the rows' own dtype for rows, float32 or float64 for centres and given points.
-    weights: (m,) float64, how many rows each stands for: cell sizes for kmeans, n / m for all others.
+    weights: (m,) float64, how many rows each stands for: cell sizes for kmeans, 1 / (probability of being drawn) for
+    leverage and bless, n / m for all others.
     note: what was done, for people: which approximation, which guarantee.
     """
 
@@ -44,6 +46,9 @@ class Request:
         Pass over rows that are not usable instead of refusing the source.
     indices, points
         The user's own landmarks, for `given`.
+    kernel, tolerance
+        For strategies that look at a kernel: the kernel with its parameters resolved, and for rpcholesky the relative
+        trace error at which fewer landmarks than `count` are enough.
     done, planned
         Progress: `planned(total)` announces how many rows all block passes together go through (again, when that
         changes: k-means may stop early), `done((start, stop))` is called for each range gone through.
@@ -59,6 +64,8 @@ class Request:
     points: ArrayLike | None = None
     done: Done | None = None
     planned: Planned | None = None
+    kernel: Kernel | None = None
+    tolerance: float | None = None
 
     def plan(self, total: int) -> None:
         """Announce that the passes go through `total` rows."""

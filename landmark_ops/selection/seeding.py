@@ -6,6 +6,10 @@ nearest to each, are then reduced to m by k-means++ (Arthur & Vassilvitskii 2007
 
 phi is only known once all rows are seen. A block therefore keeps every row that passes with its own part of phi,
 which can only be too many, and merges drop what no longer passes: one pass per round, and no state per row.
+
+Far above a million rows all of this sees a uniform sample of them only, the same one in every round: seeding is 12 of
+the 17 n m distances of k-means, and what it is for, one centre near each cluster, a million rows show as well. A
+cluster of fewer than about 3 / SAMPLE_ROWS of all rows may be missed.
 """
 
 from __future__ import annotations
@@ -28,6 +32,10 @@ ROUNDS = 5  # at most
 # A heuristic: a round that left more than this part of phi is followed by no other. Image patches then take 3 rounds
 # (5 make no better centres); clusters of Zipf sizes or far outlying ones take all 5 (3: 12-34 % worse on the latter).
 LEAVES = 0.7
+SAMPLE_ROWS = 1 << 20  # seeding sees about so many rows, or so many per landmark,
+SAMPLE_PER_LANDMARK = 256
+SAMPLE_ABOVE = 4  # where there are more than so many times as many
+SAMPLE_STREAM = 1000  # of random numbers
 OVERSAMPLING = 2  # l = 2 m; dask-ml's l = 2 leaves 79 of 100 centres random
 
 
@@ -43,27 +51,48 @@ class Sample(NamedTuple):
 
 
 class Start(NamedTuple):
-    """m starting centres (m, d) float64, all of them rows, or None where fewer candidates are distinct; passes made."""
+    """m starting centres (m, d) float64, all of them rows, or None where fewer candidates are distinct.
+
+    `passes` made, and the share of the rows that they looked at.
+    """
 
     centres: NDArray[np.float64] | None
     passes: int
+    share: float
+
+
+class Sampled(NamedTuple):
+    """Which rows seeding sees: those with random number below `share`."""
+
+    seed: int
+    share: float
+
+    def read(self, item: Item, rows: Rows, metric: Metric, skip: bool) -> tuple[NDArray[np.int64], Array]:
+        """The usable rows of a range that belong to the sample: indices (g,) and working rows (g, d)."""
+        indices, _, X = read_usable(item, rows, metric, skip)
+        if self.share == 1:
+            return indices, X
+        member = row_uniforms(self.seed, SAMPLE_STREAM, *item)[indices - item[0]] < self.share
+        return indices[member], X[member]
 
 
 def seed_centres(ask: Request, metric: Metric, items: list[Item]) -> Start:
     """m starting centres by k-means|| and k-means++."""
     rows, skip, wanted = ask.rows, ask.skip_bad_rows, OVERSAMPLING * ask.count
     candidates = working_rows(first_row(ask).points, metric)
+    size = max(SAMPLE_ROWS, SAMPLE_PER_LANDMARK * ask.count)
+    sampled = Sampled(ask.seed, size / rows.n if rows.n > SAMPLE_ABOVE * size else 1.0)
     phi = np.inf
     for stream in range(ROUNDS):
-        common = (rows, candidates, metric, skip, wanted, ask.seed, stream)
+        common = (rows, candidates, metric, skip, wanted, sampled, stream)
         sample = ask.engine.reduce(sample_block, merge_samples, items, *common, done=ask.done)
         candidates = np.concatenate([candidates, sample.X])
         if sample.phi > LEAVES * phi:
             break
         phi = sample.phi
-    sizes = ask.engine.reduce(count_block, add_counts, items, rows, candidates, metric, skip, done=ask.done)
+    sizes = ask.engine.reduce(count_block, add_counts, items, rows, candidates, metric, skip, sampled, done=ask.done)
     random = np.random.Generator(np.random.PCG64([ask.seed, ROUNDS]))
-    return Start(plus_plus(candidates.astype(np.float64), sizes, ask.count, random), stream + 2)
+    return Start(plus_plus(candidates.astype(np.float64), sizes, ask.count, random), stream + 2, sampled.share)
 
 
 def sample_block(
@@ -73,13 +102,13 @@ def sample_block(
     metric: Metric,
     skip: bool,
     wanted: int,
-    seed: int,
+    sampled: Sampled,
     stream: int,
 ) -> Sample:
     """The rows of one block that may become candidates, judged by this block's part of phi."""
-    indices, _, X = read_usable(item, rows, metric, skip)
+    indices, X = sampled.read(item, rows, metric, skip)
     gaps = nearest(X, candidates, metric).gaps
-    uniforms = row_uniforms(seed, stream, *item)[indices - item[0]]
+    uniforms = row_uniforms(sampled.seed, stream, *item)[indices - item[0]]
     with np.errstate(divide="ignore", invalid="ignore"):
         keys = np.where(gaps > 0, wanted * gaps / uniforms, 0.0)
     return merge_samples([Sample(X, keys, float(gaps.sum()))])
@@ -93,9 +122,11 @@ def merge_samples(parts: list[Sample]) -> Sample:
     return Sample(X, np.concatenate([part.keys[keep] for part, keep in zip(parts, kept, strict=True)]), phi)
 
 
-def count_block(item: Item, rows: Rows, candidates: Array, metric: Metric, skip: bool) -> NDArray[np.float64]:
+def count_block(
+    item: Item, rows: Rows, candidates: Array, metric: Metric, skip: bool, sampled: Sampled
+) -> NDArray[np.float64]:
     """How many rows of one block are nearest to each candidate, (c,) float64."""
-    X = read_usable(item, rows, metric, skip).X
+    X = sampled.read(item, rows, metric, skip)[1]
     return np.bincount(nearest(X, candidates, metric).which, minlength=len(candidates)).astype(np.float64)
 
 

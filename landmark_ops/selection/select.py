@@ -13,11 +13,18 @@ from numpy.typing import ArrayLike
 
 from landmark_ops.blocks.engine import Done, Engine, LocalEngine
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Callback, Metric, canonical, resolve_metric
+from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, resolve_metric
+from landmark_ops.numerics.kernels import Kernel, resolve_kernel
+from landmark_ops.selection.active import select_active
+from landmark_ops.selection.bless import select_bless
 from landmark_ops.selection.given import select_given
+from landmark_ops.selection.greedy import select_greedy
 from landmark_ops.selection.kmeans import select_kmeans
 from landmark_ops.selection.landmarks import Landmarks, Planned, Request
+from landmark_ops.selection.leverage import select_leverage
 from landmark_ops.selection.maxmin import select_maxmin
+from landmark_ops.selection.pivots import one_blas_thread
+from landmark_ops.selection.rpcholesky import select_rpcholesky
 from landmark_ops.selection.uniform import select_uniform
 from landmark_ops.stores.rows import Rows
 
@@ -25,9 +32,17 @@ STRATEGIES: dict[str, Callable[[Request], Landmarks]] = {
     "uniform": select_uniform,
     "maxmin": select_maxmin,
     "kmeans": select_kmeans,
+    "leverage": select_leverage,
+    "bless": select_bless,
+    "rpcholesky": select_rpcholesky,
+    "greedy": select_greedy,
+    "active": select_active,
     "given": select_given,
 }
 USES_METRIC = ("maxmin", "kmeans")
+USES_KERNEL = ("leverage", "bless", "rpcholesky", "greedy")
+USES_EITHER = ("active",)  # a kernel where there is one, else a metric
+USES_TOLERANCE = ("rpcholesky",)
 #: The metric whose order of distances a kernel shares; those named APPROXIMATE only roughly.
 GEOMETRY = {
     "rbf": "euclidean",
@@ -62,11 +77,14 @@ def select(
     points: ArrayLike | None = None,
     done: Done | None = None,
     planned: Planned | None = None,
+    kernel: Kernel | None = None,
+    tolerance: float | None = None,
 ) -> Landmarks:
     """Choose `count` landmarks among `rows`: the same ones for one seed, whatever the chunks, workers and engine.
 
-    `Request` explains the keywords. Raises InputError for an unknown strategy, a count below 1 or above n, and what
-    the strategy refuses.
+    `Request` explains the keywords; a kernel is not looked at by strategies that are not in USES_KERNEL or
+    USES_EITHER. Raises InputError for an unknown strategy, a count below 1 or above n, a missing kernel, and what the
+    strategy refuses.
     """
     if strategy not in STRATEGIES:
         raise InputError(f"landmarks.strategy {strategy!r} is unknown: choose one of {', '.join(STRATEGIES)}")
@@ -80,8 +98,39 @@ def select(
         raise InputError(f"landmarks.seed is {seed}, needs 0 to 2^63 - 1: choose another")
     if strategy != "given" and (indices is not None or points is not None):
         raise InputError(f"landmarks.strategy {strategy} takes no indices or points: use strategy given for them")
-    request = Request(rows, count, seed, engine, metric, skip_bad_rows, indices, points, done, planned)
-    return STRATEGIES[strategy](request)
+    if strategy in USES_KERNEL and kernel is None:
+        raise InputError(
+            f"landmarks.strategy {strategy} chooses by a kernel, got none: use a method with a kernel, give kernel=, "
+            "or choose strategy uniform, maxmin or kmeans"
+        )
+    looks_at = (kernel or metric or Metric("euclidean")) if strategy in (*USES_KERNEL, *USES_EITHER) else None
+    if looks_at is not None and looks_at.name == "precomputed":
+        raise InputError(
+            f"landmarks.strategy {strategy} compares any two rows, which precomputed blocks do not allow: use strategy "
+            "given"
+        )
+    if tolerance is not None and strategy not in USES_TOLERANCE:
+        raise InputError(
+            f"landmarks.tolerance is {tolerance:g}, strategy {strategy} takes none: use strategy "
+            f"{', '.join(USES_TOLERANCE)}, or leave landmarks.tolerance out"
+        )
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise InputError(f"landmarks.tolerance is {tolerance}, a relative trace error is 0 to 1: choose e.g. 1e-3")
+    request = Request(
+        rows, count, seed, engine, metric, skip_bad_rows, indices, points, done, planned, kernel, tolerance
+    )
+    if looks_at is None:
+        return STRATEGIES[strategy](request)
+    with one_blas_thread():
+        return STRATEGIES[strategy](request)
+
+
+def probe_rows(rows: Rows, seed: int, engine: Engine, skip_bad_rows: bool = False, count: int = PROBE_ROWS) -> Array:
+    """A uniform sample of min(n, count) rows, (s, d) stored dtype: where a bandwidth comes from before landmarks exist.
+
+    The same rows for one seed, whatever the chunks, workers and engine.
+    """
+    return select(rows, min(rows.n, count), "uniform", seed=seed, engine=engine, skip_bad_rows=skip_bad_rows).points
 
 
 def select_landmarks(
@@ -92,15 +141,23 @@ def select_landmarks(
     metric: str | Callback = "euclidean",
     kernel: str | Callback | None = None,
     gamma: float | None = None,
+    degree: float = 3.0,
+    coef0: float = 1.0,
+    nu: float = 1.5,
+    tolerance: float | None = None,
     random_state: RandomState = None,
     indices: ArrayLike | None = None,
     points: ArrayLike | None = None,
 ) -> Landmarks:
-    """Choose m landmarks among the rows of X: an ndarray, dask array, zarr array or `Rows`, (n, d).
+    """Choose m landmarks among the rows of X: an ndarray, dask array, zarr array or `Rows`, (n, d), of any size.
 
-    strategy: uniform, maxmin (farthest first), kmeans (centres), or given (your own `indices` or `points`).
-    kernel: choose in the geometry of this kernel instead of `metric`. gamma rescales a kernel without changing which
-    rows are farther apart, so these strategies do not depend on it.
+    strategy: uniform, maxmin (farthest first), kmeans (centres), leverage and bless (by ridge leverage score),
+    rpcholesky (by residual, at random), greedy (largest fall of the trace error), active (largest residual, with few
+    evaluations), or given (your own `indices` or `points`).
+    kernel: what leverage, bless, rpcholesky and greedy choose by, rbf if left out, with gamma from the median distance
+    within a sample of rows if left out. active takes it or `metric`. maxmin and kmeans choose in its geometry, which
+    gamma does not change.
+    tolerance: for rpcholesky, the relative trace error at which fewer than m landmarks are enough.
     random_state: an int, RandomState or Generator; None draws a new seed.
 
     >>> import numpy as np
@@ -110,17 +167,36 @@ def select_landmarks(
     """
     from landmark_ops.stores.open import as_rows
 
-    rows = as_rows(X)
+    rows, engine = as_rows(X), LocalEngine()
     seed = as_seed(random_state)
     note = ""
-    if kernel is not None:
-        metric, note = kernel_metric(kernel, metric, strategy)
+    looks: Kernel | None = None
     resolved: Metric | None = None
-    if strategy in USES_METRIC and 1 <= m <= rows.n:
-        resolved = estimated_metric(metric, rows, seed)
-    elif not callable(metric):
-        resolved = Metric(canonical(metric))
-    chosen = select(rows, m, strategy, seed=seed, engine=LocalEngine(), metric=resolved, indices=indices, points=points)
+    if strategy in USES_KERNEL or (strategy in USES_EITHER and kernel is not None):
+        if metric != "euclidean":
+            raise InputError(f"strategy {strategy} chooses by a kernel, got metric={metric!r}: give kernel= instead")
+        sample = probe_rows(rows, seed, engine)
+        looks = resolve_kernel(kernel or "rbf", sample, gamma=gamma, degree=degree, coef0=coef0, nu=nu)
+        note = "" if callable(kernel) else f"; {looks.name}, gamma {looks.gamma:.6g}"
+    else:
+        if kernel is not None:
+            metric, note = kernel_metric(kernel, metric, strategy)
+        if strategy in (*USES_METRIC, *USES_EITHER) and 1 <= m <= rows.n:
+            resolved = estimated_metric(metric, rows, seed)
+        elif not callable(metric):
+            resolved = Metric(canonical(metric))
+    chosen = select(
+        rows,
+        m,
+        strategy,
+        seed=seed,
+        engine=engine,
+        metric=resolved,
+        indices=indices,
+        points=points,
+        kernel=looks,
+        tolerance=tolerance,
+    )
     return chosen._replace(note=chosen.note + note)
 
 

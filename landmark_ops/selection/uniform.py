@@ -22,7 +22,12 @@ READ_ROWS = 1 << 13  # replacements read together
 
 def select_uniform(ask: Request) -> Landmarks:
     """`count` rows in random order. Unusable rows are refused, or replaced by the next of the same order."""
-    n, m = ask.rows.n, ask.count
+    return draw_rows(ask, ask.count, ask.count)
+
+
+def draw_rows(ask: Request, m: int, least: int) -> Landmarks:
+    """`m` rows in random order, whatever `ask.count` is; fewer, but at least `least`, where no more are usable."""
+    n = ask.rows.n
     order = first_draw(n, m, ask.seed)
     ask.plan(sum(stop - start for start, stop in cells(ask.rows, order[:m])))
     kept: list[NDArray[np.int64]] = []
@@ -33,10 +38,13 @@ def select_uniform(ask: Request) -> Landmarks:
         if len(take) == 0:
             further += 1
             order = longer_draw(order, n, m, ask.seed, further)
+            if len(order) == at and m - missing >= least:
+                m -= missing
+                break
             if len(order) == at:
                 raise InputError(
                     f"{ask.rows.uri}: only {m - missing} usable rows among {at} of {n} looked at, landmarks.count is "
-                    f"{m}: clean the source, or lower landmarks.count"
+                    f"{ask.count}: clean the source, or lower landmarks.count"
                 )
             continue
         found = gather(ask.rows, take, ask.engine, ask.done if at == 0 else None)

@@ -159,7 +159,7 @@ def test_progress_goes_through_exactly_what_was_planned(
     [
         (0, "uniform", {}, "landmarks.count is 0, at least 1 is needed"),
         (11, "maxmin", {}, "landmarks.count is 11, <memory> has 10 rows: lower landmarks.count to at most 10"),
-        (3, "random", {}, "'random' is unknown: choose one of uniform, maxmin, kmeans, given"),
+        (3, "random", {}, "'random' is unknown: choose one of uniform, maxmin, kmeans, leverage"),
         (3, "uniform", {"seed": -1}, "landmarks.seed is -1"),
         (3, "uniform", {"indices": [1, 2, 3]}, "takes no indices or points: use strategy given"),
     ],

@@ -1,0 +1,175 @@
+"""Landmarks drawn by ridge leverage score: recursive RLS-Nystrom (Musco & Musco 2017, algorithm 3).
+
+Scores of all rows are judged from a weighted sample of a quarter of them, whose scores are judged from a sample of a
+quarter of those, and so on down to as many rows as landmarks. Levels that fit one worker are gone through centrally;
+each larger one is a pass that evaluates the kernel for its own rows only, n (1 + 1/4 + 1/16 ...) m evaluations
+together. The ridge lambda is the tail of the spectrum beyond its k = m / (4 log m) largest eigenvalues over k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.blocks.engine import Item
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.selection.grid import BLOCK_ELEMENTS, read_usable, row_uniforms
+from landmark_ops.selection.landmarks import Landmarks, Request
+from landmark_ops.selection.pivots import (
+    F64,
+    Draw,
+    Pivots,
+    Precision,
+    kernel_items,
+    kernel_of,
+    precision_for,
+    residuals,
+    row_rule,
+    sweep,
+    too_few,
+)
+from landmark_ops.selection.scores import (
+    Weighted,
+    inclusion,
+    oversampling,
+    ridge_pivots,
+    score,
+    tail_rank,
+    tail_ridge,
+)
+from landmark_ops.selection.uniform import draw_rows
+from landmark_ops.stores.rows import Rows
+
+RATIO = 4  # rows of a level per row of the level below; the paper has 2, more passes and samples half as large
+CORE_ROWS = 1 << 13  # levels of at most so many rows, or so many per landmark, are gone through centrally
+CORE_PER_LANDMARK = 4
+FINAL, MEMBER, KEPT = 0, 100, 200  # streams of random numbers; the last two plus the level
+
+
+class Level(NamedTuple):
+    """What a pass over a level needs: the rows with number below `share` are its members."""
+
+    share: float
+    number: int
+    ridge: float
+    seed: int
+    oversampling: float
+    precision: Precision
+
+
+def select_leverage(ask: Request) -> Landmarks:
+    """`count` rows without replacement with weights tau, by an exponential race; rows that coincide once.
+
+    Weights are 1 / (probability of being drawn): their sum estimates n, less the rows that coincide with others.
+    Raises InputError where fewer rows have a positive score.
+    """
+    kernel, rows, m = kernel_of(ask), ask.rows, ask.count
+    base = replace(ask, metric=row_rule(kernel), done=None, planned=None)
+    size = core_rows(rows.n, rows.d, m)
+    shares = level_shares(rows.n, size)
+    passes = len(shares) + 1
+    ask.plan(passes * rows.n)
+    kept = central_levels(ask, draw_rows(base, size, 1), kernel)
+    for number, share in enumerate(shares):
+        kept = level_above(kept, share, number, ask, kernel)
+    k = tail_rank(m)
+    ridge = tail_ridge(kept, kernel, k)
+    draw = Draw(m + 1, ask.seed, FINAL, cap=ridge.value, distinct=True)
+    pivots = ridge_pivots(kept, ridge.value, kernel)
+    found = sweep(ask, pivots, draw, precision_for(rows, ridge.relative, pivots))
+    if len(found.indices) < m:
+        raise too_few(ask, len(found.indices), "the other rows have leverage 0 or coincide with these")
+    threshold = float(found.keys[m]) if len(found.keys) > m else np.inf
+    weights = 1 / inclusion(np.minimum(found.residuals[:m] / ridge.value, 1.0), threshold)
+    note = (
+        f"leverage: {m} of {rows.n} rows by ridge leverage score under kernel {kernel.name}, recursive RLS-Nystrom "
+        f"with {len(kept.indices)} rows in the last sample, {passes} passes; ridge {ridge.value:.6g} there, the "
+        f"spectrum beyond its {k} largest eigenvalues over {k}; scores within a constant factor with high probability "
+        "(Musco & Musco 2017)"
+    )
+    return Landmarks(found.indices[:m], found.stored[:m], weights, note)
+
+
+def core_rows(n: int, d: int, m: int) -> int:
+    """How many rows are gone through centrally."""
+    return min(n, max(min(CORE_ROWS, BLOCK_ELEMENTS // d), CORE_PER_LANDMARK * m))
+
+
+def level_shares(n: int, size: int) -> list[float]:
+    """The shares of rows in the levels between the central ones, of `size` rows, and all n; ascending."""
+    shares, share = [], 1 / RATIO
+    while share * n > size:
+        shares.append(share)
+        share /= RATIO
+    return shares[::-1]
+
+
+def central_levels(ask: Request, core: Landmarks, kernel: Kernel) -> Weighted:
+    """A weighted sample of the core's rows, from levels that are the first rows of its random order.
+
+    A core of no more rows than landmarks is kept whole.
+    """
+    m, size = ask.count, len(core.indices)
+    at = min(m, size)
+    kept = Weighted(core.indices[:at], core.points[:at], np.ones(at))
+    number = 0
+    while at < size:
+        at, number = min(2 * at, size), number + 1
+        ridge = tail_ridge(kept, kernel, tail_rank(m)).value
+        scores = score(core.points[:at], kept, ridge, kernel, ask.engine)
+        random = np.random.Generator(np.random.PCG64([ask.seed, 2, number]))
+        found = keep(core.indices[:at], core.points[:at], oversampling(m) * scores, random.random(at))
+        kept = found if len(found.indices) else kept  # few landmarks: a sample may be empty by chance
+    return kept
+
+
+def level_above(kept: Weighted, share: float, number: int, ask: Request, kernel: Kernel) -> Weighted:
+    """A weighted sample of a share of all rows, by one pass that judges them from the sample of the level below."""
+    ridge = tail_ridge(kept, kernel, tail_rank(ask.count))
+    pivots = ridge_pivots(kept, ridge.value, kernel)
+    precision = precision_for(ask.rows, ridge.relative, pivots)
+    level = Level(share, number, ridge.value, ask.seed, oversampling(ask.count), precision)
+    items = kernel_items(ask.rows.n, ask.rows.d)
+    common = (ask.rows, pivots, kernel, ask.skip_bad_rows, level)
+    found = ask.engine.reduce(level_block, merge_kept, items, *common, done=ask.done)
+    return thinned(found, ask, kernel, number) if len(found.indices) else kept
+
+
+def keep(indices: NDArray[np.int64], stored: Array, probability: F64, uniforms: F64) -> Weighted:
+    """The rows whose number is below their probability, capped at 1."""
+    chosen = uniforms < probability
+    return Weighted(indices[chosen], stored[chosen], np.minimum(probability[chosen], 1.0))
+
+
+def level_block(item: Item, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, level: Level) -> Weighted:
+    """The rows of one block that belong to a level and are kept by their score."""
+    indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
+    member = row_uniforms(level.seed, MEMBER + level.number, *item)[indices - item[0]] < level.share
+    indices, stored, X = indices[member], stored[member], X[member]
+    left = residuals(X, pivots, kernel, level.precision).left
+    uniforms = row_uniforms(level.seed, KEPT + level.number, *item)[indices - item[0]]
+    return keep(indices, stored, level.oversampling * np.minimum(left / level.ridge, 1.0), uniforms)
+
+
+def thinned(kept: Weighted, ask: Request, kernel: Kernel, number: int) -> Weighted:
+    """Fewer rows of a sample: each judged again by the whole of it, and kept by the new score if that is lower.
+
+    A sample judged by a quarter of the rows is up to four times too large. Calandriello, Lazaric & Valko 2017.
+    """
+    ridge = tail_ridge(kept, kernel, tail_rank(ask.count)).value
+    scores = oversampling(ask.count) * score(kept.stored, kept, ridge, kernel, ask.engine)
+    random = np.random.Generator(np.random.PCG64([ask.seed, 5, number]))
+    chosen = random.random(len(scores)) * kept.probability < scores
+    if not chosen.any():
+        return kept
+    return Weighted(kept.indices[chosen], kept.stored[chosen], np.minimum(kept.probability, scores)[chosen])
+
+
+def merge_kept(parts: list[Weighted]) -> Weighted:
+    """The rows kept of several blocks, in their order."""
+    indices, stored, probability = zip(*parts, strict=True)
+    return Weighted(np.concatenate(indices), np.concatenate(stored), np.concatenate(probability))

@@ -1,0 +1,146 @@
+"""Randomly pivoted Cholesky (Chen, Epperly, Tropp & Webber 2022): landmarks drawn in proportion to their residual.
+
+Accelerated by rejection (Epperly, Tropp & Webber 2024): proposals drawn in proportion to the residuals d before a
+round are taken one after the other, each accepted with probability d_now / d, so that the accepted ones follow the
+law of drawing one landmark at a time, exactly. A round is one pass over all rows, which computes d anew from the
+landmarks so far: n j evaluations of the kernel and n j^2 multiplications, and nothing of length n anywhere.
+
+A pass cannot know the sum of d before its end. It therefore runs an exponential race, whose first rows are a draw
+without replacement, and the centre makes draws with replacement of it: each draw is one of the rows already drawn
+with probability (their d) / (sum of d), else the next row of the race.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from landmark_ops.errors import InputError
+from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
+from landmark_ops.selection.pivots import (
+    F64,
+    Candidates,
+    Draw,
+    Pivots,
+    Sweep,
+    kernel_of,
+    no_pivots,
+    precision_for,
+    sweep,
+    too_few,
+)
+
+PROPOSED = 2  # rows proposed per landmark asked for, and SPARE more
+SPARE = 256
+DRAWS = 4  # per row proposed, at most: where all rows are proposed they are drawn again and again
+# With a tolerance a round accepts at most so many landmarks, or as many as there are: at most half are in vain.
+LEAST_ACCEPTED = 64
+EXPECTED_PASSES = 3
+SAME = 1e-9  # two sums of the same residuals differ by less
+WITNESSES = 32  # proposals left over from which the error that is left is estimated, at least
+
+
+class Round(NamedTuple):
+    """The landmarks after a round, and (sum of d_now) / (sum of d), estimated from proposals not looked at, if any."""
+
+    pivots: Pivots
+    ratio: float
+    witnesses: int
+
+
+def select_rpcholesky(ask: Request) -> Landmarks:
+    """`count` landmarks, or with `tolerance` the fewest of the same sequence whose relative trace error is within it.
+
+    Raises InputError where the residuals of all rows are used up before `count` without tolerance, and where `count`
+    landmarks do not reach the tolerance.
+    """
+    kernel, n, m = kernel_of(ask), ask.rows.n, ask.count
+    random = np.random.Generator(np.random.PCG64([ask.seed, 1]))
+    pivots, passes, relative, exhausted = no_pivots(ask.rows), 0, 1.0, False
+    notes = ""
+    while True:
+        ask.plan(max(EXPECTED_PASSES, passes + 1) * n)
+        draw = Draw(PROPOSED * m + SPARE, ask.seed, passes)
+        precision = precision_for(ask.rows, relative, pivots)
+        found = sweep(ask, pivots, draw, precision)
+        passes += 1
+        errors = trace_errors(found)
+        if ask.tolerance is not None and found.rows and errors[-1] <= ask.tolerance:
+            kept = int(np.argmax(errors <= ask.tolerance))
+            pivots = Pivots(pivots.indices[:kept], pivots.stored[:kept], pivots.L[:kept, :kept])
+            notes = f"relative trace error {errors[kept]:.3g}, within the tolerance {ask.tolerance:g}"
+            break
+        if ask.tolerance is not None and len(pivots.indices) == m:
+            raise InputError(
+                f"strategy rpcholesky: landmarks.tolerance {ask.tolerance:g} not reached, the relative trace error is "
+                f"{errors[-1]:.3g} with {m} landmarks, the most that landmarks.count allows: raise landmarks.count, or "
+                f"landmarks.tolerance above {errors[-1]:.3g}"
+            )
+        before = len(pivots.indices)
+        most = m if ask.tolerance is None else min(m, before + max(LEAST_ACCEPTED, before))
+        result = accept(found, pivots, kernel, most, random)
+        pivots, accepted = result.pivots, len(result.pivots.indices) - before
+        exhausted = accepted == 0 and precision == "float64"
+        if exhausted and ask.tolerance is None:
+            raise too_few(ask, before, "the residuals of all rows are 0 up to rounding: the others add nothing")
+        if exhausted:  # only rounding is left, and it does not come below the tolerance
+            raise InputError(
+                f"strategy rpcholesky: landmarks.tolerance {ask.tolerance:g} not reached, the relative trace error is "
+                f"{errors[-1]:.3g} with {before} landmarks, the rest is rounding: raise landmarks.tolerance above it"
+            )
+        relative = errors[-1] * result.ratio
+        if ask.tolerance is None and len(pivots.indices) == m:
+            notes = f"relative trace error {errors[-1]:.3g} with the first {before}"
+            if result.witnesses >= WITNESSES:
+                notes += f", about {relative:.2g} with all (estimated from {result.witnesses} proposals left over)"
+            break
+    ask.plan(passes * n)
+    chosen = len(pivots.indices)
+    note = (
+        f"rpcholesky: {chosen} of {n} rows drawn in proportion to their residual under kernel {kernel.name}, exactly "
+        f"as one at a time, in {passes} passes; {notes}; expected error within 1 + eps of the best rank r "
+        f"with r/eps + r log(1/(eps eta)) landmarks (Chen et al. 2022)"
+    )
+    return Landmarks(pivots.indices, pivots.stored, equal_weights(n, chosen), note)
+
+
+def trace_errors(found: Sweep) -> F64:
+    """The relative trace error with the first 0, 1, ..., j landmarks, (j + 1,), from what each of them took away.
+
+    Summed from the end, so that small errors are not differences of large numbers. 0 where the trace is 0.
+    """
+    after = found.left + np.concatenate([np.cumsum(found.explained[::-1])[::-1], [0.0]])
+    return after / found.trace if found.trace > 0 else np.zeros(len(after))
+
+
+def accept(found: Sweep, pivots: Pivots, kernel: Kernel, most: int, random: np.random.Generator) -> Round:
+    """Go through the proposals of one pass and accept landmarks until there are `most`, all in float64.
+
+    The round ends once every proposal has been looked at (never because the next one is unknown: that would favour
+    the known ones), or after DRAWS draws per proposal.
+    """
+    candidates = Candidates.of(found, pivots, kernel, most)
+    weights, c = found.residuals, len(found.indices)
+    chosen: list[int] = []
+    mass, seen = np.cumsum(weights), 0
+    for _ in range(DRAWS * c):
+        if candidates.used == most or (seen == c and mass[-1] < found.left * (1 - SAME)):
+            break
+        again, which, chance = random.random(3)
+        if seen and (seen == c or again * found.left < mass[seen - 1]):
+            s = int(np.searchsorted(mass[:seen], which * mass[seen - 1], side="right"))
+        else:
+            s, seen = seen, seen + 1
+        if chance * weights[s] < candidates.now[s]:
+            candidates.take(s, kernel)
+            chosen.append(s)
+    ratio = 0.0
+    if c:
+        # What is left of the rows looked at is known; the others are as those that are next in the race.
+        judges = slice(seen, c) if c - seen >= WITNESSES else slice(0, c)
+        looked = mass[seen - 1] if seen else 0.0
+        others = max(found.left - looked, 0.0) * float(np.mean(candidates.now[judges] / weights[judges]))
+        ratio = (float(candidates.now[:seen].sum()) + others) / found.left
+    return Round(candidates.extend(pivots, chosen), ratio, c - seen)
