@@ -161,5 +161,11 @@ def test_all_rows_the_same():
     assert (np.diff(graph.matrix.indptr) >= 5).all()
 
 
+def test_two_rows():
+    for exact in (True, False):
+        graph = neighbor_graph(ArrayRows(np.array([[0.0, 0], [3, 4]])), None, 1, EUCLIDEAN, LocalEngine(1), exact=exact)
+        np.testing.assert_array_equal(graph.matrix.toarray(), [[0, 5], [5, 0]])
+
+
 def test_lists_grow_with_the_root_of_the_rows():
     assert [list_count(s) for s in (1, 20_000, 131_072, 531_720, 1_000_000)] == [2, 512, 1024, 2048, 2048]

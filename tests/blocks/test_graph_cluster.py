@@ -16,6 +16,8 @@ from landmark_ops.numerics.distances import Metric
 from landmark_ops.stores.rows import ArrayRows
 from tests.s3_server import s3_bucket, s3_server  # noqa: F401  fixtures
 
+pytestmark = pytest.mark.s3
+
 
 @pytest.fixture(scope="module")
 def engine(s3_server: str) -> Iterator[ClusterEngine]:  # noqa: F811  AWS_* are set before the workers start
