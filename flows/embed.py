@@ -38,6 +38,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     progress = progress_of_caller.get() or Progress()
     opened = open_run(config)
     if opened.state == "complete":
+        tasks.clear_scratch(opened.parts)  # of a run that was killed after its last write
         return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
     if config.cluster.address is None:
@@ -54,7 +55,10 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
             for part in opened.parts:
                 if part.state == "new":  # refused, not interrupted: what it began must not block the remedy
                     part.store.discard()
+            if opened.state == "new":
+                tasks.clear_scratch(opened.parts)
             raise
+        tasks.clear_scratch(opened.parts)
     return summary(config, opened, "resumed" if opened.state == "resume" else "done")
 
 

@@ -54,6 +54,8 @@ class Plan:
     write_bytes: int
     task_bytes: int
     peak_bytes: int
+    flow_bytes: int  # of the flow's own process, where it holds a graph
+    scratch_bytes: int  # on disk while the run lasts
 
     def describe(self) -> list[tuple[str, str]]:
         """Label and value, for people."""
@@ -64,6 +66,8 @@ class Plan:
             ("read", f"{size(self.read_bytes)} decoded, in {self.passes} pass{'es' if self.passes > 1 else ''}"),
             ("write", size(self.write_bytes)),
             ("peak memory per worker", size(self.peak_bytes)),
+            *([("memory of the flow", size(WORKER_BYTES + self.flow_bytes))] if self.flow_bytes else []),
+            *([("scratch while it runs", size(self.scratch_bytes))] if self.scratch_bytes else []),
         ]
 
 
@@ -89,16 +93,17 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
         + TILE_ROWS * (rows.d + m) * 3 * 8  # one tile and its temporaries
         + m * (rows.d + k) * (8 + 2 * itemsize)  # the map, as stored and as prepared
     )
+    flow = scratch = 0
     for method in methods:
-        if (
-            isinstance(method, KernelConfig) and make_method(method).passes
-        ):  # (m, m) sums, and the tiles they are made of
+        if isinstance(method, KernelConfig) and make_method(method).passes:  # (m, m) sums, and their tiles
             wide = 8 if isinstance(method, SparseGPConfig | NystroemRidgeConfig) else itemsize
             task += m * m * (8 + wide) * 2 + SUM_ROWS * m * wide * 2
         if isinstance(method, LandmarkIsomapConfig | LocallyLinearLandmarksConfig):
-            from landmark_ops.blocks.graph import graph_bytes
+            from landmark_ops.blocks.geodesics import graph_bytes
 
-            task += graph_bytes(min(rows.n, method.max_support), rows.d, method.n_neighbors, m)
+            graph = graph_bytes(min(rows.n, method.max_support), rows.d, method.n_neighbors, m)
+            task = max(task, graph.worker)
+            flow, scratch = max(flow, graph.flow), scratch + graph.scratch
     return Plan(
         rows.n,
         rows.d,
@@ -111,6 +116,8 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
         rows.n * (k + len(methods)) * 4,
         task,
         WORKER_BYTES + task,
+        flow,
+        scratch,
     )
 
 

@@ -62,7 +62,8 @@ def quality_stage(work: Work, sample: Sample) -> tuple[Quality, Cover]:
         )
     X, embedding = sample.rows[placed], sample.embedding[placed]
     with run.progress.stage("quality"):
-        quality = sample_quality(X, embedding, solution.map, run.engine, run.config.landmarks.seed)
+        seed = run.config.landmarks.seed
+        quality = sample_quality(X, embedding, solution.map, run.engine, seed, solution.embedding)
         return quality, sample_cover(X, solution.map, run.engine)
 
 

@@ -28,7 +28,7 @@ from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_KERNEL, USES_METRIC, probe_rows, select
-from landmark_ops.stores.locations import remove
+from landmark_ops.stores.locations import exists, remove
 from landmark_ops.stores.records import ChunkRecords
 from landmark_ops.stores.rows import Rows
 
@@ -138,12 +138,19 @@ def solve_stage(parts: list[Part], chosen: Chosen, plan: Plan) -> list[Solution]
         run.targets,
         missing,
         watch,
-        f"{parts[0].store.uri.removesuffix('.zarr')}.scratch",
+        scratch_address(parts[0].store.uri),
+        chosen.landmarks.indices,
+        not strict,
     )
     points, dtype = chosen.landmarks.points, compute_dtype(run.rows.dtype)
     methods = [solver(part, chosen) for part in parts]
     with run.progress.between("solve"):
         return solve_all([method.solve(points, dtype) for method in methods], source)
+
+
+def scratch_address(uri: str) -> str:
+    """Where large intermediate arrays of an output lie while it is made: out/x.zarr -> out/x.scratch."""
+    return f"{uri.removesuffix('.zarr')}.scratch"
 
 
 def solver(part: Part, chosen: Chosen) -> Method:
@@ -285,8 +292,14 @@ def complete_stage(work: Work, quality: dict[str, Any], bad_rows: int) -> None:
         )
     stages = {stage.name: round(stage.seconds, 3) for stage in run.progress.stages}
     work.part.store.update(quality=quality, bad_rows=bad_rows, seconds=stages, status="complete")
-    if work.solution.blocks is not None:
-        remove(work.solution.blocks.uri)
+
+
+def clear_scratch(parts: list[Part]) -> None:
+    """Delete what runs of these outputs put down between their stages, once nothing needs it any more."""
+    for part in parts:
+        address = scratch_address(part.store.uri)
+        if exists(address):
+            remove(address)
 
 
 def fingerprint_of(rows: Rows, targets: Targets | None) -> str:

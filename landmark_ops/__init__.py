@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     from landmark_ops.detectors.api import detect as detect
     from landmark_ops.errors import InputError as InputError
     from landmark_ops.errors import RunError as RunError
+    from landmark_ops.estimators.landmark_diffusion_map import LandmarkDiffusionMap as LandmarkDiffusionMap
+    from landmark_ops.estimators.landmark_isomap import LandmarkIsomap as LandmarkIsomap
     from landmark_ops.estimators.landmark_mds import LandmarkMDS as LandmarkMDS
+    from landmark_ops.estimators.locally_linear_landmarks import LocallyLinearLandmarks as LocallyLinearLandmarks
     from landmark_ops.estimators.nystroem import Nystroem as Nystroem
     from landmark_ops.estimators.nystroem_kernel_pca import NystroemKernelPCA as NystroemKernelPCA
+    from landmark_ops.estimators.nystroem_ridge import NystroemRidge as NystroemRidge
+    from landmark_ops.estimators.nystroem_ridge import NystroemRidgeClassifier as NystroemRidgeClassifier
+    from landmark_ops.estimators.sparse_gp import SparseGPRegressor as SparseGPRegressor
+    from landmark_ops.estimators.spectral_clustering import SpectralClustering as SpectralClustering
+    from landmark_ops.estimators.spectral_embedding import SpectralEmbedding as SpectralEmbedding
     from landmark_ops.numerics.landmark_map import LandmarkMap as LandmarkMap
     from landmark_ops.selection.landmarks import Landmarks as Landmarks
     from landmark_ops.selection.select import select_landmarks as select_landmarks
@@ -28,6 +36,14 @@ _HOME = {
     "LandmarkMDS": "estimators.landmark_mds",
     "Nystroem": "estimators.nystroem",
     "NystroemKernelPCA": "estimators.nystroem_kernel_pca",
+    "LandmarkDiffusionMap": "estimators.landmark_diffusion_map",
+    "SpectralClustering": "estimators.spectral_clustering",
+    "SpectralEmbedding": "estimators.spectral_embedding",
+    "LandmarkIsomap": "estimators.landmark_isomap",
+    "LocallyLinearLandmarks": "estimators.locally_linear_landmarks",
+    "NystroemRidge": "estimators.nystroem_ridge",
+    "NystroemRidgeClassifier": "estimators.nystroem_ridge",
+    "SparseGPRegressor": "estimators.sparse_gp",
     "select_landmarks": "selection.select",
     "Landmarks": "selection.landmarks",
     "LandmarkMap": "numerics.landmark_map",

@@ -18,9 +18,9 @@ from landmark_ops.stores.rows import Rows
 
 
 class Output(NamedTuple):
-    """One embedding a pass writes: its address, the hash of its map, and where the rows' own blocks (n, m) are kept.
+    """One embedding a pass writes: its address, the hash of its map, and where the rows' geodesics (n, m) are kept.
 
-    `blocks` is None for maps that place rows themselves; geodesics along a graph were found for all rows at once.
+    `blocks` is None for maps that place rows themselves; lengths along a graph were found for all rows at once.
     """
 
     uri: str
@@ -52,7 +52,7 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
     written = []
     for at, output in enumerate(outputs):
         if output.blocks is not None:
-            placed[at] = maps[at].place_blocks(output.blocks.read(start, stop))
+            placed[at] = maps[at].place_blocks(np.square(output.blocks.read(start, stop)))
         embedding = placed[at].embedding.astype(np.float32)
         residual = placed[at].residual.astype(np.float32)
         head = maps[at].head

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from landmark_ops.blocks.engine import Engine, Item
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.quality import (
     QUERY_BATCH,
     Quality,
     QuerySums,
+    judged_by_landmarks,
     neighbors_for,
     original_distances,
     query_sums,
@@ -32,24 +34,42 @@ class Cover(NamedTuple):
     cell_sizes: NDArray[np.int64]  # (m,) sampled rows nearest to each
 
 
-def query_block(item: Item, X: Array, embedding: Array, fitted: LandmarkMap, neighbors: int) -> QuerySums:
+def query_block(
+    item: Item, X: Array, embedding: Array, fitted: LandmarkMap, neighbors: int, landmarks: NDArray[np.float64] | None
+) -> QuerySums:
     """Quality sums of one batch of queries against the whole sample."""
-    return query_sums(item[0], item[1], X, embedding, fitted.block, neighbors)
+    return query_sums(item[0], item[1], X, embedding, fitted.block, neighbors, landmarks)
 
 
-def sample_quality(X: Array, embedding: Array, fitted: LandmarkMap, engine: Engine, seed: int) -> Quality:
-    """Quality on sampled rows X (S, d) placed at `embedding` (S, k); up to 1,000 of them are queries, drawn by seed."""
+def sample_quality(
+    X: Array,
+    embedding: Array,
+    fitted: LandmarkMap,
+    engine: Engine,
+    seed: int,
+    landmarks: NDArray[np.float64] | None = None,
+) -> Quality:
+    """Quality on sampled rows X (S, d) placed at `embedding` (S, k); up to 1,000 of them are queries, drawn by seed.
+
+    `landmarks` (m, k): the landmarks' coordinates, looked at where distances are known to landmarks only.
+    """
+    reached = None
+    if landmarks is not None and judged_by_landmarks(fitted.block):
+        reached = landmarks[np.isfinite(landmarks).all(axis=1)]
     order = np.random.default_rng(seed).permutation(len(X))
     X, embedding = X[order], embedding[order]
     neighbors = neighbors_for(len(X))
     items = ranges(min(MAX_QUERIES, len(X)), QUERY_BATCH)
-    parts = dict(engine.imap(query_block, items, X, embedding, fitted, neighbors))
+    parts = dict(engine.imap(query_block, items, X, embedding, fitted, neighbors, reached))
     return summarize([parts[item] for item in items], neighbors, len(X))
 
 
 def cover_block(item: Item, X: Array, fitted: LandmarkMap) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Distance to, and index of, the landmark nearest to each of the sampled rows item[0]..item[1]."""
-    distances = original_distances(X[item[0] : item[1]], fitted.landmarks, fitted.block)
+    rows = X[item[0] : item[1]]
+    if isinstance(fitted.block, Kernel) and fitted.block.name == "precomputed":
+        return np.full(len(rows), np.nan), rows.argmax(axis=1)  # no distance is known without k(x, x)
+    distances = original_distances(rows, fitted.landmarks, fitted.block)
     return distances.min(axis=1), distances.argmin(axis=1)
 
 

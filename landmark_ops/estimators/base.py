@@ -52,7 +52,8 @@ class MapEstimator(BaseEstimator):
         engine: Engine = LocalEngine()
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         method, landmarks = self._select(rows, self.method(), engine, seed)
-        source = Source(rows, engine, ranges(rows.n, task_rows(rows)), seed, targets)
+        items = ranges(rows.n, task_rows(rows))
+        source = Source(rows, engine, items, seed, targets, landmark_indices=landmarks.indices)
         solution = solve_one(method.solve(landmarks.points, compute_dtype(rows.dtype)), source)
         for message in solution.warnings:
             warnings.warn(message, UserWarning, stacklevel=3)

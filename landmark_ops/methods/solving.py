@@ -52,6 +52,10 @@ class Source:
         `with watch(stage, rows) as done` shows the progress of a pass.
     scratch
         Address under which large intermediate arrays may be written; None keeps them in memory.
+    landmark_indices
+        Row numbers of the landmarks, (m,), -1 for those that are no rows.
+    skip_bad_rows
+        Whether rows with NaN or Inf are passed over instead of refused.
     """
 
     rows: Rows
@@ -62,6 +66,8 @@ class Source:
     missing: Callable[[int], None] | None = None
     watch: Watch = unwatched
     scratch: str | None = None
+    landmark_indices: NDArray[np.int64] | None = None
+    skip_bad_rows: bool = False
 
     def sum(self, asks: Sequence[Sum[Any]]) -> list[Any]:
         """The answers to several sums, from one pass."""

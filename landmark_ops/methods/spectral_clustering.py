@@ -37,9 +37,11 @@ class SpectralClusteringMethod(OfKernel):
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """The embedding, a sample of rows, and the centroids of what it becomes."""
-        embedding = SpectralEmbeddingMethod(self.n_components or self.n_clusters, self.kernel, trivial=True)
+        # In one dimension rows of unit length all coincide: there the second eigenvector is clustered as it is.
+        k = self.n_components or self.n_clusters
+        embedding = SpectralEmbeddingMethod(k, self.kernel, trivial=k > 1)
         solution: Solution = yield from embedding.solve(Z, dtype)
-        fitted = replace(solution.map, unit_rows=True)
+        fitted = replace(solution.map, unit_rows=k > 1)
         drawn: Drawn = yield Draw(SAMPLE_ROWS, SAMPLE_STREAM)
         Y = np.asarray(fitted(drawn.X), np.float64)
         Y = Y[np.isfinite(Y).all(axis=1)]

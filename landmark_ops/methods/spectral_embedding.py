@@ -95,13 +95,16 @@ def block_map(fitted: LandmarkMap) -> LandmarkMap:
 def scaled_features(features: LandmarkMap, total: F64, rows: int) -> LandmarkMap:
     """F~ = D^-1/2 F with d(x) = f(x).total: features over the square root of their degree.
 
-    Raises InputError where degrees vanish altogether, which a non-positive kernel can bring about.
+    Raises InputError where a landmark, whose kernel values the features reproduce exactly, has no positive degree.
     """
     mean_degree = float(total @ total) / rows
-    if not mean_degree > 0:
+    degrees = features(np.asarray(features.landmarks, np.float64)) @ total
+    wrong = int((degrees <= DEGREE_FLOOR * np.abs(degrees).max()).sum())
+    if wrong:
         raise InputError(
-            f"kernel {features.block.name}: the degrees of all {rows:,} rows add up to {mean_degree * rows:.3g}, "
-            "spectral methods need an affinity that is not negative: use rbf, laplacian or matern"
+            f"kernel {features.block.name}: {wrong} of {len(degrees)} landmarks have no positive degree (sum of kernel "
+            f"values with all {rows:,} rows), the least is {degrees.min():.3g}: spectral methods need an affinity that "
+            "is not negative: use rbf, laplacian or matern, or a smaller gamma"
         )
     scale = RowScale(features.readout @ total, -0.5, DEGREE_FLOOR * mean_degree)
     return replace(features, residual_weights=None, self_term=False, scale=scale)

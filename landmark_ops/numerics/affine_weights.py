@@ -45,7 +45,9 @@ class Weights:
         finite = np.asarray(np.isfinite(X).all(axis=1))
         X = np.where(finite[:, None], X, 0.0)
         gaps: Array = sq_euclidean(X, Z)
-        near = np.argsort(gaps, axis=1, kind="stable")[:, :count]  # ties go to the lowest index
+        near = np.sort(np.argpartition(gaps, count - 1, axis=1)[:, :count], axis=1)
+        order = np.argsort(np.take_along_axis(gaps, near, axis=1), axis=1, kind="stable")  # ties: the lowest index
+        near = np.take_along_axis(near, order, axis=1)
         differences = Z[near] - X[:, None, :]
         gram = np.einsum("bid,bjd->bij", differences, differences)
         trace = np.einsum("bii->b", gram)

@@ -218,7 +218,7 @@ def _reader(fitted: LandmarkMap, dtype: np.dtype[Any]) -> Read:
         if spread is not None:
             part = values @ (spread.factor.astype(dtype) if same else spread.factor)
             out[:, k] += spread.sign * np.vecdot(part, part)
-        if scale is not None:  # a block of zeros has no degree: NaN, not a floor
+        if scale is not None or identity:  # a block of zeros has no degree: NaN, not a floor
             out[~values.any(axis=1)] = np.nan
 
     return read

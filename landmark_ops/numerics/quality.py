@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.numerics.blocks import Block, row_geometry
+from landmark_ops.numerics.blocks import Block, evaluate_block, row_geometry
 from landmark_ops.numerics.distances import Array, Metric, dists, sq_euclidean
-from landmark_ops.numerics.kernels import kernel_block, kernel_diagonal
+from landmark_ops.numerics.geodesic_block import Geodesic
+from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
 
 F64 = NDArray[np.float64]
 QUERY_BATCH = 64  # queries per (batch, S) distance block: 10 MB at S = 20,000
@@ -69,34 +70,56 @@ def original_distances(X: Array, Y: Array, block: Block) -> F64:
     return np.sqrt(np.maximum(squares, 0))
 
 
-def query_sums(start: int, stop: int, X: Array, embedding: Array, block: Block, neighbors: int) -> QuerySums:
-    """Compare sampled rows start..stop with all S: X (S, d), embedding (S, k)."""
-    original = original_distances(X[start:stop], X, block)
+def judged_by_landmarks(block: Block) -> bool:
+    """Whether distances of rows are known to landmarks only: geodesics, and what was computed beforehand."""
+    return isinstance(block, Geodesic) or block.name == "precomputed"
+
+
+def query_sums(
+    start: int, stop: int, X: Array, embedding: Array, block: Block, neighbors: int, landmarks: F64 | None = None
+) -> QuerySums:
+    """Compare sampled rows start..stop with all S: X (S, d), embedding (S, k).
+
+    `landmarks` (m, k): coordinates of the landmarks, where distances are kept to those alone (`judged_by_landmarks`):
+    the sums then run over pairs of a row and a landmark. Neighbourhoods of rows known by such distances alone are NaN.
+    """
     Y = np.asarray(embedding, np.float64)
     embedded = np.sqrt(sq_euclidean(Y[start:stop], Y))
     own = (np.arange(stop - start), np.arange(start, stop))
-    o, e = original.copy(), embedded.copy()
-    o[own] = e[own] = 0.0
+    sample, count = len(X), stop - start
+    if landmarks is None:
+        original = original_distances(X[start:stop], X, block)
+        o, e = original.copy(), embedded.copy()
+        o[own] = e[own] = 0.0
+        pairs = np.full(count, sample - 1.0)
+    else:
+        squares = evaluate_block(block, np.asarray(X[start:stop], np.float64), np.empty((0, 0)))
+        o = np.sqrt(np.maximum(squares, 0)) if not isinstance(block, Kernel) else np.full(squares.shape, np.nan)
+        e = np.sqrt(sq_euclidean(Y[start:stop], landmarks))
+        pairs = np.full(count, float(len(landmarks)))
+        if block.name == "precomputed":
+            return QuerySums(pairs, *_distance_sums(o, e), *(np.full(count, np.nan) for _ in range(3)))
+        original = original_distances(X[start:stop], X, block)
     original[own] = embedded[own] = np.inf  # a row is not its own neighbour
     near_original = np.argpartition(original, neighbors - 1, axis=1)[:, :neighbors]
     near_embedded = np.argpartition(embedded, neighbors - 1, axis=1)[:, :neighbors]
     shared = (near_original[:, :, None] == near_embedded[:, None, :]).any(axis=2).sum(axis=1)
-    sample = len(X)
     # Venna & Kaski 2006: 1 - 2 / (k (2 S - 3 k - 1)) * sum over intruders of (rank - k), here per query.
     most = neighbors * (2 * sample - 3 * neighbors - 1)
     scale = 2 / most if most > 0 else 0.0  # two rows: each is the other's only neighbour, there are no intruders
     return QuerySums(
-        np.full(stop - start, sample - 1.0),
-        o.sum(axis=1),
-        e.sum(axis=1),
-        np.einsum("ij,ij->i", o, o),
-        np.einsum("ij,ij->i", e, e),
-        np.einsum("ij,ij->i", o, e),
-        ((o - e) ** 2).sum(axis=1),
+        pairs,
+        *_distance_sums(o, e),
         1 - scale * _excess_rank(original, near_embedded, neighbors),
         1 - scale * _excess_rank(embedded, near_original, neighbors),
         shared / neighbors,
     )
+
+
+def _distance_sums(o: F64, e: F64) -> tuple[F64, ...]:
+    """Sums over the columns of original distances o and embedded ones e, in the order of `QuerySums`."""
+    products = (np.einsum("ij,ij->i", a, b) for a, b in ((o, o), (e, e), (o, e)))
+    return (o.sum(axis=1), e.sum(axis=1), *products, ((o - e) ** 2).sum(axis=1))
 
 
 def _excess_rank(distances: F64, members: NDArray[np.int64], neighbors: int) -> F64:

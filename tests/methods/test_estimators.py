@@ -11,14 +11,33 @@ import zarr
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from landmark_ops import LandmarkMDS, Nystroem, NystroemKernelPCA
+from landmark_ops import (
+    LandmarkDiffusionMap,
+    LandmarkIsomap,
+    LandmarkMDS,
+    LocallyLinearLandmarks,
+    Nystroem,
+    NystroemKernelPCA,
+    SpectralClustering,
+    SpectralEmbedding,
+)
 from tests.rows import ChunkedRows
 
-ESTIMATORS = [LandmarkMDS(1), Nystroem(), NystroemKernelPCA(1)]
+ESTIMATORS = [
+    LandmarkMDS(1),
+    Nystroem(),
+    NystroemKernelPCA(1),
+    SpectralEmbedding(1),
+    SpectralClustering(2),
+    LandmarkDiffusionMap(1),
+    LandmarkIsomap(1, n_neighbors=5, components="join"),
+    LocallyLinearLandmarks(1, n_neighbors=5),
+]
 
 
 @pytest.mark.filterwarnings("ignore:n_landmarks=500 exceeds")
 @pytest.mark.filterwarnings("ignore:.*landmarks repeat")
+@pytest.mark.filterwarnings("ignore:the graph of neighbours falls apart")
 @parametrize_with_checks(ESTIMATORS)
 def test_sklearn_contract(estimator, check):
     check(estimator)
@@ -87,7 +106,21 @@ def test_fitted_estimators_pickle(rng):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), fitted.transform(X))
 
 
-@pytest.mark.parametrize("name", ["landmark_mds", "nystroem", "nystroem_kernel_pca"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "landmark_mds",
+        "nystroem",
+        "nystroem_kernel_pca",
+        "spectral_embedding",
+        "spectral_clustering",
+        "landmark_diffusion_map",
+        "landmark_isomap",
+        "locally_linear_landmarks",
+        "sparse_gp",
+        "nystroem_ridge",
+    ],
+)
 def test_examples_in_docstrings(name):
     result = doctest.testmod(importlib.import_module(f"landmark_ops.estimators.{name}"))
     assert result.attempted > 0

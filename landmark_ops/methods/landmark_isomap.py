@@ -1,0 +1,58 @@
+"""Landmark Isomap: Landmark MDS of squared geodesics, shortest paths along a graph of nearest neighbours.
+
+de Silva & Tenenbaum, "Global versus local methods in nonlinear dimensionality reduction", NIPS 2002. With every row a
+landmark it is Isomap (Tenenbaum, de Silva & Langford 2000). New rows: the shortest way over one of their neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from landmark_ops.methods.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured
+from landmark_ops.methods.landmark_mds import scale_landmarks
+from landmark_ops.methods.method import KernelChoice, Solution
+from landmark_ops.numerics.distances import Array, Callback, Metric, resolve_metric
+from landmark_ops.numerics.geodesics import Policy
+
+
+@dataclass(frozen=True)
+class LandmarkIsomapMethod:
+    """Landmark Isomap as a `Method`."""
+
+    n_components: int = 2
+    n_neighbors: int = 10
+    metric: str | Callback = "euclidean"
+    components: Policy = "error"
+    max_support: int = 1_000_000
+
+    choice: KernelChoice | None = None
+    passes = 2
+
+    def with_gamma(self, gamma: float) -> LandmarkIsomapMethod:
+        """No kernel, nothing to fix."""
+        return self
+
+    def selection_metric(self) -> Metric:
+        """The metric between rows."""
+        return resolve_metric(self.metric, None, np.zeros((1, 2)))
+
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
+        """The graph, geodesics from each landmark, classical scaling of those between landmarks.
+
+        Landmarks that the largest component does not reach (policy `largest`) have coordinates NaN.
+        """
+        metric = resolve_metric(self.metric, None, np.asarray(Z, np.float64))
+        found: Graph = yield AskGraph(self.n_neighbors, metric, self.max_support)
+        measured: Measured = yield AskGeodesics(found, self.components)
+        geodesics, kept = measured.geodesics, measured.geodesics.kept
+        solution = scale_landmarks(geodesics.landmark**2, Z[kept], measured.block, self.n_components)
+        embedding = np.full((len(Z), solution.embedding.shape[1]), np.nan)
+        embedding[kept] = solution.embedding
+        facts: dict[str, float | str] = {"graph": found.graph.note, "components": geodesics.note}
+        if found.graph.recall is not None:
+            facts["graph recall"] = found.graph.recall.value
+        return solution._replace(embedding=embedding, facts=facts, blocks=geodesics.rows if found.whole else None)
