@@ -98,7 +98,8 @@ def query_sums(
         e = np.sqrt(sq_euclidean(Y[start:stop], landmarks))
         pairs = np.full(count, float(len(landmarks)))
         if block.name == "precomputed":
-            return QuerySums(pairs, *_distance_sums(o, e), *(np.full(count, np.nan) for _ in range(3)))
+            unknown = np.full(count, np.nan)
+            return QuerySums(pairs, *_distance_sums(o, e), unknown, unknown, unknown)
         original = original_distances(X[start:stop], X, block)
     original[own] = embedded[own] = np.inf  # a row is not its own neighbour
     near_original = np.argpartition(original, neighbors - 1, axis=1)[:, :neighbors]
@@ -116,10 +117,10 @@ def query_sums(
     )
 
 
-def _distance_sums(o: F64, e: F64) -> tuple[F64, ...]:
+def _distance_sums(o: F64, e: F64) -> tuple[F64, F64, F64, F64, F64, F64]:
     """Sums over the columns of original distances o and embedded ones e, in the order of `QuerySums`."""
-    products = (np.einsum("ij,ij->i", a, b) for a, b in ((o, o), (e, e), (o, e)))
-    return (o.sum(axis=1), e.sum(axis=1), *products, ((o - e) ** 2).sum(axis=1))
+    oo, ee, oe = (np.einsum("ij,ij->i", a, b) for a, b in ((o, o), (e, e), (o, e)))
+    return o.sum(axis=1), e.sum(axis=1), oo, ee, oe, ((o - e) ** 2).sum(axis=1)
 
 
 def _excess_rank(distances: F64, members: NDArray[np.int64], neighbors: int) -> F64:
