@@ -17,7 +17,7 @@ from flows.progress import Progress
 from flows.resume import load_landmarks, load_work
 from flows.run import Part, Run, progress_of_caller, set_run
 from flows.runtime import open_engine, worker_memory
-from flows.scoring import score_stage
+from flows.scoring import error_stage, score_stage
 from flows.tasks import Work
 from landmark_ops import __version__
 from landmark_ops.config import EmbedConfig
@@ -66,11 +66,12 @@ def run_stages(config: EmbedConfig, opened: Opened, plan: Plan) -> None:
     """The stages, in order."""
     works = prepare(opened, plan)
     samples = tasks.extend_stage(works, sample_indices(config, opened))
-    for work, sample in zip(works, samples, strict=True):
+    for work, sample, errors in zip(works, samples, error_stage(works), strict=True):
         quality, cover = reporting.quality_stage(work, sample)
-        outcome = score_stage(work)
+        outcome = score_stage(work, errors)
         reporting.report_stage(work, sample, quality, cover, outcome)
-        attributes = {**reporting.quality_attributes(quality), **outcome.attributes()}
+        measured = {} if work.part.config.method.name in SUPERVISED else reporting.quality_attributes(quality)
+        attributes = {**measured, **outcome.attributes()}
         tasks.complete_stage(work, attributes, int(work.records.bad_rows.sum()))
 
 
@@ -85,8 +86,8 @@ def prepare(opened: Opened, plan: Plan) -> list[Work]:
     for part in new:
         part.store.create(attributes(part, opened))
     if new:
-        chosen = tasks.select_stage(opened.given, plan) if not works else load_landmarks(next(iter(works.values())))
-        for part, solution in zip(new, tasks.solve_stage(new, chosen, plan), strict=True):
+        chosen = tasks.select_stage(opened, plan) if not works else load_landmarks(next(iter(works.values())))
+        for part, solution in zip(new, tasks.solve_stage(new, chosen, opened.earlier, plan), strict=True):
             works[part.name] = tasks.commit_map(part, chosen, solution, plan)
     return [works[part.name] for part in opened.parts if part.name in works]
 
@@ -107,7 +108,7 @@ def attributes(part: Part, opened: Opened) -> dict[str, Any]:
         "seed": config.landmarks.seed,
         "config": config.model_dump(mode="json", exclude={"cluster", "methods"}),
         "result_hash": config.result_hash(),
-        "given_sha256": hash_given(opened.given),
+        "given_sha256": hash_given(opened.given, opened.earlier),
         **({"target": opened.targets.rows.uri} if opened.targets and config.method.name in SUPERVISED else {}),
     }
 

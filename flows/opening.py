@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.growing import Earlier, read_earlier
 from flows.methods import make_method
 from flows.plan import landmark_count
 from flows.run import Part
@@ -37,6 +38,7 @@ class Opened(NamedTuple):
     targets: Targets | None
     parts: list[Part]
     given: NDArray[Any] | None  # row numbers (m,) or points (m, d) of landmarks.strategy: given
+    earlier: Earlier | None  # the embedding whose landmarks are kept
 
     @property
     def state(self) -> State:
@@ -63,6 +65,7 @@ def open_run(config: EmbedConfig) -> Opened:
     for single in singles.values():
         make_method(single.method)
     given = read_given(config)
+    earlier = read_earlier(config, rows)
     for single in singles.values():
         check_counts(single, rows, None if given is None else len(given))
     targets = None
@@ -74,9 +77,9 @@ def open_run(config: EmbedConfig) -> Opened:
     parts = []
     for name, single in singles.items():
         store = EmbeddingStore(address(single.output.uri, single))
-        parts.append(Part(name, single, store, output_state(single, store, fingerprint, given)))
+        parts.append(Part(name, single, store, output_state(single, store, fingerprint, given, earlier)))
     check_writable(parts[0].store.uri)
-    return Opened(rows, fingerprint, targets, parts, given)
+    return Opened(rows, fingerprint, targets, parts, given, earlier)
 
 
 def open_targets(config: EmbedConfig, target: TargetConfig) -> Targets:
@@ -147,20 +150,25 @@ def check_apart(source: str, output: str) -> None:
 def check_unchanged(opened: Opened) -> None:
     """With the lock held: InputError where another run has worked on the output since it was looked at."""
     for part in opened.parts:
-        if output_state(part.config, part.store, opened.fingerprint, opened.given) != part.state:
+        found = output_state(part.config, part.store, opened.fingerprint, opened.given, opened.earlier)
+        if found != part.state:
             raise InputError(
                 f"output {part.store.uri}: another run has just worked on it: run again to go on from there"
             )
 
 
 def output_state(
-    config: EmbedConfig, store: EmbeddingStore, fingerprint: str, given: NDArray[Any] | None = None
+    config: EmbedConfig,
+    store: EmbeddingStore,
+    fingerprint: str,
+    given: NDArray[Any] | None = None,
+    earlier: Earlier | None = None,
 ) -> State:
     """Whether the output is new, to be resumed, or already complete; InputError where it may not be touched."""
     status = store.read_status()
     if status is None or config.output.overwrite:
         return "new"
-    differs = difference(status, config, fingerprint, given)
+    differs = difference(status, config, fingerprint, given, earlier)
     complete = status.get("status") == "complete"
     if differs:
         kind = "a complete embedding" if complete else "an unfinished embedding"
@@ -173,21 +181,25 @@ def output_state(
     return "resume" if status.get("map_sha256") else "new"
 
 
-def hash_given(given: NDArray[Any] | None) -> str | None:
-    """Hex digest of the user's own landmarks: their file may change while its name stays."""
+def hash_given(given: NDArray[Any] | None, earlier: Earlier | None) -> str | None:
+    """Hex digest of the user's own landmarks, or of the map they are added to: files change while names stay."""
     if given is None:
-        return None
+        return None if earlier is None else earlier.sha256
     return hashlib.sha256(
         f"{given.dtype.str}{given.shape}".encode() + np.ascontiguousarray(given).tobytes()
     ).hexdigest()
 
 
-def difference(status: dict[str, Any], config: EmbedConfig, fingerprint: str, given: NDArray[Any] | None) -> str:
+def difference(
+    status: dict[str, Any], config: EmbedConfig, fingerprint: str, given: NDArray[Any] | None, earlier: Earlier | None
+) -> str:
     """What differs between this run and the one recorded in an output; empty where nothing does."""
     if status.get("source", {}).get("fingerprint") != fingerprint:
         return "another source, or the source has changed since"
     if status.get("result_hash") == config.result_hash():
-        return "" if status.get("given_sha256") == hash_given(given) else f"other points in {config.landmarks.points}"
+        if status.get("given_sha256") == hash_given(given, earlier):
+            return ""
+        return f"another embedding at {earlier.uri}" if earlier else f"other points in {config.landmarks.points}"
     recorded = status.get("config", {})
     ours = config.model_dump(mode="json")
     changed = [

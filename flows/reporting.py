@@ -15,6 +15,7 @@ from landmark_ops.blocks.extension import add_histograms, histogram_block
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.sampling import Cover, sample_cover, sample_quality
 from landmark_ops.errors import InputError
+from landmark_ops.method_config import SUPERVISED
 from landmark_ops.numerics.blocks import row_geometry
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernels import Kernel
@@ -153,7 +154,8 @@ def compose(
             sample.residual.astype(np.float64),
             RESIDUAL_NAMES.get(config.method.name, "squared distance unexplained"),
         ),
-        quality=outcome.measures() + measures(quality, distance),
+        # distances between predictions mean nothing
+        quality=outcome.measures() + ([] if config.method.name in SUPERVISED else measures(quality, distance)),
         quality_note=f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
         f"{rows.n:,} (seed {config.landmarks.seed}); ± is one standard error over queries",
         stages=run.progress.stages,

@@ -9,24 +9,58 @@ import numpy as np
 from prefect import task
 
 from flows.run import current_run
-from flows.tasks import STAGE, Work
+from flows.tasks import STAGE, Work, watch_progress
 from landmark_ops.blocks.extension import add_histograms
+from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.scores import Scores, add_scores, count_labels_block, score_block
+from landmark_ops.methods.diagnosing import NystromErrors, nystrom_error
+from landmark_ops.methods.solving import Source
+from landmark_ops.numerics.blocks import block_key
 from landmark_ops.numerics.heads import Classes, Clusters, Head, Regression
 from landmark_ops.report.content import Measure
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Cluster sizes, or scores on held-out rows, or neither; and what the method itself has to say, `facts`."""
+    """Cluster sizes, or scores on held-out rows, or neither; and what the method itself has to say, `facts`.
+
+    `errors`: of the Nystrom approximation that a kernel method rests on.
+    """
 
     facts: dict[str, float | str]
+    errors: NystromErrors | None
     head: Head | None = None
     cluster_sizes: list[int] | None = None
     scores: Scores | None = None
 
     def measures(self) -> list[Measure]:
-        """The scores as lines of the quality table."""
+        """Errors and scores as lines of the quality table."""
+        return self._scored() + self._approximated()
+
+    def _approximated(self) -> list[Measure]:
+        if self.errors is None:
+            return []
+        trace, frobenius = self.errors
+        exact = trace.standard_error is None
+        where = f"exact over {trace.rows:,} rows" if exact else f"on {trace.rows:,} rows drawn uniformly"
+        return [
+            Measure(
+                "trace error",
+                trace.value,
+                trace.standard_error,
+                "lower",
+                f"Share of the kernel's trace the landmarks leave, {where}.",
+            ),
+            Measure(
+                "Frobenius error",
+                frobenius.value,
+                frobenius.standard_error,
+                "lower",
+                f"Relative error of the kernel matrix, from the pairs among {frobenius.sample:,} rows.",
+            ),
+        ]
+
+    def _scored(self) -> list[Measure]:
         scores = self.scores
         if scores is None or scores.rows == 0:
             return []
@@ -53,7 +87,7 @@ class Outcome:
         if self.cluster_sizes is not None:
             found["cluster_sizes"] = self.cluster_sizes
         for measure in self.measures():
-            found[{"R²": "r2"}.get(measure.name, measure.name.lower())] = {
+            found[{"R²": "r2"}.get(measure.name, measure.name.lower().replace(" ", "_"))] = {
                 "value": measure.value,
                 "standard_error": measure.standard_error,
             }
@@ -62,8 +96,27 @@ class Outcome:
         return found
 
 
+@task(name="errors", **STAGE)
+def error_stage(works: list[Work]) -> list[NystromErrors | None]:
+    """Errors of the kernel approximations, once for all methods that rest on the same one."""
+    run = current_run()
+    exact = run.config.report.kernel_error == "exact"
+    known: dict[Any, NystromErrors | None] = {}
+    found = []
+    for work in works:
+        fitted = work.solution.map
+        key = (block_key(fitted.block), fitted.n_components if work.part.config.method.name == "nystroem" else None)
+        if key not in known:
+            items = ranges(run.rows.n, work.records.chunk_rows)
+            seed = run.config.landmarks.seed
+            source = Source(run.rows, run.engine, items, seed, missing=lambda count: None, watch=watch_progress(run))
+            known[key] = nystrom_error(fitted, source, exact=exact)
+        found.append(known[key])
+    return found
+
+
 @task(name="score", **STAGE)
-def score_stage(work: Work) -> Outcome:
+def score_stage(work: Work, errors: NystromErrors | None) -> Outcome:
     """One pass over the arrays just written, where there is anything to count or to compare."""
     run, head, uri = current_run(), work.solution.map.head, work.part.store.uri
     facts = dict(work.solution.facts)
@@ -73,10 +126,10 @@ def score_stage(work: Work) -> Outcome:
             done = run.progress.advance
             count = len(head.centroids)
             sizes = run.engine.reduce(count_labels_block, add_histograms, items, uri, count, done=done)
-        return Outcome(facts, head, [int(size) for size in sizes])
+        return Outcome(facts, errors, head, [int(size) for size in sizes])
     if isinstance(head, Regression | Classes) and run.targets is not None and run.targets.held_out > 0:
         with run.progress.stage("score", run.rows.n):
             done = run.progress.advance
             scores = run.engine.reduce(score_block, add_scores, items, uri, run.targets, done=done)
-        return Outcome(facts, head, scores=scores)
-    return Outcome(facts, head)
+        return Outcome(facts, errors, head, scores=scores)
+    return Outcome(facts, errors, head)

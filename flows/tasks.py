@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows.growing import Earlier, grow
 from flows.methods import make_method
+from flows.opening import Opened
 from flows.plan import Plan
 from flows.run import Part, Run, current_run
 from landmark_ops.blocks.engine import Done, Item
@@ -21,13 +23,14 @@ from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
 from landmark_ops.errors import BadRowsError, InputError, RunError
 from landmark_ops.method_config import AnyMethodConfig
+from landmark_ops.methods.aligning import align_solution
 from landmark_ops.methods.method import Method, Solution
-from landmark_ops.methods.solving import Source, solve_all
+from landmark_ops.methods.solving import Source, Watch, solve_all
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import USES_KERNEL, USES_METRIC, probe_rows, select
+from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, USES_METRIC, probe_rows, select
 from landmark_ops.stores.locations import exists, remove
 from landmark_ops.stores.records import ChunkRecords
 from landmark_ops.stores.rows import Rows
@@ -68,9 +71,9 @@ class Sample(NamedTuple):
 
 
 @task(name="select", **STAGE)
-def select_stage(given: Array | None, plan: Plan) -> Chosen:
+def select_stage(opened: Opened, plan: Plan) -> Chosen:
     """Choose the landmarks, in the geometry of the first method that has the kind the strategy asks for."""
-    run = current_run()
+    run, given = current_run(), opened.given
     config = run.config.landmarks
     methods = [make_method(method) for method in run.config.all_methods]
     skip = run.config.source.bad_rows == "mark"
@@ -80,27 +83,34 @@ def select_stage(given: Array | None, plan: Plan) -> Chosen:
     user: dict[str, Any] = {}
     if given is not None:
         user = {"indices" if given.ndim == 1 else "points": given}
+
+    def choose(count: int, seed: int) -> Landmarks:
+        return select(
+            run.rows,
+            count,
+            config.strategy,
+            seed=seed,
+            engine=run.engine,
+            metric=metric,
+            kernel=kernel,
+            tolerance=config.tolerance,
+            skip_bad_rows=skip,
+            done=run.progress.advance,
+            planned=run.progress.plan_rows,
+            **user,
+        )
+
     with run.progress.stage("select", run.rows.n):
         try:
             choice = next((method.choice for method in methods if method.choice is not None), None)
-            if config.strategy in USES_KERNEL and choice is not None:
+            if config.strategy in (*USES_KERNEL, *USES_EITHER) and choice is not None:
                 kernel = choice.resolve(probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip))
-            elif config.strategy == "active":
+            elif config.strategy in USES_EITHER:
                 metric = methods[0].selection_metric()
-            landmarks = select(
-                run.rows,
-                plan.n_landmarks,
-                config.strategy,
-                seed=config.seed,
-                engine=run.engine,
-                metric=metric,
-                kernel=kernel,
-                tolerance=config.tolerance,
-                skip_bad_rows=skip,
-                done=run.progress.advance,
-                planned=run.progress.plan_rows,
-                **user,
-            )
+            if opened.earlier is None:
+                landmarks = choose(plan.n_landmarks, config.seed)
+            else:
+                landmarks = grow(opened.earlier, plan.n_landmarks, choose, config.seed)
         except InputError:
             if not skip:
                 refuse_bad_rows(run, plan)  # says how many of all rows are bad, not only of those drawn
@@ -115,15 +125,13 @@ def needs_direction(config: AnyMethodConfig) -> bool:
 
 
 @task(name="solve", **STAGE)
-def solve_stage(parts: list[Part], chosen: Chosen, plan: Plan) -> list[Solution]:
-    """Solve all methods side by side: they share every pass over the rows, and blocks they have in common."""
+def solve_stage(parts: list[Part], chosen: Chosen, earlier: Earlier | None, plan: Plan) -> list[Solution]:
+    """Solve all methods side by side: they share every pass over the rows, and blocks they have in common.
+
+    Where landmarks were added to an earlier embedding, coordinates are turned onto its own.
+    """
     run = current_run()
     strict = run.config.source.bad_rows == "error"
-
-    @contextmanager
-    def watch(stage: str, total: int) -> Iterator[Done | None]:
-        with run.progress.stage(stage, total):
-            yield run.progress.advance
 
     def missing(count: int) -> None:
         if strict:
@@ -137,7 +145,7 @@ def solve_stage(parts: list[Part], chosen: Chosen, plan: Plan) -> list[Solution]
         run.config.landmarks.seed,
         run.targets,
         missing,
-        watch,
+        watch_progress(run),
         scratch_address(parts[0].store.uri),
         chosen.landmarks.indices,
         not strict,
@@ -145,7 +153,19 @@ def solve_stage(parts: list[Part], chosen: Chosen, plan: Plan) -> list[Solution]
     points, dtype = chosen.landmarks.points, compute_dtype(run.rows.dtype)
     methods = [solver(part, chosen) for part in parts]
     with run.progress.between("solve"):
-        return solve_all([method.solve(points, dtype) for method in methods], source)
+        solutions = solve_all([method.solve(points, dtype) for method in methods], source)
+        return [one if earlier is None else align_solution(one, earlier.map) for one in solutions]
+
+
+def watch_progress(run: Run) -> Watch:
+    """Passes of a solve as stages of the run."""
+
+    @contextmanager
+    def watch(stage: str, total: int) -> Iterator[Done | None]:
+        with run.progress.stage(stage, total):
+            yield run.progress.advance
+
+    return watch
 
 
 def scratch_address(uri: str) -> str:

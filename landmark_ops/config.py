@@ -70,12 +70,14 @@ class LandmarksConfig(Section):
     """How landmarks are chosen. `count` left out: 1,000, or every row where there are fewer.
 
     `given` takes row numbers (indices), or an .npy file of points (m, d) or of row numbers (m,). `tolerance` lets
-    rpcholesky choose how many, `count` at most (10,000 where left out).
+    rpcholesky choose how many, `count` at most (10,000 where left out). `add_to` names an earlier embedding whose
+    landmarks are kept, and onto whose coordinates the new ones are turned.
     """
 
     count: PositiveInt | None = None
     strategy: Strategy = "uniform"
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
+    add_to: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     indices: tuple[int, ...] | None = None
     points: str | None = None
@@ -124,9 +126,13 @@ class TargetConfig(Section):
 
 
 class ReportConfig(Section):
-    """`sample`: rows that quality is measured on; `thumbnail`: row shape, where rows are small pictures."""
+    """`sample`: rows that quality is measured on; `thumbnail`: row shape, where rows are small pictures.
+
+    `kernel_error`: the trace error of kernel methods, `exact` in one more pass over all rows, or on a `sample`.
+    """
 
     sample: Annotated[int, Field(ge=100)] = 20_000
+    kernel_error: Literal["exact", "sample"] = "exact"
     thumbnail: tuple[PositiveInt, ...] | None = None
 
     @model_validator(mode="after")
@@ -202,8 +208,9 @@ class EmbedConfig(Section):
             "landmarks": self.landmarks.model_dump(),
             "method": self.method.model_dump(),
         }
-        if self.landmarks.tolerance is None:
-            del parts["landmarks"]["tolerance"]  # outputs made before there was one stay complete
+        for key in ("tolerance", "add_to"):  # outputs made before there were such stay complete
+            if parts["landmarks"][key] is None:
+                del parts["landmarks"][key]
         if self.target is not None and self.method.name in SUPERVISED:
             parts["target"] = self.target.model_dump()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

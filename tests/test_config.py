@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from landmark_ops.config import EmbedConfig, TargetConfig, load_config, parse_bytes, parse_config
+from landmark_ops.compare_config import CompareConfig
+from landmark_ops.config import EmbedConfig, TargetConfig, load_config, load_config_as, parse_bytes, parse_config
+from landmark_ops.detect_config import DetectConfig
 from landmark_ops.errors import InputError
 from landmark_ops.method_config import METHODS, SUPERVISED, LandmarkMDSConfig, NystroemConfig
 
@@ -40,10 +42,10 @@ def test_the_smallest_config():
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_our_own_configs(path):
-    """configs/ is what people start from. Detect configs have a detector, and a schema of their own."""
-    if "detector" in yaml.safe_load(path.read_text(encoding="utf-8")):
-        pytest.skip("a detect config")
-    assert load_config(path).source.uri
+    """configs/ is what people start from. Those of detect and compare have a schema of their own."""
+    sections = yaml.safe_load(path.read_text(encoding="utf-8"))
+    model = DetectConfig if "detector" in sections else CompareConfig if "compare" in sections else EmbedConfig
+    assert load_config_as(model, path).source.uri
 
 
 def test_there_are_configs():
@@ -356,6 +358,7 @@ RELEVANT = [
     "method={name: landmark_diffusion_map, t: 2}",
     "method={name: landmark_diffusion_map, alpha: 1}",
     "landmarks={strategy: rpcholesky, tolerance: 0.1}",
+    "landmarks.add_to=out/old.zarr",
 ]
 LEARNING = "method: {name: sparse_gp}\ntarget: {array: y}\n"
 LEARNING_RELEVANT = [
@@ -379,6 +382,7 @@ IRRELEVANT = [
     "cluster.address=tls://lake:8786",
     "cluster.allow_plaintext=true",
     "report.sample=500",
+    "report.kernel_error=sample",
     "report.thumbnail=[8, 8]",
     "method.name=landmark_mds",  # the default, said aloud
     "landmarks.seed=0",

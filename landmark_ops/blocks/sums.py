@@ -20,6 +20,7 @@ from landmark_ops.numerics.moments import SUM_ROWS, Sum, Tile
 from landmark_ops.numerics.row_random import row_uniforms
 from landmark_ops.stores.rows import Rows
 
+FOLD = 2  # sums of tiles held at a time
 HELD_OUT_STREAM = 1 << 20  # of the seed's random numbers: apart from those of selection
 
 
@@ -87,6 +88,8 @@ def sum_block(item: Item, rows: Rows, sums: tuple[Sum[Any], ...], targets: Targe
             kept = own if keep.all() else [Placed(one.embedding[keep], one.residual[keep]) for one in own]
             values.append(ask.of(Tile(kept, y[cut][keep] if ask.targets and y is not None else None)))
         parts.append(Summed(int(good.sum()), values))
+        if len(parts) == FOLD:  # a wide chunk of narrow rows has 64 tiles, each with sums of (m, m)
+            parts = [_Add(sums)(parts)]
     return _Add(sums)(parts)
 
 

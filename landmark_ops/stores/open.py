@@ -87,6 +87,8 @@ def open_values(uri: str | os.PathLike[str], *, array: str | None = None, column
 
 def as_values(y: Any) -> Rows:
     """One number per row as an estimator was given it: an array (n,) or (n, 1), in memory, Dask or Zarr, or `Rows`."""
+    if isinstance(y, Rows):
+        return y
     if type(y).__module__.partition(".")[0] == "zarr" and hasattr(y, "chunks"):
         from landmark_ops.stores.zarr_rows import ZarrRows
 

@@ -134,9 +134,12 @@ def element_type(document: Document, uri: str) -> np.dtype[Any]:
         raise InputError(f"{uri}: its element type {name!r} is not known to NumPy") from error
 
 
-def check_document(document: Document, uri: str) -> None:
-    """Refuse an array that cannot be rows, or whose chunks must not be decoded. Nothing has been decoded yet."""
-    check_shape_and_dtype(document["shape"], element_type(document, uri), uri)
+def check_document(document: Document, uri: str, values: bool = False) -> None:
+    """Refuse an array that cannot be rows (or one value per row), or whose chunks must not be decoded.
+
+    Nothing has been decoded yet.
+    """
+    check_shape_and_dtype(document["shape"], element_type(document, uri), uri, values)
     version = document.get("zarr_format")
     if version == 2:
         chain: Iterable[Any] = [*(document.get("filters") or []), document.get("compressor")]

@@ -60,12 +60,12 @@ class ZarrRows(Rows):
     ) -> None:
         if missing_chunks not in ("error", "fill"):
             raise InputError(f"source.missing_chunks is {missing_chunks!r}, it may be 'error' or 'fill'")
-        self._missing_chunks = missing_chunks
+        self._missing_chunks, self._values = missing_chunks, values
         self._array: zarr.Array[Any] | None = None
         self._reopens = True
         if isinstance(source, zarr.Array):
             self.uri = _address_of(source)
-            zarr_meta.check_document(_document_of(source), self.uri)
+            zarr_meta.check_document(_document_of(source), self.uri, values)
             # A local store is reopened by path where it is needed; any other may hold options that only it knows.
             self._reopens = isinstance(source.store, zarr.storage.LocalStore)
             opened = self._array = source
@@ -73,7 +73,7 @@ class ZarrRows(Rows):
             base = locations.normalise(source)
             with locations.opening(base):
                 self.uri, document = zarr_meta.find_array(base, array)
-                zarr_meta.check_document(document, self.uri)
+                zarr_meta.check_document(document, self.uri, values)
                 opened = self._array = _open(self.uri, document["zarr_format"])
         self._document = _document_of(opened)
         check_shape_and_dtype(opened.shape, opened.dtype, self.uri, values)
@@ -98,7 +98,7 @@ class ZarrRows(Rows):
         if self._array is None:
             try:
                 array = _open(self.uri, self._document["zarr_format"])
-                zarr_meta.check_document(_document_of(array), self.uri)
+                zarr_meta.check_document(_document_of(array), self.uri, self._values)
             except (InputError, OSError) as error:
                 raise RunError(f"{self.uri}: could be opened when the run began, now not: {error}") from error
             if array.shape != (self.n, *self.row_shape) or array.dtype.newbyteorder("=") != self.dtype:

@@ -229,7 +229,7 @@ def test_prefect_sees_the_stages_as_tasks(done: Done) -> None:
         assert run is not None
         tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
     names = {task.name.rpartition("-")[0] for task in tasks}
-    expected = {"select", "solve", "commit map", "extend", "quality", "score", "report", "complete"}
+    expected = {"select", "solve", "commit map", "extend", "errors", "quality", "score", "report", "complete"}
     assert names == expected
     assert {task.state_type for task in tasks} == {StateType.COMPLETED}
 

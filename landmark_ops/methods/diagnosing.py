@@ -1,0 +1,65 @@
+"""Diagnostics of a fitted map over a whole source: one pass, one sample, one answer for the report."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from landmark_ops.errors import InputError
+from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.methods.solving import Draw, Source
+from landmark_ops.numerics.diagnostics import (
+    FrobeniusError,
+    TraceError,
+    check_features,
+    explained,
+    frobenius_error,
+    pair_rows,
+    sampled_trace_error,
+    trace_error,
+)
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.evaluation import compute_dtype
+from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.landmark_map import LandmarkMap
+
+PAIR_STREAM = 201  # of the seed's draws
+
+
+class NystromErrors(NamedTuple):
+    """What the landmarks leave of the kernel matrix, in the trace and in the Frobenius norm."""
+
+    trace: TraceError
+    frobenius: FrobeniusError
+
+
+def kernel_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> LandmarkMap:
+    """All Nystrom features that landmarks Z (m, d) have under a resolved kernel; `dtype` sets the cutoff."""
+    look = kernel.fn if kernel.fn is not None else kernel.name
+    method = NystroemMethod(None, look, kernel.gamma, kernel.degree, kernel.coef0, kernel.nu)
+    return method.start(Z, dtype).map
+
+
+def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) -> NystromErrors | None:
+    """The errors of the Nystrom approximation that a kernel method rests on: one pass in float64, and one sample.
+
+    Without `exact` the pass is left out, and the trace error too comes from a sample.
+
+    Of features as they are, so with n_components of them; of any other map over a kernel (kernel PCA, spectral
+    methods, ridge ...) of all features its landmarks have. None for maps of distances and for precomputed kernels,
+    of which k(x, x) is not known. Rows without features are counted by `source.missing` and left out.
+    """
+    kernel = fitted.block
+    if not isinstance(kernel, Kernel) or kernel.name == "precomputed":
+        return None
+    try:
+        check_features(fitted)
+        features = fitted
+    except InputError:
+        features = kernel_features(fitted.landmarks, kernel, compute_dtype(source.rows.dtype))
+    n = source.rows.n
+    trace = trace_error(source.sum([explained(features)])[0]) if exact else None
+    drawn = Draw(pair_rows(kernel), PAIR_STREAM).answer(source)
+    trace = trace or sampled_trace_error(features, drawn.X, n)
+    return NystromErrors(trace, frobenius_error(features, drawn.X, n))

@@ -1,0 +1,182 @@
+"""Ridge regression and classification on Nystrom features: kernel ridge from m landmarks, in one pass over n rows.
+
+minimises |y - b - F beta|^2 + alpha |beta|^2 with F F^T = Q = K_fu K_uu^-1 K_uf: kernel ridge with Q for K. So alpha
+is that of scikit-learn's KernelRidge, whatever n and m: without an intercept and with every row a landmark the
+predictions are KernelRidge(alpha)'s; with one they are Ridge(alpha)'s on the features, or KernelRidge's on the
+centred kernel. Large alpha is smooth; alpha is the noise variance of a Gaussian process of signal variance 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.errors import InputError
+from landmark_ops.methods.method import KernelChoice, Solution
+from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
+from landmark_ops.numerics.heads import Classes, Head, Regression
+from landmark_ops.numerics.landmark_map import LandmarkMap
+from landmark_ops.numerics.moments import Sum
+from landmark_ops.numerics.target_sums import (
+    ClassSums,
+    TargetSums,
+    about,
+    add_class_sums,
+    add_target_sums,
+    class_sums,
+    target_sums,
+)
+
+F64 = NDArray[np.float64]
+Task = Literal["regression", "classification"]
+
+
+@dataclass(frozen=True)
+class NystroemRidgeMethod:
+    """Nystrom ridge as a `Method`; classification is one ridge per class on targets -1 and 1, the largest wins."""
+
+    kernel: KernelChoice
+    alpha: float = 1.0
+    task: Task = "regression"
+    intercept: bool = True
+
+    passes = 1
+
+    @property
+    def choice(self) -> KernelChoice:
+        """The kernel's part of the parameters."""
+        return self.kernel
+
+    def with_gamma(self, gamma: float) -> NystroemRidgeMethod:
+        """The same with this bandwidth."""
+        return replace(self, kernel=replace(self.kernel, gamma=gamma))
+
+    def selection_metric(self) -> Metric:
+        """That of the kernel."""
+        return self.kernel.selection_metric()
+
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
+        """Features, one pass for their sums with the target, and an r x r eigenproblem; float64 throughout.
+
+        In float32 the features along small eigenvalues would be noise, and a small alpha lets them in.
+        """
+        if not (np.isfinite(self.alpha) and self.alpha > 0):
+            raise InputError(f"alpha={self.alpha}: must be positive and finite; 1e-9 comes close to no regularisation")
+        if self.task not in ("regression", "classification"):
+            raise InputError(f"task={self.task!r} is unknown: choose regression or classification")
+        kernel = self.kernel
+        method = NystroemMethod(None, kernel.kernel, kernel.gamma, kernel.degree, kernel.coef0, kernel.nu)
+        features = method.start(Z, np.dtype(np.float64))
+        maps = (replace(features.map, double=True),)
+        if self.task == "classification":
+            classes: ClassSums = yield Sum(maps, class_sums, add_class_sums, targets=True, name="sums with target")
+            return self.classify(features, classes)
+        summed: TargetSums = yield Sum(maps, target_sums, add_target_sums, targets=True, name="sums with target")
+        return self.regress(features, summed)
+
+    def regress(self, features: Solution, summed: TargetSums) -> Solution:
+        """One ridge, on the target in units of its standard deviation."""
+        n = summed.rows
+        refuse_none(n)
+        center = summed.center if self.intercept else 0.0
+        _, ones, fy, _, _, yy, _, _ = about(summed, center)
+        assert isinstance(yy, float)
+        scale = float(np.sqrt(yy / n)) if yy > 0 else 1.0
+        ridge = Ridge.of(summed.gram, np.asarray(ones), n, self.alpha, self.intercept)
+        beta = ridge.solve(np.asarray(fy)[:, None] / scale)
+        facts = ridge.facts()
+        misfit = max(yy - scale**2 * float(ridge.explained(np.asarray(fy)[:, None] / scale)[0]), 0.0)
+        facts["training RMSE"] = float(np.sqrt(misfit / n))
+        if ridge.freedom < n:
+            # Golub, Heath & Wahba 1979: what leaving rows out would come to, for choosing alpha and m
+            facts["RMSE by generalised cross-validation"] = float(np.sqrt(misfit * n) / (n - ridge.freedom))
+        offset = -ridge.mean @ beta
+        return self.finish(features, ridge, beta, offset, Regression(center, scale, None), facts)
+
+    def classify(self, features: Solution, summed: ClassSums) -> Solution:
+        """One ridge per class c on targets 1 for its rows and -1 for all others: F^T y = 2 sum_c f - sum f."""
+        n = summed.rows
+        refuse_none(n)
+        if len(summed.classes) < 2:
+            raise InputError(
+                f"target: all {n:,} rows are of class {summed.classes[0]}, at least 2 classes are needed: check the "
+                "target"
+            )
+        ones = summed.totals.sum(axis=0)
+        ridge = Ridge.of(summed.gram, ones, n, self.alpha, self.intercept)
+        means = 2 * summed.counts / n - 1 if self.intercept else np.zeros(len(summed.classes))
+        beta = ridge.solve((2 * summed.totals - ones).T - np.outer(ones, means))
+        facts = {**ridge.facts(), "classes": float(len(summed.classes))}
+        return self.finish(features, ridge, beta, means - ridge.mean @ beta, Classes(summed.classes), facts)
+
+    def finish(
+        self, features: Solution, ridge: Ridge, beta: F64, offset: F64, head: Head, facts: dict[str, float | str]
+    ) -> Solution:
+        """The map block -> block W^-1/2 beta + offset. Its residual is undefined: it would cost m^2 per row."""
+        start = features.map
+        fitted = LandmarkMap(start.landmarks, start.block, start.readout @ beta, offset, None, head=head, double=True)
+        return features._replace(
+            map=fitted,
+            embedding=features.embedding @ beta + offset,
+            eigenvalues=ridge.variances(beta),
+            facts=facts,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """The eigenproblem of ridges on n rows of features with mean `mean` (r,), or 0 without an intercept."""
+
+    spectrum: Spectrum
+    mean: F64
+    n: int
+    alpha: float
+    intercept: bool
+
+    @staticmethod
+    def of(gram: F64, ones: F64, n: int, alpha: float, intercept: bool) -> Ridge:
+        """From F^T F (r, r) and F^T 1 (r,)."""
+        mean = ones / n if intercept else np.zeros(len(ones))
+        spectrum = symmetric_eigen(gram - n * np.outer(mean, mean))
+        return Ridge(spectrum._replace(values=np.maximum(spectrum.values, 0)), mean, n, alpha, intercept)
+
+    @property
+    def freedom(self) -> float:
+        """Effective degrees of freedom, the trace of the matrix that takes y to its predictions."""
+        gains = self.spectrum.values
+        return float((gains / (gains + self.alpha)).sum()) + self.intercept
+
+    def solve(self, fy: F64) -> F64:
+        """beta (r, t) for F^T Y (r, t), of targets about their mean where there is an intercept."""
+        gains, U = self.spectrum
+        return np.asarray(U @ (U.T @ fy / (gains + self.alpha)[:, None]))
+
+    def explained(self, fy: F64) -> F64:
+        """|y|^2 - |y - F beta|^2 of each target, (t,)."""
+        gains, U = self.spectrum
+        return np.asarray((((U.T @ fy) ** 2) * ((gains + 2 * self.alpha) / (gains + self.alpha) ** 2)[:, None]).sum(0))
+
+    def variances(self, beta: F64) -> F64:
+        """Variance over the rows of each column of F beta, (t,)."""
+        gains, U = self.spectrum
+        return np.asarray(((U.T @ beta) ** 2 * gains[:, None]).sum(axis=0) / self.n)
+
+    def facts(self) -> dict[str, float | str]:
+        """What a person wants to know of any ridge."""
+        return {
+            "alpha": self.alpha,
+            "effective degrees of freedom": self.freedom,
+            "training rows": float(self.n),
+        }
+
+
+def refuse_none(rows: int) -> None:
+    """InputError where nothing can be learned from."""
+    if rows == 0:
+        raise InputError("target: no row has both coordinates and a finite target: check the target")

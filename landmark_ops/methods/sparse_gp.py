@@ -1,0 +1,224 @@
+"""Sparse Gaussian process regression: m landmarks stand for n rows, in one pass over them.
+
+Quinonero-Candela & Rasmussen, "A unifying view of sparse approximate Gaussian process regression", JMLR 2005; Titsias
+2009 for VFE. With Q = K_fu K_uu^-1 K_uf and one Gaussian noise, they differ as follows:
+
+         prior over rows               variance of a prediction                   evidence
+    sor  Q                             Q** - ..., falls to 0 far from landmarks   N(y | 0, Q + noise)
+    dtc  Q                             K** - Q** + ...                            N(y | 0, Q + noise)
+    fitc Q + diag(K - Q)               K** - Q** + ...                            N(y | 0, Q + diag(K - Q) + noise)
+    vfe  Q                             K** - Q** + ...                            that of dtc - tr(K - Q) / (2 noise)
+
+The mean of sor, dtc and vfe is the same for the same parameters. The mean of the target is the prior mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from landmark_ops.errors import InputError
+from landmark_ops.methods.method import KernelChoice, Solution
+from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.methods.solving import Draw, Drawn
+from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.eigen import symmetric_eigen
+from landmark_ops.numerics.heads import Regression
+from landmark_ops.numerics.kernels import ALIASES, kernel_block
+from landmark_ops.numerics.landmark_map import LandmarkMap, Spread
+from landmark_ops.numerics.moments import Sum
+from landmark_ops.numerics.target_sums import TargetSums, add_target_sums, target_sums
+from landmark_ops.numerics.vfe_bound import NO_GAMMA, Parameters, maximise
+
+Approximation = Literal["vfe", "fitc", "dtc", "sor"]
+APPROXIMATIONS = ("vfe", "fitc", "dtc", "sor")
+SAMPLE_ROWS = 2000  # rows that parameters left out are found on: seconds, whatever n
+SAMPLE_LANDMARKS = 500  # and landmarks, evenly spaced among all
+SAMPLE_STREAM = (1 << 20) + 1  # of the seed's random numbers: apart from those of selection
+
+
+@dataclass(frozen=True)
+class SparseGPMethod:
+    """Sparse Gaussian process regression as a `Method`.
+
+    `noise` and `signal` are variances in units of the target squared: of an observation about the function, and of
+    the function about the target's mean, k(x, x) = signal for stationary kernels. What is None, gamma too, maximises
+    the VFE bound on a sample of the training rows.
+    """
+
+    kernel: KernelChoice
+    approximation: Approximation = "vfe"
+    noise: float | None = None
+    signal: float | None = None
+
+    passes = 1
+
+    @property
+    def choice(self) -> KernelChoice:
+        """The kernel's part of the parameters."""
+        return self.kernel
+
+    def with_gamma(self, gamma: float) -> SparseGPMethod:
+        """Itself: a bandwidth that landmarks were chosen by knows nothing of the target, the one found here does."""
+        return self
+
+    def selection_metric(self) -> Metric:
+        """That of the kernel."""
+        return self.kernel.selection_metric()
+
+    def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
+        """A sample for parameters left out, one pass for the sums, and an r x r eigenproblem; float64 throughout."""
+        self.check()
+        parameters, note = self.given()
+        if parameters is None:
+            drawn: Drawn = yield Draw(SAMPLE_ROWS, SAMPLE_STREAM, targets=True)
+            parameters, note = self.learn(Z, drawn)
+        features = self.features(Z, parameters.gamma)
+        noise = parameters.noise / parameters.signal if self.approximation == "fitc" else None
+        summed: TargetSums = yield Sum(
+            (features.map,), partial(target_sums, noise=noise), add_target_sums, targets=True, name="sums with target"
+        )
+        return self.finish(features, summed, parameters, note)
+
+    def check(self) -> None:
+        """InputError for parameters that make no Gaussian process."""
+        if self.approximation not in APPROXIMATIONS:
+            raise InputError(f"approximation={self.approximation!r} is unknown: choose {', '.join(APPROXIMATIONS)}")
+        for name in ("noise", "signal"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise InputError(
+                    f"{name}={value}: is a variance in units of the target squared, positive and finite; leave it out "
+                    "to have it found"
+                )
+        kernel = self.kernel.kernel
+        if kernel == "precomputed":
+            raise InputError(
+                "kernel precomputed: the variance of a Gaussian process needs k(x, x) of each row, which is not among "
+                "its values with the landmarks: name a kernel, or use nystroem_ridge"
+            )
+        if kernel == "sigmoid":
+            raise InputError(
+                "kernel sigmoid: is not positive semidefinite, so no covariance: choose e.g. rbf or matern"
+            )
+
+    @property
+    def has_gamma(self) -> bool:
+        """Whether the kernel has a bandwidth."""
+        kernel = self.kernel.kernel
+        return not callable(kernel) and ALIASES.get(kernel, kernel) not in NO_GAMMA
+
+    def given(self) -> tuple[Parameters | None, str]:
+        """The parameters, where the user gave all that the kernel has."""
+        gamma = self.kernel.gamma if self.has_gamma else 1.0
+        if gamma is None or self.signal is None or self.noise is None:
+            return None, ""
+        return Parameters(gamma, self.signal, self.noise, np.nan), "as given"
+
+    def learn(self, Z: Array, drawn: Drawn) -> tuple[Parameters, str]:
+        """Maximise the VFE bound on the rows drawn. InputError where there is nothing to learn from."""
+        assert drawn.y is not None
+        few = Z[np.linspace(0, len(Z) - 1, min(len(Z), SAMPLE_LANDMARKS)).round().astype(int)]
+        kernel = self.kernel.resolve(np.asarray(Z, np.float64))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # zero rows have no direction under cosine
+            defined = np.isfinite(kernel_block(np.asarray(drawn.X, np.float64), few, kernel)).all(axis=1)
+        X, y = drawn.X[defined], drawn.y[defined, 0]
+        if len(y) < 2:
+            raise InputError(
+                f"target: {len(y)} of {SAMPLE_ROWS:,} rows drawn have a target and coordinates, at least 2 are needed "
+                "to find noise, signal and gamma: give these, or clean the target"
+            )
+        if not np.ptp(y) > 1e-12 * np.abs(y).max():
+            raise InputError(
+                f"target: all {len(y):,} values drawn are {y[0]:g}, so no noise, signal and gamma can be found: check "
+                "the target, or give them"
+            )
+        found = maximise(kernel, few, X, y - y.mean(), gamma=self.kernel.gamma, signal=self.signal, noise=self.noise)
+        if not np.isfinite(found.bound):
+            raise InputError(f"kernel {kernel.name}: undefined on the rows drawn for every gamma tried: scale the rows")
+        landmarks = "" if len(few) == len(Z) else f" and {len(few):,} of {len(Z):,} landmarks"
+        return found, f"maximise the VFE bound on {len(y):,} rows drawn{landmarks}"
+
+    def features(self, Z: Array, gamma: float) -> Solution:
+        """Nystrom features: f(x).f(z) = Q for a signal variance of 1, residual k(x, x) - |f(x)|^2.
+
+        Whitened by eigenvectors above the relative cutoff m eps instead of a Cholesky factor with jitter: the same Q,
+        and with every row a landmark the exact process to rounding.
+        """
+        kernel = self.kernel
+        method = NystroemMethod(None, kernel.kernel, gamma, kernel.degree, kernel.coef0, kernel.nu)
+        features = method.start(Z, np.dtype(np.float64))
+        if features.negative_mass > 1e-6:
+            raise InputError(
+                f"kernel {features.map.block.name}: {features.negative_mass:.1%} of its spectrum on the landmarks is "
+                "negative, so it is no covariance: choose a positive semidefinite one"
+            )
+        return features._replace(map=replace(features.map, double=True))
+
+    def finish(self, features: Solution, summed: TargetSums, parameters: Parameters, note: str) -> Solution:
+        """Mean and variance as functions of the kernel block.
+
+        In units of the signal variance, with whitened features F of the rows and variances L of the noise:
+        B = I + F^T L^-1 F = U (1 + g) U^T, mean = f B^-1 F^T L^-1 y, variance = k** - |f|^2 + f B^-1 f^T, of which the
+        last two are one spread -|f U sqrt(g / (1 + g))|^2, without cancellation; for SoR +|f U / sqrt(1 + g)|^2.
+        """
+        n, signal = summed.rows, parameters.signal
+        if n == 0:
+            raise InputError("target: no row has both coordinates and a finite target: check the target")
+        noise, scale = parameters.noise / signal, float(np.sqrt(signal))
+        fitc = self.approximation == "fitc"
+        variance = 1.0 if fitc else noise  # what the sums are still to be divided by
+        spectrum = symmetric_eigen(summed.gram / variance)
+        gains, U = np.maximum(spectrum.values, 0), spectrum.vectors
+        loads = U.T @ summed.fy / (variance * scale)
+        weights = U @ (loads / (1 + gains))
+        misfit = summed.yy / (variance * signal) - float(loads @ (loads / (1 + gains)))
+        log_variance = summed.log_variance if fitc else n * float(np.log(noise))
+        evidence = -(n * np.log(2 * np.pi * signal) + log_variance + np.log1p(gains).sum() + misfit) / 2
+        if self.approximation == "vfe":
+            evidence -= summed.unexplained / (2 * noise)
+        sor = self.approximation == "sor"
+        shares = 1 / (1 + gains) if sor else gains / (1 + gains)
+        readout = features.map.readout
+        fitted = LandmarkMap(
+            features.map.landmarks,
+            features.map.block,
+            (readout @ weights)[:, None],
+            np.zeros(1),
+            None,
+            self_term=not sor,
+            spread=Spread(readout @ (U * np.sqrt(shares)), 1.0 if sor else -1.0),
+            head=Regression(summed.center, scale, noise),
+            double=True,
+        )
+        facts: dict[str, float | str] = {
+            "VFE bound" if self.approximation == "vfe" else "log evidence": float(evidence),
+            "noise variance": parameters.noise,
+            "signal variance": signal,
+            **({"gamma": parameters.gamma} if self.has_gamma else {}),
+            "parameters": note,
+            "training rows": float(n),
+        }
+        mean = float(summed.ones @ weights) / summed.weight
+        spread = float(weights @ summed.gram @ weights) / summed.weight - mean**2
+        return features._replace(
+            map=fitted,
+            embedding=features.embedding @ weights[:, None],
+            eigenvalues=np.array([max(spread, 0.0)]),  # variance of the mean over the rows
+            warnings=(*features.warnings, *limit_warnings(parameters)),
+            facts=facts,
+        )
+
+
+def limit_warnings(parameters: Parameters) -> tuple[str, ...]:
+    """A warning per parameter that was found where the search ends: the data does not determine it."""
+    return tuple(
+        f"{name} {value:.3g} is at the end of the range searched, the data does not determine it: give it, or check "
+        "scale and noise of the target"
+        for name in parameters.limits
+        for value in [getattr(parameters, name.split()[0])]
+    )
