@@ -18,9 +18,18 @@ from landmark_ops.errors import InputError
 from landmark_ops.method_config import SUPERVISED
 from landmark_ops.numerics.blocks import row_geometry
 from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.heads import Clusters, Regression
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.quality import Estimate, Quality
-from landmark_ops.report.content import Coverage, Density, EmbedReport, Measure
+from landmark_ops.report.content import (
+    Classified,
+    Clustered,
+    Coverage,
+    Density,
+    EmbedReport,
+    Measure,
+    Predicted,
+)
 from landmark_ops.report.markdown import quality_markdown
 from landmark_ops.report.page import write_report
 from landmark_ops.stores.locations import join, write_bytes
@@ -135,16 +144,18 @@ def compose(
     thumbnails = None
     if config.report.thumbnail is not None:
         thumbnails = np.asarray(landmarks.points).reshape(len(landmarks.points), *config.report.thumbnail)
+    supervised = config.method.name in SUPERVISED
     shape = " × ".join(str(size) for size in rows.row_shape)
     m, k = solution.map.n_landmarks, solution.map.n_components
     return EmbedReport(
         title=f"{method} of {config.source.uri}",
-        summary=f"{rows.n:,} rows of {shape} {rows.dtype.name} placed in {k} dimension{'s' if k > 1 else ''} "
-        f"by {method} from {m:,} landmarks ({config.landmarks.strategy})",
+        summary=f"{rows.n:,} rows of {shape} {rows.dtype.name} "
+        + ("predicted " if supervised else f"placed in {k} dimension{'s' if k > 1 else ''} ")
+        + f"by {method} from {m:,} landmarks ({config.landmarks.strategy})",
         densities=densities,
         landmarks=solution.embedding,
         spectrum=solution.spectrum,
-        kept=k,
+        kept=solution.rank if supervised else k,
         negative_mass=solution.negative_mass,
         spectrum_name=SPECTRUM_NAMES.get(config.method.name, "the kernel"),
         coverage=Coverage(
@@ -155,14 +166,45 @@ def compose(
             RESIDUAL_NAMES.get(config.method.name, "squared distance unexplained"),
         ),
         # distances between predictions mean nothing
-        quality=outcome.measures() + ([] if config.method.name in SUPERVISED else measures(quality, distance)),
-        quality_note=f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
+        quality=outcome.measures() + ([] if supervised else measures(quality, distance)),
+        quality_note=f"Rows held out and errors of the kernel as said; seed {config.landmarks.seed}"
+        if supervised
+        else f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
         f"{rows.n:,} (seed {config.landmarks.seed}); ± is one standard error over queries",
         stages=run.progress.stages,
         provenance=provenance(run, work, outcome),
         warnings=warnings,
         thumbnails=thumbnails,
+        outcome=picture_outcome(run, work, sample, outcome),
     )
+
+
+def picture_outcome(
+    run: Run, work: Work, sample: Sample, outcome: Outcome
+) -> Clustered | Predicted | Classified | None:
+    """What the method decided for the sampled rows, for the picture; of rows held out where there is a target."""
+    head = work.solution.map.head
+    if head is None:
+        return None
+    read = head.read(sample.embedding.astype(np.float64), sample.residual.astype(np.float64))
+    if isinstance(head, Clusters):
+        k = sample.embedding.shape[1]
+        components = (1, 2) if k > 2 else (0, min(1, k - 1))  # the first one is nearly constant
+        points = sample.embedding[:, list(components)].astype(np.float64)
+        return Clustered(points, read["labels"], components, np.asarray(outcome.cluster_sizes, np.int64))
+    if run.targets is None or run.targets.held_out == 0:
+        return None
+    target = run.targets.rows.take(sample.indices)[:, 0].astype(np.float64)
+    aside = np.array([not run.targets.trains(int(i), int(i) + 1)[0] for i in sample.indices])
+    keep = aside & np.isfinite(target) & np.isfinite(sample.embedding).all(axis=1)
+    if isinstance(head, Regression):
+        std = read["std"][keep] if "std" in read else None
+        return Predicted(target[keep], read["prediction"][keep], std)
+    keep[keep] = np.isin(target[keep], head.classes)  # a class met only among rows held out has no column
+    codes = np.searchsorted(head.classes, target[keep].astype(np.int64))
+    found = np.searchsorted(head.classes, read["prediction"][keep])
+    c = len(head.classes)
+    return Classified(head.classes, np.bincount(codes * c + found, minlength=c * c).reshape(c, c))
 
 
 def measures(quality: Quality, distance: str) -> list[Measure]:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from landmark_ops.estimators.sparse_gp import SparseGPRegressor as SparseGPRegressor
     from landmark_ops.estimators.spectral_clustering import SpectralClustering as SpectralClustering
     from landmark_ops.estimators.spectral_embedding import SpectralEmbedding as SpectralEmbedding
+    from landmark_ops.methods.aligning import align_map as align_map
     from landmark_ops.numerics.landmark_map import LandmarkMap as LandmarkMap
     from landmark_ops.selection.landmarks import Landmarks as Landmarks
     from landmark_ops.selection.select import select_landmarks as select_landmarks
+    from landmark_ops.stores.initial import layout_init as layout_init
     from landmark_ops.stores.open import open_rows as open_rows
     from landmark_ops.stores.rows import Rows as Rows
 
@@ -47,8 +49,10 @@ _HOME = {
     "select_landmarks": "selection.select",
     "Landmarks": "selection.landmarks",
     "LandmarkMap": "numerics.landmark_map",
+    "align_map": "methods.aligning",
     "open_map": "blocks.stored_map",
     "detect": "detectors.api",
+    "layout_init": "stores.initial",
     "open_rows": "stores.open",
     "Rows": "stores.rows",
     "InputError": "errors",

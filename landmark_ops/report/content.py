@@ -67,6 +67,33 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Clustered:
+    """Sampled rows by cluster: `points` (S, 2) over `components` (0-based), `labels` (S,), `sizes` (c,) of all rows."""
+
+    points: NDArray[np.float64]
+    labels: NDArray[np.int32]
+    components: tuple[int, int]
+    sizes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Sampled rows that were held out: `target`, `prediction` and, where the method has one, `std`, (S,) each."""
+
+    target: NDArray[np.float64]
+    prediction: NDArray[np.float64]
+    std: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Sampled rows that were held out: `counts` (c, c) by true class (row) and predicted class, both of `classes`."""
+
+    classes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class EmbedReport:
     """Everything one report says.
 
@@ -90,3 +117,4 @@ class EmbedReport:
     provenance: dict[str, str]
     warnings: list[str]
     thumbnails: NDArray[Any] | None
+    outcome: Clustered | Predicted | Classified | None = None

@@ -19,6 +19,7 @@ from landmark_ops.report.numbers import (
     show_seconds,
     spectrum_numbers,
 )
+from landmark_ops.report.outcomes import draw_outcome
 from landmark_ops.report.thumbnails import draw_thumbnails
 
 FLOOR = 1e-10  # eigenvalues below this share of the largest magnitude are rounding: counted in words, not drawn
@@ -29,6 +30,8 @@ MANY = 40  # more eigenvalues or landmarks than this get a log rank axis: the fi
 def draw_all(report: EmbedReport) -> dict[str, bytes]:
     """Draw every picture the report has data for: PNG bytes by file name, in the order of the page."""
     pictures = {"density.png": draw_density(report)} if report.densities else {}
+    if report.outcome is not None:
+        pictures["outcome.png"] = draw_outcome(report.outcome)
     if report.thumbnails is not None and len(report.thumbnails):
         pictures["thumbnails.png"] = draw_thumbnails(report, report.thumbnails)
     pictures["spectrum.png"] = draw_spectrum(report)
