@@ -1,12 +1,14 @@
-"""Rows placed lazily: a dask array of coordinates over a dask array, a zarr array or `Rows`."""
+"""Functions of rows, lazily: a dask array of what they give for a dask array, a zarr array or `Rows`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from landmark_ops.blocks.ranges import ranges, task_rows
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.stores.open import as_rows
@@ -23,20 +25,24 @@ def is_lazy(X: Any) -> bool:
 
 def place_lazily(X: Any, fitted: LandmarkMap) -> da.Array:
     """A lazy (n, k) array of the rows' coordinates; nothing is read or computed here."""
+    dtype = X.dtype if hasattr(X, "dtype") else as_rows(X).dtype
+    return map_lazily(X, fitted, fitted.n_components, compute_dtype(np.dtype(dtype)))
+
+
+def map_lazily(X: Any, fn: Callable[[Array], Array], k: int, dtype: np.dtype[Any]) -> da.Array:
+    """A lazy (n, k) array of fn: (b, d) -> (b, k) over all rows; nothing is read or computed here."""
     import dask.array as da
 
-    k = fitted.n_components
+    meta = np.empty((0, k), dtype)
     if isinstance(X, da.Array) and X.ndim == 2:
         whole = X.rechunk({1: -1})
-        dtype = compute_dtype(X.dtype)
-        return whole.map_blocks(fitted, dtype=dtype, chunks=(whole.chunks[0], (k,)), meta=np.empty((0, k), dtype))
+        return whole.map_blocks(fn, dtype=dtype, chunks=(whole.chunks[0], (k,)), meta=meta)
     rows = as_rows(X)
     items = ranges(rows.n, task_rows(rows, k))
-    chunks = (tuple(stop - start for start, stop in items), (k,))
-    dtype = compute_dtype(rows.dtype)
 
-    def place(block_info: Any = None) -> Any:
+    def read(block_info: Any = None) -> Any:
         start, stop = block_info[None]["array-location"][0]
-        return fitted(rows.read(start, stop))
+        return fn(rows.read(start, stop))
 
-    return da.map_blocks(place, chunks=chunks, dtype=dtype, meta=np.empty((0, k), dtype))
+    chunks = (tuple(stop - start for start, stop in items), (k,))
+    return da.map_blocks(read, chunks=chunks, dtype=dtype, meta=meta)

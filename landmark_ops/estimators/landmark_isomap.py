@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from landmark_ops.blocks.lazy import is_lazy
-from landmark_ops.blocks.lazy_outputs import map_lazily
+from landmark_ops.blocks.lazy import is_lazy, map_lazily
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
 from landmark_ops.estimators.base import LandmarkEstimator

@@ -9,8 +9,7 @@ from sklearn.base import ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from landmark_ops.blocks.lazy import is_lazy
-from landmark_ops.blocks.lazy_outputs import map_lazily
+from landmark_ops.blocks.lazy import is_lazy, map_lazily
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod

@@ -17,8 +17,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, validate_data
 
-from landmark_ops.blocks.lazy import is_lazy
-from landmark_ops.blocks.lazy_outputs import map_lazily
+from landmark_ops.blocks.lazy import is_lazy, map_lazily
 from landmark_ops.blocks.sums import Targets, check_targets
 from landmark_ops.errors import InputError
 from landmark_ops.estimators.base import MapEstimator

@@ -17,7 +17,8 @@ from scipy.sparse import csr_array
 from landmark_ops.blocks.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel, kernel_block
-from landmark_ops.selection.grid import read_usable, row_uniforms, working_rows
+from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.selection.grid import read_usable, working_rows
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 from landmark_ops.selection.pivots import (
     F64,

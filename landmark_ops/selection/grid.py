@@ -19,7 +19,6 @@ from landmark_ops.stores.rows import Rows
 
 BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 per block
 BLOCK_ROWS = (1 << 10, 1 << 18)  # at least, at most
-DRAWS_PER_STEP = 4  # Philox makes four 64-bit numbers per counter step, one per double
 
 
 class Block(NamedTuple):
@@ -47,17 +46,6 @@ def block_rows(d: int) -> int:
 def grid(n: int, size: int) -> list[Item]:
     """The ranges (start, stop) of `size` rows that cover 0..n; the last one may be shorter."""
     return [(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def row_uniforms(seed: int, stream: int, start: int, stop: int) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) of rows start..stop, (stop - start,): row i has the same one however it is reached.
-
-    A counter-based generator (Philox 4x64, Salmon et al. 2011) keyed by (seed, stream): number i is double i % 4 of
-    counter step i // 4.
-    """
-    step, skip = divmod(start, DRAWS_PER_STEP)
-    philox = np.random.Philox(key=np.array([seed, stream], np.uint64), counter=step)
-    return np.random.Generator(philox).random(stop - start + skip)[skip:]
 
 
 def working_rows(points: Array, metric: Metric | None) -> Array:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from landmark_ops.blocks.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
-from landmark_ops.selection.grid import BLOCK_ELEMENTS, read_usable, row_uniforms
+from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.selection.grid import BLOCK_ELEMENTS, read_usable
 from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.pivots import (
     F64,

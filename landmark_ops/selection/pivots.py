@@ -20,7 +20,8 @@ from landmark_ops.blocks.engine import Item
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
-from landmark_ops.selection.grid import block_rows, grid, power_of_two, read_usable, row_uniforms, working_rows
+from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.selection.grid import block_rows, grid, power_of_two, read_usable, working_rows
 from landmark_ops.selection.landmarks import Request
 from landmark_ops.stores.rows import Rows
 

@@ -22,7 +22,8 @@ from scipy.spatial.distance import cdist
 
 from landmark_ops.blocks.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.selection.grid import read_usable, row_uniforms, working_rows
+from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.selection.grid import read_usable, working_rows
 from landmark_ops.selection.landmarks import Request
 from landmark_ops.selection.nearest import nearest
 from landmark_ops.selection.uniform import first_row

@@ -13,7 +13,8 @@ from scipy.spatial.distance import cdist
 from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.selection.grid import block_rows, cells, gather, grid, row_uniforms, usable, working_rows
+from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.selection.grid import block_rows, cells, gather, grid, usable, working_rows
 from landmark_ops.selection.landmarks import good
 from landmark_ops.selection.nearest import gaps_to, nearest
 
