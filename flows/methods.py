@@ -59,7 +59,12 @@ def _locally_linear(config: LocallyLinearLandmarksConfig, seed: int) -> Method:
     from landmark_ops.methods.locally_linear_landmarks import LocallyLinearLandmarksMethod
 
     return LocallyLinearLandmarksMethod(
-        config.n_components, config.n_neighbors, config.n_weights, config.regularization, config.max_support
+        config.n_components,
+        config.n_neighbors,
+        config.n_weights,
+        config.regularization,
+        config.max_support,
+        config.objective,
     )
 
 

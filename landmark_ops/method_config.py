@@ -35,11 +35,12 @@ class LandmarkIsomapConfig(Section):
 
 
 class LocallyLinearLandmarksConfig(Section):
-    """Laplacian eigenmaps, each row an affine combination of near landmarks."""
+    """Laplacian eigenmaps or locally linear embedding, each row an affine combination of near landmarks."""
 
     name: Literal["locally_linear_landmarks"]
     n_components: PositiveInt = 10
     n_neighbors: PositiveInt = 10
+    objective: Literal["laplacian", "lle"] = "laplacian"
     n_weights: PositiveInt | None = None
     regularization: PositiveFloat = 1e-3
     max_support: Annotated[int, Field(ge=100)] = 1_000_000

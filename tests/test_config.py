@@ -350,6 +350,7 @@ RELEVANT = [
     "method={name: landmark_isomap, max_support: 1000}",
     "method={name: locally_linear_landmarks}",
     "method={name: locally_linear_landmarks, n_weights: 5}",
+    "method={name: locally_linear_landmarks, objective: lle}",
     "method={name: locally_linear_landmarks, regularization: 0.1}",
     "method={name: spectral_embedding}",
     "method={name: spectral_clustering}",

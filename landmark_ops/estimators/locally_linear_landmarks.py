@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
@@ -10,14 +12,17 @@ from landmark_ops.methods.method import Method
 
 
 class LocallyLinearLandmarks(LandmarkEstimator):
-    """Laplacian eigenmaps for any number of rows, each an affine combination of near landmarks.
+    """Laplacian eigenmaps or LLE of any number of rows, each an affine combination of near landmarks.
 
     Parameters
     ----------
     n_components
         Dimensions of the embedding, k.
     n_neighbors
-        Neighbours in the graph whose Laplacian is minimised.
+        Neighbours in the graph.
+    objective
+        "laplacian" keeps neighbours together, Laplacian eigenmaps; "lle" keeps how each row is rebuilt from its
+        neighbours, locally linear embedding.
     n_weights
         Landmarks each row is combined of; None takes k + 1, and at least 10.
     regularization
@@ -31,7 +36,8 @@ class LocallyLinearLandmarks(LandmarkEstimator):
     ----------
     map_, landmarks_, landmark_indices_, landmark_embedding_, rank_
         As in `LandmarkMDS`.
-    eigenvalues_ : (k,) 1 - l / 2 of the eigenvalues l of the reduced pencil, so that they descend from 1
+    eigenvalues_ : (k,) 1 - l / c of the eigenvalues l of the reduced pencil, so that they descend from 1; c is 2 for
+        laplacian, the largest of them for lle
 
     Examples
     --------
@@ -42,7 +48,8 @@ class LocallyLinearLandmarks(LandmarkEstimator):
 
     See Also
     --------
-    sklearn.manifold.SpectralEmbedding : Laplacian eigenmaps of all rows, without new ones
+    sklearn.manifold.SpectralEmbedding, sklearn.manifold.LocallyLinearEmbedding : of all rows; the first without new
+        ones
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class LocallyLinearLandmarks(LandmarkEstimator):
         n_components: int = 2,
         *,
         n_neighbors: int = 10,
+        objective: Literal["laplacian", "lle"] = "laplacian",
         n_weights: int | None = None,
         regularization: float = 1e-3,
         max_support: int = 1_000_000,
@@ -59,6 +67,7 @@ class LocallyLinearLandmarks(LandmarkEstimator):
     ) -> None:
         self.n_components = n_components
         self.n_neighbors = n_neighbors
+        self.objective = objective
         self.n_weights = n_weights
         self.regularization = regularization
         self.max_support = max_support
@@ -69,5 +78,10 @@ class LocallyLinearLandmarks(LandmarkEstimator):
     def method(self) -> Method:
         """The method these parameters describe."""
         return LocallyLinearLandmarksMethod(
-            self.n_components, self.n_neighbors, self.n_weights, self.regularization, self.max_support
+            self.n_components,
+            self.n_neighbors,
+            self.n_weights,
+            self.regularization,
+            self.max_support,
+            self.objective,
         )

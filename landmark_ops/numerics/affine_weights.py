@@ -17,6 +17,16 @@ from landmark_ops.numerics.distances import Array, sq_euclidean
 BATCH_ELEMENTS = 1 << 22  # of differences (rows, neighbours, d) held at once, 32 MiB of float64
 
 
+def affine_weights(differences: Array, regularization: float) -> Array:
+    """Weights (b, p) summing to 1 that minimise |sum_j w_j d_j|^2, with a ridge, for differences d (b, p, d)."""
+    b, count, _ = differences.shape
+    gram = np.einsum("bid,bjd->bij", differences, differences)
+    trace = np.einsum("bii->b", gram)
+    gram[:, np.arange(count), np.arange(count)] += (regularization * np.where(trace > 0, trace, 1.0))[:, None]
+    weights = np.linalg.solve(gram, np.ones((b, count, 1)))[:, :, 0]
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
 @dataclass(frozen=True, eq=False)
 class Weights:
     """Weights on `neighbors` nearest landmarks, in Euclidean geometry; ridge `regularization` x trace of the Gram."""
@@ -48,13 +58,7 @@ class Weights:
         near = np.sort(np.argpartition(gaps, count - 1, axis=1)[:, :count], axis=1)
         order = np.argsort(np.take_along_axis(gaps, near, axis=1), axis=1, kind="stable")  # ties: the lowest index
         near = np.take_along_axis(near, order, axis=1)
-        differences = Z[near] - X[:, None, :]
-        gram = np.einsum("bid,bjd->bij", differences, differences)
-        trace = np.einsum("bii->b", gram)
-        ridge = self.regularization * np.where(trace > 0, trace, 1.0)
-        gram[:, np.arange(count), np.arange(count)] += ridge[:, None]
-        weights = np.linalg.solve(gram, np.ones((len(X), count, 1)))[:, :, 0]
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = affine_weights(Z[near] - X[:, None, :], self.regularization)
         here = np.flatnonzero(gaps[np.arange(len(X)), near[:, 0]] == 0)
         weights[here] = np.eye(1, count)
         out = np.zeros((len(X), len(Z)))

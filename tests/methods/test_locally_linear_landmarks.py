@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.linalg import eigh, subspace_angles
 from sklearn.datasets import make_swiss_roll
+from sklearn.manifold import LocallyLinearEmbedding
+from sklearn.manifold._locally_linear import barycenter_kneighbors_graph
 from sklearn.neighbors import kneighbors_graph
 
 from landmark_ops import LocallyLinearLandmarks
@@ -75,6 +77,24 @@ def test_with_every_row_a_landmark_it_is_laplacian_eigenmaps():
     fitted = LocallyLinearLandmarks(2, n_weights=1, n_landmarks=500).fit(ROLL)
     np.testing.assert_allclose(2 * (1 - fitted.eigenvalues_), values[1:], rtol=1e-9)
     assert np.sin(subspace_angles(fitted.transform(ROLL), vectors[:, 1:])).max() < 1e-9
+
+
+def test_with_every_row_a_landmark_lle_is_lle():
+    exact = LocallyLinearEmbedding(n_neighbors=10, n_components=2, reg=1e-3, eigen_solver="dense").fit(ROLL)
+    fitted = LocallyLinearLandmarks(2, objective="lle", n_weights=1, n_landmarks=500).fit(ROLL)
+    assert np.sin(subspace_angles(fitted.transform(ROLL), exact.embedding_)).max() < 1e-5
+
+
+def test_lle_is_that_of_the_dense_pencil():
+    W = barycenter_kneighbors_graph(ROLL, 8, reg=1e-3).toarray()
+    left = np.eye(500) - W
+    U = Weights(4, 1e-3).block(ROLL, ROLL[CHOSEN])
+    _, Y = eigh(U.T @ left.T @ left @ U, U.T @ U)
+    for chunk, step, workers in ((50, 200, 2), (7, 33, 1)):
+        source = Source(ChunkedRows(ROLL, chunk), LocalEngine(workers), ranges(500, step), 0, landmark_indices=CHOSEN)
+        method = LocallyLinearLandmarksMethod(3, 8, 4, objective="lle")
+        solution = solve_one(method.solve(ROLL[CHOSEN], ROLL.dtype), source)
+        assert np.sin(subspace_angles(solution.map(ROLL), U @ Y[:, 1:4])).max() < 1e-5
 
 
 @pytest.mark.parametrize(("chunk", "step", "workers"), [(1, 500, 1), (13, 64, 3), (500, 1, 2)])
