@@ -1,4 +1,4 @@
-"""Functions of rows, lazily: a dask array of what they give for a dask array, a zarr array or `Rows`."""
+"""Functions of rows: lazily a dask array, for a dask array, a zarr array or `Rows`; at once on threads for NumPy."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.stores.open import as_rows
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.rows import ArrayRows, Rows
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 def is_lazy(X: Any) -> bool:
     """Whether X is a dask array, a zarr array or `Rows`, rather than something NumPy holds in memory."""
     return isinstance(X, Rows) or type(X).__module__.partition(".")[0] in ("dask", "zarr")
+
+
+def map_rows(X: Array, fn: Callable[[Array], Array]) -> Array:
+    """fn: (b, d) -> (b, k) of the rows of an array in memory, ranges of them on threads with one BLAS thread each.
+
+    A product of a few hundred rows, one after the other, is where BLAS's own threads mostly wait for each other.
+    """
+    items = ranges(len(X), task_rows(ArrayRows(X))) if len(X) else []
+    if len(items) < 2:
+        return fn(X)
+    found = dict(LocalEngine().imap(lambda item: fn(X[slice(*item)]), items))
+    return np.concatenate([found[item] for item in items])
 
 
 def place_lazily(X: Any, fitted: LandmarkMap) -> da.Array:

@@ -12,13 +12,14 @@ import threading
 from collections import OrderedDict
 from typing import Any, NoReturn, cast
 
+import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from landmark_ops.detectors.graph_check import Graph, Port, check_graph
 from landmark_ops.detectors.pull import Progress, read_model
-from landmark_ops.detectors.spec import ModelSpec
+from landmark_ops.detectors.spec import InputSpec, ModelSpec
 from landmark_ops.errors import InputError, RunError
 
 PROVIDERS_VARIABLE = "LANDMARKS_PROVIDERS"
@@ -46,22 +47,12 @@ class Session:
         """
         want = self.spec.input
         _check_images(images, self.spec)
-        axes = (0, 3, 1, 2) if want.layout == "NCHW" else (0, 1, 2, 3)
         if want.transpose_xy:
             images = images.swapaxes(1, 2)
-        if want.colour == "BGR":
-            images = images[..., ::-1]
         if want.dtype == "uint8":
-            return np.ascontiguousarray(images.transpose(axes))
-        mean = np.asarray(want.mean, np.float32)
-        std = np.asarray(want.std, np.float32)
-        batch = np.empty([images.shape[axis] for axis in axes], np.float32)
-        for channel in range(3):  # channel by channel: one pass, no float copy of the whole batch in between
-            plane = batch[:, channel] if want.layout == "NCHW" else batch[..., channel]
-            np.subtract(images[..., channel], mean[channel], out=plane, dtype=np.float32)
-            if std[channel] != 1:
-                np.divide(plane, std[channel], out=plane)
-        return batch
+            coloured = images[..., ::-1] if want.colour == "BGR" else images
+            return np.ascontiguousarray(coloured.transpose(0, 3, 1, 2) if want.layout == "NCHW" else coloured)
+        return _planes(images, want) if want.layout == "NCHW" else _pixels(images, want)
 
     def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """The spec's outputs, in its order, each with the batch as first axis.
@@ -147,6 +138,34 @@ def _network(data: bytes, spec: ModelSpec, threads: int, providers: tuple[str, .
             f"check its driver and libraries, or unset {PROVIDERS_VARIABLE}"
         )
     return network
+
+
+def _planes(images: NDArray[np.uint8], want: InputSpec) -> NDArray[np.float32]:
+    """(n, h, w, 3) RGB as (n, 3, h, w), (x - mean) / std, planes in the order of the net's colours."""
+    n, height, width, _ = images.shape
+    batch = np.empty((n, 3, height, width), np.float32)
+    for image, planes in zip(images, batch, strict=True):
+        stored = cv2.split(image)  # every third byte at a time takes NumPy three times as long
+        for plane, values, mean, std in zip(
+            planes, stored[::-1] if want.colour == "BGR" else stored, want.mean, want.std, strict=True
+        ):
+            if mean == 0:
+                plane[...] = values
+            else:
+                np.subtract(values, np.float32(mean), out=plane, dtype=np.float32)
+            if std != 1:
+                np.divide(plane, np.float32(std), out=plane)
+    return batch
+
+
+def _pixels(images: NDArray[np.uint8], want: InputSpec) -> NDArray[np.float32]:
+    """(n, h, w, 3) RGB as the same of float32, (x - mean) / std, channels in the order of the net's colours."""
+    # One number for all three where they agree: NumPy is ten times as fast without a second axis of length 3.
+    mean, std = (np.asarray(three[0] if len(set(three)) == 1 else three, np.float32) for three in (want.mean, want.std))
+    batch = np.subtract(images[..., ::-1] if want.colour == "BGR" else images, mean, dtype=np.float32, order="C")
+    if (std != 1).any():
+        np.divide(batch, std, out=batch)
+    return batch
 
 
 def _first_line(error: Exception) -> str:

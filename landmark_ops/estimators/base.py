@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from landmark_ops.blocks.engine import Engine, LocalEngine
-from landmark_ops.blocks.lazy import is_lazy, place_lazily
+from landmark_ops.blocks.lazy import is_lazy, map_rows, place_lazily
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
 from landmark_ops.errors import InputError
@@ -121,7 +121,7 @@ class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEs
         check_is_fitted(self, "map_")
         if is_lazy(X):
             return place_lazily(X, self.map_)
-        return self.map_(self._validated(X, reset=False))
+        return map_rows(self._validated(X, reset=False), self.map_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

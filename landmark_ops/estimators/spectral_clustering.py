@@ -9,7 +9,7 @@ from sklearn.base import ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from landmark_ops.blocks.lazy import is_lazy, map_lazily
+from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod
@@ -98,4 +98,4 @@ class SpectralClustering(ClusterMixin, LandmarkEstimator):
 
         if is_lazy(X):
             return map_lazily(X, labels, 1, np.dtype(np.int32))[:, 0]
-        return labels(self._validated(X, reset=False))[:, 0]
+        return map_rows(self._validated(X, reset=False), labels)[:, 0]

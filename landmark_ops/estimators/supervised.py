@@ -17,7 +17,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, validate_data
 
-from landmark_ops.blocks.lazy import is_lazy, map_lazily
+from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.blocks.sums import Targets, check_targets
 from landmark_ops.errors import InputError
 from landmark_ops.estimators.base import MapEstimator
@@ -72,7 +72,7 @@ class SupervisedEstimator(MapEstimator):
         """fn: (b, d) -> (b, k) on rows X, now or lazily."""
         check_is_fitted(self, "map_")
         if not is_lazy(X):
-            return fn(self._validated(X, reset=False))
+            return map_rows(self._validated(X, reset=False), fn)
         rows = as_rows(X)
         if rows.d != self.n_features_in_:
             raise InputError(

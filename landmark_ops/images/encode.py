@@ -9,16 +9,24 @@ from numpy.typing import NDArray
 from landmark_ops.errors import RunError
 
 
-def to_jpeg(image: NDArray[np.uint8], side: int, quality: int = 85) -> bytes:
-    """An RGB picture (H, W, 3) as JPEG, shrunk to at most `side` pixels."""
+def shrunk(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
+    """A picture (H, W, 3) with its longer side at most `side` pixels, and its pixels per pixel of `image`."""
     height, width = image.shape[:2]
     shrink = min(1.0, side / max(height, width))
-    if shrink < 1:
-        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        # Averaging areas takes seven times as long, and shows no difference to the eye where little is shrunk.
-        rule = cv2.INTER_AREA if shrink < 0.5 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, size, interpolation=rule), np.uint8)
-    ok, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if shrink == 1:
+        return image, 1.0
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    # Averaging areas takes seven times as long, and shows no difference to the eye where little is shrunk.
+    rule = cv2.INTER_AREA if shrink < 0.5 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=rule), np.uint8), shrink
+
+
+def to_jpeg(image: NDArray[np.uint8], side: int, quality: int = 85) -> bytes:
+    """An RGB picture (H, W, 3) as JPEG, shrunk to at most `side` pixels."""
+    small, _ = shrunk(image, side)
+    # A reversed view would be copied pixel by pixel, which takes longer than the encoding itself.
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
+        height, width = image.shape[:2]
         raise RunError(f"a picture of {width} x {height} could not be encoded as JPEG")
     return data.tobytes()

@@ -67,13 +67,14 @@ def overlay(
         width = _stroke(extent, len(keypoints))
         if box is not None:
             _rectangle(canvas, box, colour, width)
+        places = _places(keypoints)
         if points is not None and len(keypoints):
             for a, b in points.edges:
-                _line(canvas, keypoints[a], keypoints[b], colour, width)
+                _line(canvas, places[a], places[b], colour, width)
         radius = _radius(extent, len(keypoints))
-        for index, point in enumerate(keypoints):
+        for index, place in enumerate(places):
             seen = drawn.visible is None or not drawn.visible[index] < 0.5
-            _dot(canvas, point, colour, radius, filled=seen)
+            _dot(canvas, place, colour, radius, filled=seen)
         show = ids if ids is not None else len(keypoints) <= 33 and extent >= 160
         if show:
             for index, point in enumerate(keypoints):
@@ -141,23 +142,25 @@ def _text_height(extent: float) -> float:
     return float(np.clip(extent / 26, 12, 40))
 
 
-def _fixed(point: Floats) -> tuple[int, int]:
-    return round(float(point[0]) * 2**SHIFT), round(float(point[1]) * 2**SHIFT)
+def _places(points: Floats) -> list[tuple[int, int] | None]:
+    """Points (K, 2) in OpenCV's fixed point, None for those that cannot be drawn; all at once, as there are many."""
+    there: NDArray[np.bool_] = np.all(np.abs(points) < FAR, axis=1)
+    fixed = np.rint(np.where(there[:, None], points, 0) * 2**SHIFT).astype(np.int64).tolist()
+    return [(x, y) if drawable else None for (x, y), drawable in zip(fixed, there, strict=True)]
 
 
-def _drawable(*points: Floats) -> bool:
-    return all(bool((np.abs(point) < FAR).all()) for point in points)
+def _drawable(point: Floats) -> bool:
+    return bool((np.abs(point) < FAR).all())
 
 
-def _line(canvas: Image, a: Floats, b: Floats, colour: Colour, width: int) -> None:
-    if _drawable(a, b):
-        cv2.line(canvas, _fixed(a), _fixed(b), colour, width, cv2.LINE_AA, SHIFT)
+def _line(canvas: Image, a: tuple[int, int] | None, b: tuple[int, int] | None, colour: Colour, width: int) -> None:
+    if a is not None and b is not None:
+        cv2.line(canvas, a, b, colour, width, cv2.LINE_AA, SHIFT)
 
 
-def _dot(canvas: Image, point: Floats, colour: Colour, radius: float, *, filled: bool) -> None:
-    if not _drawable(point):
+def _dot(canvas: Image, at: tuple[int, int] | None, colour: Colour, radius: float, *, filled: bool) -> None:
+    if at is None:
         return
-    at = _fixed(point)
     if radius > 1.5:
         cv2.circle(canvas, at, round((radius * 1.35) * 2**SHIFT), INK, -1, cv2.LINE_AA, SHIFT)
     thickness = -1 if filled else max(1, round(radius / 2))
@@ -165,9 +168,10 @@ def _dot(canvas: Image, point: Floats, colour: Colour, radius: float, *, filled:
 
 
 def _rectangle(canvas: Image, box: Floats, colour: Colour, width: int) -> None:
-    if _drawable(box):
-        cv2.rectangle(canvas, _fixed(box[:2]), _fixed(box[2:]), INK, width + 2, cv2.LINE_AA, SHIFT)
-        cv2.rectangle(canvas, _fixed(box[:2]), _fixed(box[2:]), colour, width, cv2.LINE_AA, SHIFT)
+    low, high = _places(box.reshape(2, 2))
+    if low is not None and high is not None:
+        cv2.rectangle(canvas, low, high, INK, width + 2, cv2.LINE_AA, SHIFT)
+        cv2.rectangle(canvas, low, high, colour, width, cv2.LINE_AA, SHIFT)
 
 
 def _text(canvas: Image, text: str, point: Floats, height: float, colour: Colour) -> None:

@@ -5,11 +5,13 @@ ShiqiYu/libfacedetection.train, mmdet/models/dense_heads/yunet_head.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from landmark_ops.detectors.decoders.activations import EDGE
 from landmark_ops.detectors.decoders.parameters import number, whole_numbers
-from landmark_ops.detectors.instances import Found, Outputs, Parameters, Size
+from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
 from landmark_ops.detectors.nms import keep
 
 N_KEYPOINTS = 5
@@ -25,30 +27,37 @@ def decode_yunet(outputs: Outputs, size: Size, parameters: Parameters) -> list[F
     """
     strides = whole_numbers(parameters, "strides")
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")
-    priors = np.concatenate([_cells(size, stride) for stride in strides])
-    scales = np.concatenate([np.full(_n_cells(size, stride), float(stride)) for stride in strides])
-    levels = len(strides)
-    cls, obj, bbox, kps = (
-        np.concatenate([np.asarray(head) for head in outputs[k * levels : (k + 1) * levels]], axis=1) for k in range(4)
-    )
-    confidences = np.sqrt(np.clip(cls[..., 0].astype(np.float64), 0, 1) * np.clip(obj[..., 0].astype(np.float64), 0, 1))
-
+    heads = [np.asarray(head) for head in outputs]
+    levels = [heads[at :: len(strides)] for at in range(len(strides))]
     faces = []
-    for score, box, points in zip(confidences, bbox, kps, strict=True):
-        seen = np.flatnonzero(score > threshold)
-        prior, scale = priors[seen], scales[seen, None]
-        offsets = box[seen].astype(np.float64)
-        centre, side = offsets[:, :2] * scale + prior, np.exp(offsets[:, 2:]) * scale
-        keypoints = points[seen].astype(np.float64).reshape(-1, N_KEYPOINTS, 2) * scale[..., None] + prior[:, None]
-        boxes = np.hstack([centre - side / 2, centre + side / 2])
-        faces.append(keep(Found(boxes + EDGE, score[seen], keypoints + EDGE), max_iou))
+    for image in range(len(heads[0])):
+        parts = [
+            _level([head[image] for head in level], _cells(size, stride), stride, threshold)
+            for level, stride in zip(levels, strides, strict=True)
+        ]
+        faces.append(keep(Found(*(np.concatenate(values) for values in zip(*parts, strict=True))), max_iou))
     return faces
 
 
-def _n_cells(size: Size, stride: int) -> int:
-    return (size[0] // stride) * (size[1] // stride)
+def _level(heads: list[np.ndarray], cells: Floats, stride: int, threshold: float) -> Found:
+    """The faces of one image at one stride; nearly all cells are left out at first glance: cls < score² has no face."""
+    cls, obj, bbox, kps = heads
+    likely = np.flatnonzero(cls[:, 0] >= threshold**2 * (1 - 1e-6))  # obj is 1 at most; a margin for rounding
+    score = np.sqrt(_share(cls[likely, 0]) * _share(obj[likely, 0]))
+    seen, score = likely[score > threshold], score[score > threshold]
+    prior, offsets = cells[seen], bbox[seen].astype(np.float64)
+    centre, side = offsets[:, :2] * stride + prior, np.exp(offsets[:, 2:]) * stride
+    keypoints = kps[seen].astype(np.float64).reshape(-1, N_KEYPOINTS, 2) * stride + prior[:, None]
+    boxes = np.hstack([centre - side / 2, centre + side / 2])
+    return Found(boxes + EDGE, score, keypoints + EDGE)
 
 
-def _cells(size: Size, stride: int) -> np.ndarray:
+def _share(values: np.ndarray) -> Floats:
+    return np.clip(values.astype(np.float64), 0, 1)
+
+
+@lru_cache(maxsize=64)
+def _cells(size: Size, stride: int) -> Floats:
+    """The priors of a level, (cells, 2) as x, y in input pixels: the same for all images of a size."""
     rows, columns = np.mgrid[: size[1] // stride, : size[0] // stride]
     return np.stack([columns.ravel(), rows.ravel()], axis=1) * float(stride)
