@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import ROOT
 from benchmarks.timing import say
 from landmark_ops.config import SourceConfig
+from landmark_ops.stores.open import open_rows
 
 SEED = 20260101
 
@@ -31,6 +32,27 @@ def patches(folder: Path, quick: bool) -> SourceConfig:
             say("writing the demo's patches, 408 MB")
             write_patches(made)
     return SourceConfig(uri=str(made), array="patches")
+
+
+def sampled_patches(folder: Path, count: int, quick: bool) -> SourceConfig:
+    """`count` of the demo's patches drawn by seed, in their order, as a Zarr of their own; all of them where n = count.
+
+    Quick: as many generated rows.
+    """
+    path = folder / f"patches-{count}.zarr"
+    if quick:
+        return write_generated(path, count, 192, 1024)
+    source = patches(folder, quick)
+    rows = open_rows(source.uri, array=source.array)
+    if rows.n == count:
+        return source
+    if not path.exists():
+        drawn = np.sort(np.random.default_rng(0).choice(rows.n, count, replace=False))
+        array = zarr.create_group(str(path)).create_array(
+            "rows", shape=(count, rows.d), chunks=(rows.chunk_rows, rows.d), dtype="float32", compressors=None
+        )
+        array[:] = rows.take(drawn)
+    return SourceConfig(uri=str(path), array="rows")
 
 
 def write_generated(path: Path, n: int, d: int, chunk_rows: int) -> SourceConfig:

@@ -3,25 +3,30 @@
 Both work on 720p JPEGs in tar shards, in two processes of one thread each, in turn. The flow's side is its detect
 stage as a plain function: workers decode, detect, keep overlays for the report and stage rows, this process commits.
 The bare loop has processes of its own, so that nothing Dask sets for its workers slows it, and runs YuNet on one image
-at a time, which is fastest on a CPU, and once more in the flow's batches.
+at a time, which is fastest on a CPU, and once more in the flow's batches. It runs as anyone would write it, and with
+the workers' allocator setting, which spares it much: what is then left between the two is the flow's own work.
+Wall seconds are what a user waits; CPU seconds of the same processes tell as much on a machine that others use too.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import shutil
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from benchmarks.bare_faces import faces_of_tar
+from benchmarks.bare_faces import cpu_of_tar
+from benchmarks.peers import PEERS, Rates, peer_rates
 from benchmarks.pictures import write_shards
 from benchmarks.result import Budget, Line, Result, Skipped, number
-from benchmarks.timing import say, seconds_of
+from benchmarks.timing import say
 from benchmarks.workers import WORKERS, peak_rss, two_workers
 from flows import detect as flow
 from flows.progress import Progress
+from landmark_ops.blocks.allocator import keep_freed_memory
 from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.config import ClusterConfig
 from landmark_ops.detect_config import DetectConfig, DetectorConfig, ShardsConfig, TablesConfig
@@ -33,6 +38,8 @@ from landmark_ops.errors import InputError, RunError
 PIPELINE = "face-68"
 BATCH = 16  # the flow's default
 FACTOR = 4
+BATCHED = f"bare loop in batches of {BATCH}"
+BARE = ("bare loop", "bare loop with the workers' allocator setting", BATCHED)
 SPEED = Budget(low=0.95)
 MEMORY = Budget(0.95, 1.05)
 
@@ -40,8 +47,8 @@ MEMORY = Budget(0.95, 1.05)
 class Sizes(NamedTuple):
     """How much is measured: shards and pictures in each, rounds, pictures per shard for the list of pipelines."""
 
-    shards: int = 8
-    per_shard: int = 100
+    shards: int = 4
+    per_shard: int = 250
     rounds: int = 5
     few: int = 24
 
@@ -50,11 +57,26 @@ QUICK = Sizes(2, 4, 1, 2)
 
 
 class Detected(NamedTuple):
-    """What one pass of the flow's detect stage came to, and its wall seconds."""
+    """What one pass of the flow's detect stage came to, its wall seconds and the CPU seconds of its workers."""
 
     images: int
     instances: int
     seconds: float
+    cpu_seconds: float
+
+
+class Samples(NamedTuple):
+    """Wall and CPU seconds of the flow's workers and of the bare loops, by name, one number per round."""
+
+    wall: dict[str, list[float]]
+    cpu: dict[str, list[float]]
+
+    def ratio(self, name: str) -> tuple[float, float]:
+        """The flow's speed in shares of a bare loop's: medians over rounds of the ratio of wall, and of CPU seconds."""
+        wall, cpu = (
+            median(bare / flow for bare, flow in zip(seconds[name], seconds["flow"], strict=True)) for seconds in self
+        )
+        return wall, cpu
 
 
 def measure(quick: bool, folder: Path) -> Result:
@@ -67,43 +89,54 @@ def measure(quick: bool, folder: Path) -> Result:
     write_shards(folder / "more", sizes.shards * FACTOR, sizes.per_shard)
     n = sizes.shards * sizes.per_shard
     samples, found = speed_samples(source, folder, models, sizes.rounds)
-    rates = {name: n / median(seconds) for name, seconds in samples.items()}
     say("detection: memory")
     peaks = [peak_memory(place, folder) for place in (source, folder / "more")]
     pipelines, left_out = pipeline_rates(folder, sizes, quick)
-    what = f"{PIPELINE}, {n:,} images of 720p"
+    peers = Rates({}, {}) if quick else peer_rates(sorted((folder / "few").glob("*.tar")))
     lines = [
+        *speed_lines(samples, n),
         Line(
-            f"{what}: detect workers / bare loop",
-            rates["flow"] / rates["bare"],
-            budget=SPEED,
-            note=f"{number(rates['flow'])} / {number(rates['bare'])} images/s, medians of {sizes.rounds}",
-        ),
-        Line(
-            f"{what}: detect workers / bare loop in batches of {BATCH}",
-            rates["flow"] / rates["bare, batched"],
-            note=f"{number(rates['bare, batched'])} images/s",
-        ),
-        Line(
-            f"{what}: peak memory of a worker, {FACTOR} × the images, ratio",
+            f"{PIPELINE}, {n:,} images of 720p: peak memory of a worker, {FACTOR} × the images, ratio",
             max(peaks[1]) / max(peaks[0]),
             budget=MEMORY,
             note=f"{number(max(peaks[1]) / 2**20)} / {number(max(peaks[0]) / 2**20)} MiB",
         ),
-        *(
-            Line(f"pipeline {name}", rate["images_per_second"], "images/s", note=f"{rate['instances']} instances")
-            for name, rate in pipelines.items()
-        ),
+        *(rate_line(f"pipeline {name}", rate) for name, rate in pipelines.items()),
+        *(rate_line(f"peer {name}, beside {PEERS[name]}", rate) for name, rate in peers.measured.items()),
     ]
     raw = {
         "images": n,
         "instances": found.instances,
-        "seconds": samples,
+        "seconds": samples.wall,
+        "cpu_seconds": samples.cpu,
         "peak_bytes": peaks,
         "pipelines": pipelines,
-        "left_out": left_out,
+        "peers": peers.measured,
+        "left_out": left_out | peers.left_out,
     }
     return Result("detection", f"Detection in tar shards, {WORKERS} workers", lines, raw)
+
+
+def speed_lines(samples: Samples, n: int) -> list[Line]:
+    """The flow beside each bare loop: both kinds of seconds, with the budget but for the loop in batches."""
+    lines = []
+    flow_rate = n / median(samples.wall["flow"])
+    for name in BARE:
+        what = f"{PIPELINE}, {n:,} images of 720p: detect workers / {name}"
+        wall, cpu = samples.ratio(name)
+        budget = None if name == BATCHED else SPEED
+        note = f"{number(flow_rate)} / {number(n / median(samples.wall[name]))} images/s"
+        lines.append(Line(what, wall, budget=budget, note=note))
+        ms = (median(samples.cpu[which]) / n * 1e3 for which in (name, "flow"))
+        lines.append(Line("… by CPU time", cpu, budget=budget, note=" / ".join(map(number, ms)) + " ms per image"))
+    return lines
+
+
+def rate_line(what: str, rate: dict[str, Any]) -> Line:
+    """One pipeline's or peer's images per second."""
+    cpu = number(rate["cpu_seconds"] / rate["images"] * 1e3)
+    note = f"{cpu} ms of CPU per image, {rate['instances']} instances"
+    return Line(what, rate["images_per_second"], "images/s", note=note)
 
 
 def models_of(pipeline: str, *, fetch: bool) -> list[Path]:
@@ -118,27 +151,35 @@ def models_of(pipeline: str, *, fetch: bool) -> list[Path]:
         raise Skipped(str(error)) from error
 
 
-def speed_samples(
-    source: Path, folder: Path, models: list[Path], rounds: int
-) -> tuple[dict[str, list[float]], Detected]:
-    """Seconds of the flow's workers and of both bare loops, in turn; and what the flow found."""
+def speed_samples(source: Path, folder: Path, models: list[Path], rounds: int) -> tuple[Samples, Detected]:
+    """Seconds of the flow's workers and of the bare loops, in turn; and what the flow found."""
     tars = sorted(str(path) for path in source.glob("*.tar"))
     paths = (str(models[0]), str(models[1]))
-    seconds: dict[str, list[float]] = {"flow": [], "bare": [], "bare, batched": []}
-    with two_workers() as engine, ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
+    names = ("flow", *BARE)
+    samples = Samples({name: [] for name in names}, {name: [] for name in names})
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        two_workers() as engine,
+        ProcessPoolExecutor(WORKERS, spawn) as plain,
+        ProcessPoolExecutor(WORKERS, spawn, keep_freed_memory) as keeping,
+    ):
 
-        def bare(batch: int) -> float:
-            count = len(tars)
-            return seconds_of(lambda: list(pool.map(faces_of_tar, tars, [paths] * count, [batch] * count)))
+        def bare(pool: ProcessPoolExecutor, batch: int) -> tuple[float, float]:
+            began, count = time.perf_counter(), len(tars)
+            cpu = sum(pool.map(cpu_of_tar, tars, [paths] * count, [batch] * count))
+            return time.perf_counter() - began, cpu
 
         for turn in range(rounds + 1):
             say(f"detection: {PIPELINE}, round {turn} of {rounds}")
             found = detect(source, folder / "speed", PIPELINE, engine)
-            times = (found.seconds, bare(1), bare(BATCH))
+            times = (found[2:], bare(plain, 1), bare(keeping, 1), bare(keeping, BATCH))
             if turn:  # in the first round the processes import what they need and load the models
-                for name, value in zip(seconds, times, strict=True):
-                    seconds[name].append(value)
-    return seconds, found
+                for name, (wall, cpu) in zip(samples.wall, times, strict=True):
+                    samples.wall[name].append(wall)
+                    samples.cpu[name].append(cpu)
+    if found.instances == 0:
+        raise AssertionError("no face was found: what was measured is no detection")
+    return samples, found
 
 
 def detect(source: Path, output: Path, pipeline: str, engine: ClusterEngine) -> Detected:
@@ -151,11 +192,18 @@ def detect(source: Path, output: Path, pipeline: str, engine: ClusterEngine) -> 
     )
     work = flow.open_work(config, recover=True)
     flow._current.set(flow.Run(work, engine, Progress()))
+    before = cpu_seconds(engine)
     totals = flow.detect_stage.fn(config.report.sample)
+    cpu = cpu_seconds(engine) - before
     shutil.rmtree(output)
-    if totals.reasons or totals.instances == 0:
-        raise AssertionError(f"nothing found or images failed: what was measured is no detection: {totals.reasons}")
-    return Detected(totals.images, totals.instances, totals.seconds)
+    if totals.reasons or totals.images == 0:
+        raise AssertionError(f"no images, or some failed: what was measured is no detection: {totals.reasons}")
+    return Detected(totals.images, totals.instances, totals.seconds, cpu)
+
+
+def cpu_seconds(engine: ClusterEngine) -> float:
+    """CPU seconds of all worker processes so far."""
+    return float(sum(engine.client.run(time.process_time).values()))
 
 
 def peak_memory(source: Path, folder: Path) -> list[int]:

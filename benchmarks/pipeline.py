@@ -6,6 +6,7 @@ Only the bodies of the stages run (`.fn`), so what Prefect adds to each is not i
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,6 @@ from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.blocks.extension import extend_block
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.config import EmbedConfig, OutputConfig, SourceConfig
-from landmark_ops.stores.records import ChunkRecords
 
 
 class Prepared(NamedTuple):
@@ -30,16 +30,16 @@ class Prepared(NamedTuple):
 
     opened: Opened
     plan: Plan
-    sha256: str
-    records: ChunkRecords
+    work: tasks.Work
 
 
 class Embedded(NamedTuple):
-    """Wall seconds of a whole embedding, of its stages by name, and what was planned."""
+    """Wall seconds of a whole embedding, of its stages by name, what was planned, and what the method found."""
 
     seconds: float
     stages: dict[str, float]
     plan: Plan
+    facts: Mapping[str, float | str]
 
 
 def configure(source: SourceConfig, output: Path, method: dict[str, object], n_landmarks: int) -> EmbedConfig:
@@ -51,49 +51,48 @@ def configure(source: SourceConfig, output: Path, method: dict[str, object], n_l
 
 
 def prepare(config: EmbedConfig, engine: ClusterEngine, progress: Progress) -> Prepared:
-    """Open, select, start, [moments, finish], commit map."""
+    """Open, select, solve with its passes over the rows, commit map."""
     opened = open_run(config)
+    [part] = opened.parts
     plan = make_plan(config, opened.rows)
-    set_run(Run(config, opened.rows, opened.fingerprint, opened.store, engine, progress))
-    opened.store.create(flow.attributes(config, opened))
-    landmarks = tasks.select_stage.fn(None, plan)
-    solution = tasks.start_stage.fn(landmarks)
-    if flow.needs_moments(config):
-        solution = tasks.finish_stage.fn(solution, tasks.moments_stage.fn(solution.map, plan))
+    set_run(Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress))
+    part.store.create(flow.attributes(part, opened))
+    chosen = tasks.select_stage.fn(opened, plan)
+    [solution] = tasks.solve_stage.fn([part], chosen, opened.earlier, plan)
     with progress.stage("commit map"):
-        sha256 = tasks.commit_map.fn(landmarks, solution, plan)
-    return Prepared(opened, plan, sha256, ChunkRecords(opened.store, plan.n, solution.map.n_components, plan.step))
+        work = tasks.commit_map.fn(part, chosen, solution, plan)
+    return Prepared(opened, plan, work)
 
 
 def extension_seconds(config: EmbedConfig, engine: ClusterEngine) -> float:
     """Wall seconds of the extension pass alone, into a new output: read, place, write and hash every range of rows."""
-    opened, plan, sha256, _ = prepare(config, engine, Progress())
+    opened, plan, work = prepare(config, engine, Progress())
     items, none = ranges(plan.n, plan.step), np.empty(0, np.int64)
-    seconds = seconds_of(
-        lambda: list(engine.imap(extend_block, items, opened.rows, opened.store.uri, sha256, none)),
-    )
+    seconds = seconds_of(lambda: list(engine.imap(extend_block, items, opened.rows, (work.output,), none)))
     shutil.rmtree(config.output.uri)
     return seconds
 
 
-def embed(config: EmbedConfig, engine: ClusterEngine) -> Embedded:
-    """Everything from opening the source to `status: complete`; then delete the output, off the clock.
+def embed(config: EmbedConfig, engine: ClusterEngine, keep: bool = False) -> Embedded:
+    """Everything from opening the source to `status: complete`; then delete the output, off the clock, unless kept.
 
     The extend stage also keeps the chunk records and collects the 20,000 sampled rows of the report. Measuring quality
     on them and drawing the report, which cost the same for any n, are left out.
     """
     progress = Progress()
-    plans: list[Plan] = []
+    prepared: list[Prepared] = []
 
     def whole() -> None:
-        prepared = prepare(config, engine, progress)
-        plans.append(prepared.plan)
-        indices = flow.sample_indices(config, prepared.opened)
-        sample = tasks.extend_stage.fn(prepared.sha256, prepared.records, indices)
+        opened, plan, work = prepare(config, engine, progress)
+        prepared.append(Prepared(opened, plan, work))
+        [sample] = tasks.extend_stage.fn([work], flow.sample_indices(config, opened))
         if not np.isfinite(sample.embedding).all():
             raise AssertionError("rows without coordinates: what was measured is not an embedding")
-        tasks.complete_stage.fn({}, 0)
+        tasks.complete_stage.fn(work, {}, 0)
+        tasks.clear_scratch(opened.parts)
 
     seconds = seconds_of(whole)
-    shutil.rmtree(config.output.uri)
-    return Embedded(seconds, {stage.name: stage.seconds for stage in progress.stages}, plans[0])
+    if not keep:
+        shutil.rmtree(config.output.uri)
+    [(_, plan, work)] = prepared
+    return Embedded(seconds, {stage.name: stage.seconds for stage in progress.stages}, plan, work.solution.facts)

@@ -21,7 +21,10 @@ from benchmarks.result import Result, Skipped, format_table
 from benchmarks.timing import say
 from flows.runtime import QUIET
 
-NAMES = ("gemm", "lmds", "rbf", "scheduling", "scaling", "small", "detection")
+NAMES = (
+    "gemm", "lmds", "rbf", "scheduling", "scaling", "small", "detection", "spectral", "supervised", "selection",
+    "tables", "isomap", "methods_scaling",
+)  # fmt: skip
 RESULTS = machine.ROOT / "benchmarks" / "results"
 
 Measure = Callable[[bool, Path], Result]

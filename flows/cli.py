@@ -100,6 +100,21 @@ def draw(
 
 
 @app.command()
+def compare(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False) -> None:
+    """Compare selection strategies and numbers of landmarks on your own rows: one table, one picture, no embedding."""
+    from landmark_ops.compare_config import CompareConfig
+    from landmark_ops.config import load_config_as
+
+    with plain_errors():
+        settings = load_config_as(CompareConfig, config, overrides or ())
+        with interruptible():
+            from flows.launch import launch_compare
+
+            result = launch_compare(settings, "quiet" if quiet else "auto")
+    print("\n".join([*result["lines"], "", f"page  {result['page']}"]))
+
+
+@app.command()
 def plan(config: ConfigPath, overrides: Overrides = None) -> None:
     """Say what `embed` would do: tasks, bytes, peak memory per worker, expected seconds. Writes nothing."""
     from landmark_ops.config import load_config

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from prefect import flow, task
 
 from flows.detect_report import publish_detect
-from flows.detecting import Job, Picture, ShardDone, detect_shard
+from flows.detecting import Job, ShardDone, detect_shard
+from flows.overlays import Picture
 from flows.progress import Progress
 from flows.run import progress_of_caller
 from flows.runtime import open_engine

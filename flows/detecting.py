@@ -13,25 +13,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flows.overlays import Overlays, Picture
 from landmark_ops.detectors.api import local_session
-from landmark_ops.detectors.instances import Instances
-from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
+from landmark_ops.detectors.pipeline_spec import get_pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.registry import get_spec
 from landmark_ops.images.decode import Decoded
-from landmark_ops.images.encode import to_jpeg
 from landmark_ops.images.isolated import Isolation, decode_safely
 from landmark_ops.images.reasons import DecodeFailure
 from landmark_ops.images.threads import use_one_thread
-from landmark_ops.keypoints.drawing import Drawn, overlay
-from landmark_ops.keypoints.landmark_sets import landmark_set
 from landmark_ops.keypoints.rows import Outcome, Provenance, concat, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.member import Member, Shard
 from landmark_ops.stores import locations
 from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, TableSet
-
-OVERLAY_SIDE = 900  # pixels of an overlay's longer side
 
 
 @dataclass(frozen=True)
@@ -49,14 +44,6 @@ class Job:
     run_id: str
     model_sha256: Mapping[str, str]
     overlays: int  # per shard, at most
-
-
-class Picture(NamedTuple):
-    """An overlay for the report; the sample keeps those of lowest `draw`, a hash of the image id."""
-
-    draw: int
-    caption: str
-    jpeg: bytes
 
 
 class ShardDone(NamedTuple):
@@ -90,7 +77,7 @@ def _detect(shard: Shard, turn: int, job: Job) -> ShardDone:
     provenance = Provenance(
         get_pipeline(job.pipeline).landmark_set or "", job.model_sha256, job.config_hash, job.run_id, datetime.now(UTC)
     )
-    tally = Tally(shard.id, job.overlays)
+    tally = Tally(shard.id, job)
     parts = []
     with attempt(job, shard) as isolation:
         for members in batches(shard.members(skip=done), job.batch):
@@ -126,7 +113,8 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
         (one, here if one.picture.scale == 1 else here.scaled(one.picture.scale))
         for one, here in zip(opened, found, strict=True)
     ]
-    tally.draw(seen, job)
+    for one, here in seen:
+        tally.overlays.offer(one.member.image_id, one.picture, here)
     answers = iter(seen)
     for at in range(len(members)):
         if at in failed:
@@ -168,13 +156,13 @@ def enough(name: str) -> int | None:
 
 
 class Tally:
-    """Counts of one shard, and a few overlays drawn by the hash of the image id."""
+    """Counts of one shard, and the sample of its pictures."""
 
-    def __init__(self, shard: str, overlays: int) -> None:
-        self.shard, self.wanted = shard, overlays
+    def __init__(self, shard: str, job: Job) -> None:
+        self.shard = shard
         self.images = self.instances = 0
         self.reasons: Counter[str] = Counter()
-        self.pictures: list[Picture] = []
+        self.overlays = Overlays(job.pipeline, job.overlays)
 
     def count(self, outcomes: list[Outcome]) -> None:
         """Add some images."""
@@ -185,42 +173,9 @@ class Tally:
             elif outcome.instances is not None:
                 self.instances += len(outcome.instances.boxes)
 
-    def draw(self, seen: list[tuple[Opened, Instances]], job: Job) -> None:
-        """Keep overlays of those of a batch's images whose hashes are among the lowest so far; others are not drawn."""
-        hashed = [
-            (int.from_bytes(hashlib.sha256(one.member.image_id.encode()).digest()[:8], "big"), one, found)
-            for one, found in seen
-            if len(found.boxes)
-        ]
-        draws = sorted([*(picture.draw for picture in self.pictures), *(draw for draw, _, _ in hashed)])
-        kept = set(draws[: self.wanted])
-        self.pictures = [picture for picture in self.pictures if picture.draw in kept]
-        for draw, one, found in hashed:
-            if draw in kept:
-                jpeg = draw_overlay(one.picture, found, get_pipeline(job.pipeline))
-                self.pictures.append(Picture(draw, one.member.image_id, jpeg))
-        self.pictures.sort(key=lambda picture: picture.draw)
-
     def done(self, staged: Staged | None) -> ShardDone:
         """The shard's account."""
-        return ShardDone(
-            self.shard,
-            staged,
-            self.images,
-            self.instances,
-            self.reasons,
-            self.pictures,
-        )
-
-
-def draw_overlay(picture: Decoded, found: Instances, pipeline: Pipeline) -> bytes:
-    """The picture, small enough to look at, with boxes, points and edges, as JPEG."""
-    points = landmark_set(pipeline.landmark_set) if pipeline.landmark_set and pipeline.points else None
-    drawn = [
-        Drawn(found.keypoints[i], found.boxes[i], found.visible[i], f"{found.scores[i]:.2f}")
-        for i in range(len(found.boxes))
-    ]
-    return to_jpeg(overlay(picture.image, drawn, points, scale=picture.scale), OVERLAY_SIDE)
+        return ShardDone(self.shard, staged, self.images, self.instances, self.reasons, self.overlays.pictures())
 
 
 class attempt:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from flows.runtime import PrefectServer, worker_count, worker_memory
+from landmark_ops.compare_config import CompareConfig
 from landmark_ops.config import EmbedConfig
 from landmark_ops.detect_config import DetectConfig
 
@@ -42,6 +43,23 @@ def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[
     return launch(prepare, mode)
 
 
+def launch_compare(config: CompareConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+    """Run the compare flow with progress on stderr; see `launch`."""
+
+    def prepare() -> Callable[[], dict[str, Any]]:
+        from flows.comparing import open_comparison
+
+        open_comparison(config)
+        import distributed  # noqa: F401  imported while the server starts
+
+        import landmark_ops.report.compare_picture  # noqa: F401  likewise
+        from flows.compare import compare
+
+        return lambda: dict(compare(config))
+
+    return launch(prepare, mode)
+
+
 def launch(prepare: Callable[[], Callable[[], dict[str, Any]]], mode: Literal["auto", "quiet"]) -> dict[str, Any]:
     """Run the flow that `prepare` returns.
 
@@ -68,13 +86,17 @@ def launch(prepare: Callable[[], Callable[[], dict[str, Any]]], mode: Literal["a
 
 @contextmanager
 def quiet_server(server: PrefectServer) -> Iterator[None]:
-    """Without heartbeats where the server is our own: nobody listens, and the last one keeps a run waiting 0.6 s."""
+    """Where the server is our own, talk to it, and without heartbeats.
+
+    Nobody listens to them, and the last one keeps a run waiting 0.6 s. Prefect read its settings when imported: a
+    second run in one process, as in a notebook, would look for the server of the first.
+    """
     if server.process is None:
         yield
         return
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with temporary_settings({PREFECT_API_URL: server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
 
 

@@ -173,6 +173,7 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
         "distributed.logging": {"distributed": "critical"},
         "logging": {"distributed": "critical", "distributed.worker": "critical", "distributed.nanny": "critical"},
         "distributed.worker.memory.spill": False,  # a task's result is a few kilobytes: nothing is worth spilling
+        "distributed.worker.profile.enabled": False,  # samples the stack every 10 ms: 5 % of detection's time
         # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
         "distributed.deploy.lost-worker-timeout": "365 days",
         "distributed.scheduler.allowed-failures": allowed_failures,

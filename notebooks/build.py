@@ -1,7 +1,11 @@
-"""Write and execute the demo notebook: `make notebook`. The committed notebook is its output."""
+"""Write and execute the notebooks, all or those named: `make notebook`. The committed notebooks are its output.
+
+That of detection needs the models, from their publishers or from LANDMARKS_MODEL_MIRROR.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nbformat
@@ -92,11 +96,94 @@ Image("out/notebook.report/thumbnails.png")""",
 ]
 
 
-def build() -> nbformat.NotebookNode:
-    """The notebook, not yet executed: texts start with # or a letter followed by prose, code cells import or assign."""
+DETECT_CELLS = [
+    """# Faces in photographs, as tables
+
+The photographs that scikit-image and scikit-learn carry go through a face detector and a net of 68 points: one picture from Python,
+then all of them as `landmarks detect` does it, into Delta tables.""",
+    """## The photographs
+Most show no face: such images are counted too.""",
+    """from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from flows.demo_detect import copy_photographs
+
+photographs = Path("data/pictures")
+print(copy_photographs(photographs), "photographs")""",
+    """## One picture, from Python
+`detect` takes paths, bytes or arrays, and one name of fourteen pipelines. Here 478 mesh points, with the irises.""",
+    """from landmark_ops import detect
+
+astronaut = str(photographs / "astronaut.png")  # NASA, public domain
+(found,) = detect(astronaut, "face-mesh-478")
+print(found.keypoints.shape, "x, y, z in pixels of the picture; score", found.scores.round(3), "by", " + ".join(found.model))""",
+    """from landmark_ops.images.decode import decode
+from landmark_ops.keypoints.drawing import Drawn, overlay
+from landmark_ops.keypoints.landmark_sets import landmark_set
+
+picture = decode(Path(astronaut).read_bytes()).image
+faces = [Drawn(points, box) for points, box in zip(found.keypoints, found.boxes)]
+plt.figure(figsize=(5, 5))
+plt.imshow(overlay(picture, faces, landmark_set("face-mesh-478"))[40:240, 130:330])
+plt.axis("off");""",
+    """### Your own boxes
+Nothing is searched then. The points hardly depend on how tight the box is.""",
+    """import numpy as np
+
+x0, y0, x1, y1 = detect(astronaut, "face-68")[0].boxes[0]
+grown = np.array([[x0 - 8, y0 - 8, x1 + 8, y1 + 8]])
+tight, loose = (detect(astronaut, "face-68", boxes=box)[0].keypoints[0] for box in (np.array([[x0, y0, x1, y1]]), grown))
+moved = np.linalg.norm((tight - loose)[:, :2], axis=1)
+print(f"box of {x1 - x0:.0f} px, 16 px wider: the points move by {moved.mean():.1f} px on average")""",
+    """## A whole folder, into tables
+The same Prefect flow as `landmarks detect configs/detect-face-68.yaml`. Shards go to workers; each image's rows come exactly once.""",
+    """from flows.launch import launch_detect
+from landmark_ops.detect_config import DetectConfig
+
+config = DetectConfig.model_validate(
+    {
+        "source": {"uri": "data/pictures"},
+        "detector": {"pipeline": "face-68"},
+        "output": {"uri": "out/notebook-faces"},
+    }
+)
+result = launch_detect(config, "quiet")
+print(f"{result['images']} images = {result['with_instances']} with rows + {result['without']} without + {result['failed']} failed")""",
+    """## The tables
+Plain Delta: any engine reads them. One row per face, with the hashes of its model and configuration.""",
+    """from deltalake import DeltaTable
+
+faces = DeltaTable("out/notebook-faces/keypoints").to_pandas()
+faces[["image_id", "score", "box", "landmark_set", "model"]].assign(model_sha256=faces["model_sha256"].str[:12])""",
+    """points = np.array([[point["x"], point["y"]] for point in faces["keypoints"][0]])
+eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+print(len(points), "points; eyes", np.linalg.norm(eyes[1] - eyes[0]).round(1), "px apart")""",
+    """Zero-detection images are in the table `images`, so the account can be checked by anyone.""",
+    """images = DeltaTable("out/notebook-faces/images").to_pandas()
+images[["image_id", "width", "height", "instances"]].sort_values("image_id").reset_index(drop=True)""",
+    """## Again
+A second run, tomorrow's, finds nothing to do. New files are taken up, and another pipeline or threshold makes rows of its own beside
+these.""",
+    """print(launch_detect(config, "quiet")["outcome"])""",
+    """## The pictures
+`out/notebook-faces/report/index.html` shows the account, a sample of overlays, scores and sizes. `landmarks draw` draws any image anew
+from what the tables say.""",
+    """from IPython.display import Image
+
+from flows.draw import draw_tables
+
+drawn = draw_tables("out/notebook-faces", "out/notebook-pictures", image_ids=["astronaut.png"])
+Image(drawn.overlays[0], width=400)""",
+]
+NOTEBOOKS = {"demo": CELLS, "detect": DETECT_CELLS}
+
+
+def build(cells: list[str]) -> nbformat.NotebookNode:
+    """A notebook, not yet executed: texts start with #, or are prose, which no Python is."""
     notebook = nbformat.v4.new_notebook()
-    for number, source in enumerate(CELLS):
-        is_text = source.startswith("#") or number == 0
+    for number, source in enumerate(cells):
+        is_text = source.startswith("#") or not is_python(source)
         make = nbformat.v4.new_markdown_cell if is_text else nbformat.v4.new_code_cell
         cell = make(source)
         cell["id"] = f"cell-{number:02d}"
@@ -105,13 +192,28 @@ def build() -> nbformat.NotebookNode:
     return notebook
 
 
+def is_python(source: str) -> bool:
+    """Whether a cell is code."""
+    try:
+        compile(source, "cell", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def execute(cells: list[str], folder: Path) -> nbformat.NotebookNode:
+    """Build and run in `folder`; wall times are left out, for they would differ in every commit."""
+    notebook = build(cells)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    return notebook
+
+
 def main() -> None:
     """Execute from the repository's root and save beside this file."""
-    notebook = build()
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(HERE.parent)}}).execute()
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # wall times: they would differ in every commit
-    nbformat.write(notebook, HERE / "demo.ipynb")
+    for name in sys.argv[1:] or NOTEBOOKS:
+        nbformat.write(execute(NOTEBOOKS[name], HERE.parent), HERE / f"{name}.ipynb")
 
 
 if __name__ == "__main__":

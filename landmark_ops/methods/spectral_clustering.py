@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from landmark_ops.blocks.lazy import map_rows
 from landmark_ops.methods.method import DEFAULT_KERNEL, KernelChoice, OfKernel, Solution
 from landmark_ops.methods.solving import Draw, Drawn
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
@@ -43,7 +44,7 @@ class SpectralClusteringMethod(OfKernel):
         solution: Solution = yield from embedding.solve(Z, dtype)
         fitted = replace(solution.map, unit_rows=k > 1)
         drawn: Drawn = yield Draw(SAMPLE_ROWS, SAMPLE_STREAM)
-        Y = np.asarray(fitted(drawn.X), np.float64)
+        Y = np.asarray(map_rows(drawn.X, fitted), np.float64)
         Y = Y[np.isfinite(Y).all(axis=1)]
         Y = Y[np.random.default_rng(self.seed).permutation(len(Y))]  # whose first part the starts compete on
         centroids, inertia = kmeans_centroids(Y, self.n_clusters, self.seed)

@@ -33,7 +33,7 @@ from tests.flows.detecting_data import (
 from tests.hostile import hostile_files
 from tests.hostile import png as png_of
 
-GOOD = 300
+GOOD = 1_000
 
 
 class Done(NamedTuple):
