@@ -11,6 +11,11 @@ from scipy.linalg import eigh
 F64 = NDArray[np.float64]
 
 
+# Up to this size one BLAS thread: a second saves a third at best, and costs seconds where the cores are busy, as
+# threads then spin for each other (500 x 500 took 5 s of 0.05 beside other work).
+ALONE = 2000
+
+
 class Spectrum(NamedTuple):
     """Eigenvalues of a symmetric matrix, descending, and its eigenvectors in columns."""
 
@@ -30,7 +35,10 @@ class Spectrum(NamedTuple):
 
 def symmetric_eigen(A: F64) -> Spectrum:
     """Full eigendecomposition of (A + A^T)/2 with signs fixed. Rounding leaves eigenvalues of size -1e-16 * |A|."""
-    values, vectors = eigh((A + A.T) / 2)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if len(A) <= ALONE else None, user_api="blas"):
+        values, vectors = eigh((A + A.T) / 2)
     return Spectrum(values[::-1].copy(), fix_signs(vectors[:, ::-1]))
 
 
