@@ -137,5 +137,7 @@ def describe_place(uri: str, array: str | None, column: str | None) -> list[str]
     ]
     for name, estimate in status.get("quality", {}).items():
         if isinstance(estimate, dict):
-            lines.append(f"{name.replace('_', ' ')}  {estimate['value']:.4f} ± {estimate['standard_error']:.4f}")
+            error = estimate["standard_error"]
+            spread = "" if error is None else f" ± {error:.4f}"
+            lines.append(f"{name.replace('_', ' ')}  {estimate['value']:.4f}{spread}")
     return lines

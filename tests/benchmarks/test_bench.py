@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import data, machine, run
+from benchmarks import data, machine, peer_venv, run, scaling_picture
 from benchmarks.result import Budget, Line, Result, format_table, number
+from landmark_ops.stores.open import open_rows
 
-SLOW = ("small", "detection")
+SLOW = ("small", "detection", "tables", "isomap", "methods_scaling")
 MIRROR = "LANDMARKS_MODEL_MIRROR"
 
 
@@ -77,6 +80,39 @@ def test_generated_rows_do_not_depend_on_when_they_are_made() -> None:
     both = [data.generated(200, 300, 4, 100) for _ in range(2)]
     assert (both[0] == both[1]).all()
     assert (both[0] != data.generated(0, 100, 4, 100)).any()
+
+
+def test_patches_are_sampled_from_the_source_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = data.write_generated(tmp_path / "all.zarr", 300, 4, 100)
+    monkeypatch.setattr(data, "patches", lambda folder, quick: source)
+    assert data.sampled_patches(tmp_path, 300, False) == source
+    sampled = data.sampled_patches(tmp_path, 120, False)
+    every, found = (open_rows(one.uri, array=one.array) for one in (source, sampled))
+    places = [int(np.flatnonzero((every.read(0, 300) == row).all(axis=1))[0]) for row in found.read(0, 120)]
+    assert places == sorted(set(places))
+
+
+def test_a_peer_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "script.py"
+    monkeypatch.setattr(peer_venv, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(peer_venv, "SCRIPT", script)
+    script.write_text(
+        "import json, sys\nprint('noise')\nprint(json.dumps({'seconds': json.loads(sys.argv[1])['seed']}))"
+    )
+    assert peer_venv.dask_ml("rows.npy", None, tmp_path / "labels.npy", seed=3) == 3
+    script.write_text("raise ValueError('no such array')")
+    with pytest.raises(peer_venv.NoPeer, match="no such array"):
+        peer_venv.dask_ml("rows.npy", None, tmp_path / "labels.npy", seed=3)
+
+
+def test_names_of_lines_that_end_together_are_moved_apart() -> None:
+    moved = scaling_picture.apart([0.5, 0.1, 0.5])
+    assert moved[2] - moved[0] == pytest.approx(scaling_picture.GAP)
+    assert moved[1] < moved[0]
+    lines = {name: [scaling_picture.Point(n, n / 1e3, 200) for n in (1000, 10_000)] for name in ("one", "other")}
+    picture = scaling_picture.draw(lines, ["a note", "another"])
+    assert picture == scaling_picture.draw(lines, ["a note", "another"])
+    assert picture.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

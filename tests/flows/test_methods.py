@@ -285,3 +285,34 @@ def test_a_tolerance_out_of_reach_says_how_far_it_got(source: str, tmp_path: Pat
     config["landmarks"] = {"strategy": "rpcholesky", "tolerance": 1e-6, "count": 20}
     with pytest.raises(InputError, match=r"tolerance"):
         run_embed(config)
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_bad_rows_are_refused_or_marked(tmp_path: Path, name: str) -> None:
+    bad = X.copy()
+    bad[[7, 200], [0, 2]] = np.nan, np.inf
+    zarr.create_group(tmp_path / "x.zarr").create_array("rows", data=bad, chunks=(70, 3))
+    method = {"name": name, **OPTIONS.get(name, {})} | ({} if name == "spectral_clustering" else {"n_components": 3})
+    config = configure(str(tmp_path / "x.zarr"), tmp_path / "out.zarr", method)
+    with pytest.raises(InputError, match=r"2 of 400 rows .* the first is row 7"):
+        run_embed(config)
+    config["source"]["bad_rows"] = "mark"
+    assert run_embed(config)["bad_rows"] == 2
+    embedding, _ = arrays(tmp_path / "out.zarr")
+    assert np.flatnonzero(np.isnan(embedding).any(axis=1)).tolist() == [7, 200]
+
+
+@pytest.mark.usefixtures("processes")
+def test_worker_processes_change_nothing(source: str, tmp_path: Path) -> None:
+    """Asks, maps, heads and graphs travel to workers and back."""
+    methods = [*METHODS_TOGETHER, {"name": "landmark_diffusion_map", "n_components": 2, "alpha": 1.0}]
+    methods += [{"name": "locally_linear_landmarks", "n_components": 2, "objective": "lle"}]
+    learning = [{"name": "sparse_gp", "gamma": 0.05, "noise": 0.1, "signal": 1.0}, {"name": "nystroem_ridge"}]
+    config = together(source, tmp_path / "all", methods + learning) | {"target": {"array": "y"}}
+    result = run_embed(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.runtime.IN_PROCESS_BYTES", 1 << 40)
+        threads = run_embed(config | {"output": {"uri": str(tmp_path / "threads")}})
+    for name in result["methods"]:
+        ours, theirs = (arrays(done["methods"][name]["embedding"])[0] for done in (result, threads))
+        np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=name)

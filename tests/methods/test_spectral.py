@@ -168,6 +168,11 @@ def test_more_clusters_than_distinct_rows():
         solve_one(SpectralClusteringMethod(5, 2, KernelChoice(gamma=0.5)).solve(np.eye(3), F64), source(few))
 
 
+def test_one_cluster_is_none():
+    with pytest.raises(InputError, match="n_clusters=1: rows are told apart into at least 2 clusters"):
+        SpectralClustering(1, n_landmarks=50).fit(X)
+
+
 def test_one_component_is_the_second_eigenvector():
     apart = np.vstack([X[:200], X[200:400] + np.array([4, 0, 0])])
     fitted = SpectralClustering(2, n_components=1, n_landmarks=80, gamma=0.5, random_state=0).fit(apart)
