@@ -180,10 +180,11 @@ def seconds_per_row(config: AnyMethodConfig, Z: Array, few: Array) -> float:
 
 def report_lines(plan: Plan, seconds: float, workers: int, limit: int) -> list[str]:
     """The plan as aligned lines for the terminal."""
+    graph = "more for the graph and its paths, which are not measured here, " if plan.scratch_bytes else ""
     pairs = [
         *plan.describe(),
         ("workers", f"{workers} with {size(limit)} each"),
-        ("expected", f"about {duration(seconds)} over the rows, and some 10 s to start, measure and report"),
+        ("expected", f"about {duration(seconds)} over the rows, {graph}and some 10 s to start, measure and report"),
     ]
     wide = max(len(label) for label, _ in pairs)
     return [f"{label:<{wide}}  {value}" for label, value in pairs]

@@ -136,7 +136,7 @@ def solve_stage(parts: list[Part], chosen: Chosen, earlier: Earlier | None, plan
     def missing(count: int) -> None:
         if strict:
             refuse_bad_rows(run, plan)
-            refuse_undefined_rows(run, count, "some")
+            refuse_undefined_rows(run, count, None)
 
     source = Source(
         run.rows,
@@ -277,7 +277,7 @@ def extend_group(run: Run, works: list[Work], items: list[Item], sample: Array, 
         for work, written in zip(works, part.written, strict=True):
             if written.bad_rows and strict and not leaves_rows_out(work):
                 refuse_bad_rows(run, None)
-                refuse_undefined_rows(run, written.bad_rows, f"row {written.first_bad}")
+                refuse_undefined_rows(run, written.bad_rows, written.first_bad)
             work.records.add(item[0], written)
         rows[item] = part.rows
 
@@ -338,10 +338,11 @@ def refuse_bad_rows(run: Run, plan: Plan | None) -> None:
         raise BadRowsError(count, first, run.rows.n, run.rows.uri)
 
 
-def refuse_undefined_rows(run: Run, count: int, first: str) -> None:
+def refuse_undefined_rows(run: Run, count: int, first: int | None) -> None:
     """Raise for rows that are finite and yet have no coordinates."""
+    seen = "" if first is None else f", the first seen is row {first}"
     raise InputError(
-        f"{run.rows.uri}: the metric or kernel is undefined on {count} or more rows, the first seen is {first} (zero "
+        f"{run.rows.uri}: the metric or kernel is undefined on {count} or more rows{seen} (zero "
         "rows have no direction under cosine and correlation; a narrow bandwidth makes a kernel vanish far from all "
         "landmarks): choose another metric or a smaller gamma, or set source.bad_rows: mark to give such rows NaN "
         "coordinates"
