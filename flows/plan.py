@@ -30,6 +30,7 @@ from landmark_ops.stores.rows import Rows
 DEFAULT_LANDMARKS = 1000
 # A worker before its first task: 106 MB measured with zarr sources, and some 100 more once pyarrow is imported.
 WORKER_BYTES = 240 << 20
+FLOW_BYTES = 400 << 20  # the flow's process before it holds anything: Prefect, the scheduler, matplotlib
 SAMPLE_ROWS = 20_000
 MOST_LANDMARKS = 10_000  # where a tolerance decides how many
 #: Passes over the rows that selection makes; uniform and given read the rows they need, which lie in most chunks.
@@ -66,7 +67,7 @@ class Plan:
             ("read", f"{size(self.read_bytes)} decoded, in {self.passes} pass{'es' if self.passes > 1 else ''}"),
             ("write", size(self.write_bytes)),
             ("peak memory per worker", size(self.peak_bytes)),
-            *([("memory of the flow", size(WORKER_BYTES + self.flow_bytes))] if self.flow_bytes else []),
+            *([("memory of the flow", size(FLOW_BYTES + self.flow_bytes))] if self.flow_bytes else []),
             *([("scratch while it runs", size(self.scratch_bytes))] if self.scratch_bytes else []),
         ]
 

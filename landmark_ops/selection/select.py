@@ -25,7 +25,7 @@ from landmark_ops.selection.leverage import select_leverage
 from landmark_ops.selection.maxmin import select_maxmin
 from landmark_ops.selection.pivots import one_blas_thread
 from landmark_ops.selection.rpcholesky import select_rpcholesky
-from landmark_ops.selection.uniform import select_uniform
+from landmark_ops.selection.uniform import draw_rows, select_uniform
 from landmark_ops.stores.rows import Rows
 
 STRATEGIES: dict[str, Callable[[Request], Landmarks]] = {
@@ -128,9 +128,11 @@ def select(
 def probe_rows(rows: Rows, seed: int, engine: Engine, skip_bad_rows: bool = False, count: int = PROBE_ROWS) -> Array:
     """A uniform sample of min(n, count) rows, (s, d) stored dtype: where a bandwidth comes from before landmarks exist.
 
-    The same rows for one seed, whatever the chunks, workers and engine.
+    The same rows for one seed, whatever the chunks, workers and engine. Fewer where bad rows may be skipped and no more
+    are usable.
     """
-    return select(rows, min(rows.n, count), "uniform", seed=seed, engine=engine, skip_bad_rows=skip_bad_rows).points
+    wanted = min(rows.n, count)
+    return draw_rows(Request(rows, wanted, seed, engine, skip_bad_rows=skip_bad_rows), wanted, least=1).points
 
 
 def select_landmarks(

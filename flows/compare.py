@@ -1,0 +1,122 @@
+"""The compare flow: on the user's own rows, what each selection strategy leaves unexplained at how many landmarks.
+
+open, prepare, try each strategy, report. Writes a page beside the output, and no embedding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+
+from flows.artifacts import publish
+from flows.comparing import Comparison, Setting, open_comparison, prepare_stage, try_stage
+from flows.progress import Progress
+from flows.reporting import METHOD_NAMES
+from flows.run import Run, current_run, progress_of_caller, set_run
+from flows.runtime import open_engine
+from flows.tasks import STAGE
+from landmark_ops import __version__
+from landmark_ops.compare_config import CompareConfig
+from landmark_ops.errors import InputError, RunError
+from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.report.compare_content import CompareReport, Trial
+from landmark_ops.report.compare_page import write_compare_report
+from landmark_ops.report.compare_table import compare_lines, compare_markdown
+from landmark_ops.stores.locations import join, write_bytes
+from landmark_ops.stores.lock import OutputLock
+
+
+@flow(name="compare", log_prints=False, persist_result=False)
+def compare(config: CompareConfig) -> dict[str, Any]:
+    """Compare strategies and numbers of landmarks for `config.method`; returns addresses and the table as lines."""
+    progress = progress_of_caller.get() or Progress()
+    comparison = open_comparison(config)
+    rows = comparison.rows
+    with OutputLock(comparison.place), open_engine(config.cluster, rows.nbytes) as engine:
+        set_run(Run(config, rows, comparison.fingerprint, None, engine, progress))
+        setting = prepare_stage()
+        trials: list[Trial] = []
+        for strategy in comparison.strategies:
+            trials += try_stage(strategy, comparison.counts, setting)
+        check_some_worked(trials)
+        if rows.fingerprint() != comparison.fingerprint:
+            raise RunError(f"{rows.uri}: changed while it was read: run again once the source is at rest")
+        report = compose(config, comparison, setting, trials)
+        page = report_stage(report, comparison.place)
+    return {"outcome": "done", "page": page, "rows": rows.n, "lines": compare_lines(report)}
+
+
+def check_some_worked(trials: list[Trial]) -> None:
+    """InputError with the reason of the first strategy, where all refused."""
+    if all(trial.refused for trial in trials):
+        first = trials[0]
+        raise InputError(f"compare: no strategy could choose landmarks here, {first.strategy} because: {first.refused}")
+
+
+@task(name="report", **STAGE)
+def report_stage(report: CompareReport, place: str) -> str:
+    """Draw and write the page, publish it to Prefect; returns its address."""
+    run = current_run()
+    page = join(place, "index.html")
+    with run.progress.stage("report"):
+        files: dict[str, bytes] = {}
+        write_compare_report(report, files.__setitem__)
+        for name, content in files.items():
+            write_bytes(join(place, name), content)
+        publish(compare_markdown(report), files, page, key="compare-strategies", title=report.title)
+    return page
+
+
+def compose(config: CompareConfig, comparison: Comparison, setting: Setting, trials: list[Trial]) -> CompareReport:
+    """Everything the page says."""
+    run, rows, block = current_run(), comparison.rows, setting.block
+    shape = " × ".join(str(size) for size in rows.row_shape)
+    seeds = config.compare.repeats
+    strategies, counts = len(comparison.strategies), len(comparison.counts)
+    parts = [
+        f"{strategies} strateg{'ies' if strategies > 1 else 'y'} at {counts} number{'s' if counts > 1 else ''} of "
+        f"landmarks, {seeds} seed{'s' if seeds > 1 else ''} each, chosen among all {rows.n:,} rows of {shape} "
+        f"{rows.dtype.name}; errors measured on {len(setting.X):,} rows drawn uniformly"
+    ]
+    if isinstance(block, Kernel):
+        how = "as configured" if getattr(config.method, "gamma", None) else "median rule on sampled rows"
+        measure = "relative trace error"
+        meaning = (
+            "Relative trace error: Σ(k(x, x) − |f(x)|²) / Σk(x, x) with all Nystrom features f of the landmarks, the "
+            f"share of the kernel they leave unexplained, exact over the measured rows. Kernel {block.name}, gamma "
+            f"{block.gamma:.6g} ({how}), the same for all strategies."
+        )
+    else:
+        k = getattr(config.method, "n_components", None)
+        measure = "unexplained share"
+        meaning = (
+            f"Unexplained share: the mean squared {block.name} distance of rows from where {k} components place them, "
+            "relative to the total variance of the rows (half the mean squared distance between two of them)."
+        )
+    method = {key: value for key, value in config.method.model_dump(exclude_none=True).items() if key != "name"}
+    return CompareReport(
+        title=f"Landmarks for {METHOD_NAMES[config.method.name]} of {config.source.uri}",
+        summary="".join(parts),
+        measure=measure,
+        meaning=meaning,
+        baseline=baseline_of(config, comparison),
+        trials=trials,
+        floor=setting.floor,
+        stages=run.progress.stages,
+        provenance={
+            "source": rows.describe(),
+            "source fingerprint": comparison.fingerprint,
+            "method": f"{config.method.name}: " + ", ".join(f"{key} {value}" for key, value in method.items()),
+            "seeds": f"{config.landmarks.seed} to {config.landmarks.seed + seeds - 1}",
+            "workers": str(run.engine.workers),
+            "version": f"landmark-ops {__version__}",
+        },
+        warnings=[],
+    )
+
+
+def baseline_of(config: CompareConfig, comparison: Comparison) -> str:
+    """The configured strategy, which the others are held against; uniform where it is not among them."""
+    named = config.landmarks.strategy
+    return named if named in comparison.strategies else "uniform"
