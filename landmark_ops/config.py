@@ -167,9 +167,7 @@ class EmbedConfig(Section):
             return {**data, "method": named(data["method"])}
         if isinstance(data.get("methods"), list | tuple):
             if not data["methods"]:
-                raise ValueError(
-                    "methods: the list is empty: give at least one method, or leave it out"
-                )
+                raise ValueError("methods: the list is empty: give at least one method, or leave it out")
             return {**data, "methods": [named(one) if isinstance(one, dict) else one for one in data["methods"]]}
         return data
 

@@ -7,8 +7,8 @@ from landmark_ops import InputError, LandmarkMap
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.evaluation import TILE_ROWS, compute_dtype
+from landmark_ops.numerics.kernels import Kernel
 
 F64 = np.dtype(np.float64)
 
