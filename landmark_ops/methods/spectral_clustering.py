@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.blocks.lazy import map_rows
-from landmark_ops.errors import InputError
 from landmark_ops.methods.method import DEFAULT_KERNEL, KernelChoice, OfKernel, Solution
 from landmark_ops.methods.solving import Draw, Drawn
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
@@ -39,8 +38,6 @@ class SpectralClusteringMethod(OfKernel):
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """The embedding, a sample of rows, and the centroids of what it becomes."""
-        if self.n_clusters < 2:
-            raise InputError(f"n_clusters={self.n_clusters}: rows are told apart into at least 2 clusters: raise it")
         # In one dimension rows of unit length all coincide: there the second eigenvector is clustered as it is.
         k = self.n_components or self.n_clusters
         embedding = SpectralEmbeddingMethod(k, self.kernel, trivial=k > 1)

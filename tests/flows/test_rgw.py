@@ -24,6 +24,7 @@ import psutil
 import pytest
 import yaml
 import zarr
+from botocore.exceptions import ClientError
 from deltalake import DeltaTable
 
 from landmark_ops import LandmarkMDS
@@ -89,10 +90,25 @@ def rgw(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
             patch.setenv("AWS_SECRET_ACCESS_KEY", "probesecret")
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
             patch.setenv("AWS_REGION", "us-east-1")
+            wait_for_user()
             yield f"http://127.0.0.1:{PORT}"
     finally:
         for name in ("client.rgw", "osd.0", "mon.a"):  # the OSD before the mon
             stop(folder / f"{name}.pid")
+
+
+def wait_for_user(seconds: float = 60) -> None:
+    """On a busy machine the server answers before it knows its user."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            boto3.client("s3").list_buckets()
+        except ClientError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def stop(pid_file: Path) -> None:

@@ -14,6 +14,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from landmark_ops import SpectralClustering, SpectralEmbedding
 from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.blocks.ranges import ranges
+from landmark_ops.config import parse_config
 from landmark_ops.errors import InputError
 from landmark_ops.methods.method import KernelChoice, Solution
 from landmark_ops.methods.solving import Source, solve_all, solve_one
@@ -168,9 +169,11 @@ def test_more_clusters_than_distinct_rows():
         solve_one(SpectralClusteringMethod(5, 2, KernelChoice(gamma=0.5)).solve(np.eye(3), F64), source(few))
 
 
-def test_one_cluster_is_none():
-    with pytest.raises(InputError, match="n_clusters=1: rows are told apart into at least 2 clusters"):
-        SpectralClustering(1, n_landmarks=50).fit(X)
+def test_one_cluster_holds_every_row():
+    """As in scikit-learn; a config that asks for one is refused, as nobody schedules that on purpose."""
+    assert not SpectralClustering(1, n_landmarks=50, random_state=0).fit(X).labels_.any()
+    with pytest.raises(InputError, match=r"method\.n_clusters: .*greater than or equal to 2, got 1"):
+        parse_config("source: {uri: a}\noutput: {uri: b}\nmethod: {name: spectral_clustering, n_clusters: 1}")
 
 
 def test_one_component_is_the_second_eigenvector():
