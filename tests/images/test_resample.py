@@ -45,7 +45,8 @@ def test_dots_are_found_where_they_were(scale, angle, dx, dy):
     out = warp(image, affine, (side, side))
     radius = 4.5 * sigma * scale
     found = np.array([recover(out, near, radius) for near in affine.apply(centres)])
-    assert np.abs(affine.inverse().apply(found) - centres).max() < 0.05
+    # Twentieths of a pixel of the coarser picture: a shrunk dot of 8 bits tells no more.
+    assert np.abs(affine.inverse().apply(found) - centres).max() < 0.05 / min(scale, 1)
 
 
 @pytest.mark.parametrize("centre", [True, False])
