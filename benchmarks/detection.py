@@ -42,6 +42,7 @@ BATCHED = f"bare loop in batches of {BATCH}"
 BARE = ("bare loop", "bare loop with the workers' allocator setting", BATCHED)
 SPEED = Budget(low=0.95)
 MEMORY = Budget(0.95, 1.05)
+MEMORY_IMAGES = 60  # per shard: memory settles within some shards, however many images they hold
 
 
 class Sizes(NamedTuple):
@@ -51,9 +52,10 @@ class Sizes(NamedTuple):
     per_shard: int = 250
     rounds: int = 5
     few: int = 24
+    memory: int = 8
 
 
-QUICK = Sizes(2, 4, 1, 2)
+QUICK = Sizes(2, 4, 1, 2, 2)
 
 
 class Detected(NamedTuple):
@@ -84,19 +86,21 @@ def measure(quick: bool, folder: Path) -> Result:
     sizes = QUICK if quick else Sizes()
     models = models_of(PIPELINE, fetch=not quick)
     source = folder / "pictures"
-    say(f"detection: writing {sizes.shards * sizes.per_shard:,} pictures of 720p, and {FACTOR} × as many")
+    say(f"detection: writing {sizes.shards * sizes.per_shard:,} pictures of 720p, and shards to see memory by")
     write_shards(source, sizes.shards, sizes.per_shard)
-    write_shards(folder / "more", sizes.shards * FACTOR, sizes.per_shard)
+    few = min(sizes.per_shard, MEMORY_IMAGES)
+    for name, count in (("less", sizes.memory), ("more", sizes.memory * FACTOR)):
+        write_shards(folder / name, count, few)
     n = sizes.shards * sizes.per_shard
     samples, found = speed_samples(source, folder, models, sizes.rounds)
     say("detection: memory")
-    peaks = [peak_memory(place, folder) for place in (source, folder / "more")]
+    peaks = [peak_memory(place, folder) for place in (folder / "less", folder / "more")]
     pipelines, left_out = pipeline_rates(folder, sizes, quick)
     peers = Rates({}, {}) if quick else peer_rates(sorted((folder / "few").glob("*.tar")))
     lines = [
         *speed_lines(samples, n),
         Line(
-            f"{PIPELINE}, {n:,} images of 720p: peak memory of a worker, {FACTOR} × the images, ratio",
+            f"{PIPELINE}, {sizes.memory * few:,} images of 720p: peak memory of a worker, {FACTOR} × the images, ratio",
             max(peaks[1]) / max(peaks[0]),
             budget=MEMORY,
             note=f"{number(max(peaks[1]) / 2**20)} / {number(max(peaks[0]) / 2**20)} MiB",

@@ -214,7 +214,7 @@ def try_stage(strategy: str, counts: tuple[int, ...], setting: Setting) -> list[
     assert isinstance(config, CompareConfig)
     repeats = config.compare.repeats
     chosen: list[tuple[Trial, LandmarkMap | None]] = []
-    with run.progress.stage(strategy, run.rows.n * len(counts) * repeats):
+    with run.progress.stage(strategy):  # how many rows it goes through, each strategy says itself
         for at, count in enumerate(counts):
             for repeat in range(repeats):
                 left = (len(counts) - at) * repeats - repeat

@@ -58,8 +58,13 @@ def compare_lines(report: CompareReport) -> list[str]:
     if any(len(cell.errors) > 1 for cells in shown.values() for cell in cells):
         caption = caption.replace(",", ", median over seeds,", 1)
     floor = [] if report.floor is None else [f"{report.floor.name}: {show_error(report.floor.error)}"]
-    refused = [f"{name} refused at m = {at}: {why}" for name, at, why in refusals_of(table)]
+    refused = [f"{name} refused at {every(at)}: {why}" for name, at, why in refusals_of(table)]
     return [caption, "", *lines, *floor, *([""] if refused else []), *refused, *advised(report)]
+
+
+def every(at: str) -> str:
+    """The numbers of landmarks of a refusal, in a sentence."""
+    return "every m" if at == "all" else f"m = {at}"
 
 
 def advised(report: CompareReport) -> list[str]:
@@ -96,7 +101,7 @@ def compare_markdown(report: CompareReport) -> str:
         seconds = cells[-1].seconds
         lines.append(f"| {name} | {' | '.join(errors)} | {'–' if seconds is None else show_seconds(seconds)} |")
     lines += ["", escape(report.meaning), ""]
-    lines += [f"- {name} refused at m = {at}: {escape(why)}" for name, at, why in refusals_of(table)]
+    lines += [f"- {name} refused at {every(at)}: {escape(why)}" for name, at, why in refusals_of(table)]
     return "\n".join([*lines, ""])
 
 

@@ -96,7 +96,7 @@ def test_a_strategy_that_refuses_is_a_line_and_stops_nothing(tmp_path: Path) -> 
     refused = [one for one in read(tmp_path)["trials"] if one["refused"]]
     assert {one["strategy"] for one in refused} == {"kmeans"}
     assert "has no meaningful mean of rows" in refused[0]["refused"]
-    assert any(line.startswith("kmeans refused at m = all") for line in result["lines"])
+    assert any(line.startswith("kmeans refused at every m: ") for line in result["lines"])
 
 
 def test_where_all_refuse_the_first_reason_is_told(tmp_path: Path) -> None:
