@@ -98,11 +98,14 @@ def rgw(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 
 
 def wait_for_user(seconds: float = 60) -> None:
-    """On a busy machine the server answers before it knows its user."""
+    """On a busy machine the server answers before it knows its user.
+
+    A session of its own each time: boto3's default one remembers the credentials of whatever test made it.
+    """
     end = time.monotonic() + seconds
     while True:
         try:
-            boto3.client("s3").list_buckets()
+            boto3.session.Session().client("s3").list_buckets()
         except ClientError:
             if time.monotonic() > end:
                 raise
@@ -126,7 +129,7 @@ def stop(pid_file: Path) -> None:
 def bucket(rgw: str, request: pytest.FixtureRequest) -> str:
     """s3:// address of a new, empty bucket."""
     name = request.node.name.replace("_", "-").lower()[:60]
-    boto3.client("s3").create_bucket(Bucket=name)
+    boto3.session.Session().client("s3").create_bucket(Bucket=name)
     return f"s3://{name}"
 
 
@@ -147,7 +150,7 @@ def test_a_killed_run_is_finished_by_the_next(bucket: str, tmp_path: Path, tiny_
     """SIGKILL in the middle; when its lease has ended, a rerun leaves exactly one row set per image."""
     for start in range(0, N, PER_SHARD):
         data = tar_bytes(range(start, start + PER_SHARD))
-        boto3.client("s3").put_object(Bucket=bucket.removeprefix("s3://"), Key=f"in/{start:05d}.tar", Body=data)
+        boto3.session.Session().client("s3").put_object(Bucket=bucket.removeprefix("s3://"), Key=f"in/{start:05d}.tar", Body=data)
     output = f"{bucket}/lake/lights"
     config = detect_config(f"{bucket}/in", output, tiny_models.pipeline, cluster={"workers": 1})
     path = tmp_path / "config.yaml"
