@@ -102,8 +102,7 @@ def draw(
 @app.command()
 def compare(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False) -> None:
     """Compare selection strategies and numbers of landmarks on your own rows: one table, one picture, no embedding."""
-    from landmark_ops.compare_config import CompareConfig
-    from landmark_ops.config import load_config_as
+    from landmark_ops.config import CompareConfig, load_config_as
 
     with plain_errors():
         settings = load_config_as(CompareConfig, config, overrides or ())

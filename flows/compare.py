@@ -17,7 +17,7 @@ from flows.run import Run, current_run, progress_of_caller, set_run
 from flows.runtime import open_engine
 from flows.tasks import STAGE
 from landmark_ops import __version__
-from landmark_ops.compare_config import CompareConfig
+from landmark_ops.config import CompareConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.report.compare_content import CompareReport, Trial

@@ -18,7 +18,7 @@ from flows.runtime import worker_memory
 from flows.tasks import STAGE, needs_direction, refuse_bad_rows
 from landmark_ops.blocks.map_errors import add_map_errors, map_errors_block
 from landmark_ops.blocks.ranges import ranges
-from landmark_ops.compare_config import CompareConfig
+from landmark_ops.config import CompareConfig
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.method_config import KernelConfig, LandmarkMDSConfig
 from landmark_ops.methods.diagnosing import kernel_features

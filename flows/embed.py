@@ -106,7 +106,7 @@ def attributes(part: Part, opened: Opened) -> dict[str, Any]:
             "dtype": rows.dtype.name,
         },
         "seed": config.landmarks.seed,
-        "config": config.model_dump(mode="json", exclude={"cluster", "methods"}),
+        "config": config.model_dump(mode="json", exclude={"cluster", "methods", "compare"}),
         "result_hash": config.result_hash(),
         "given_sha256": hash_given(opened.given, opened.earlier),
         **({"target": opened.targets.rows.uri} if opened.targets and config.method.name in SUPERVISED else {}),

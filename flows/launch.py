@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from flows.runtime import PrefectServer, worker_count, worker_memory
-from landmark_ops.compare_config import CompareConfig
-from landmark_ops.config import EmbedConfig
+from landmark_ops.config import CompareConfig, EmbedConfig
 from landmark_ops.detect_config import DetectConfig
 
 

@@ -1,7 +1,6 @@
-"""Run parameters of `landmarks compare`: those of `landmarks embed`, and what is to be compared.
+"""The `compare:` section of a config: what `landmarks compare` tries; `landmarks embed` passes over it.
 
-Read by `landmark_ops.config.load_config_as` with the same rules. `landmarks.strategy` is the one the others are held
-against; nothing else of the output is used than where the page goes.
+`landmarks.strategy` is the one the others are held against.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, model_validator
 
-from landmark_ops.config import EmbedConfig, Strategy
-from landmark_ops.method_config import Section
+from landmark_ops.method_config import Section, Strategy
 
 
 class CompareSection(Section):
@@ -36,16 +34,4 @@ class CompareSection(Section):
             twice = sorted({str(value) for value in values if list(values).count(value) > 1})
             if twice:
                 raise ValueError(f"{name}: {twice[0]} is named more than once")
-        return self
-
-
-class CompareConfig(EmbedConfig):
-    """All of one `landmarks compare` run."""
-
-    compare: CompareSection = CompareSection()
-
-    @model_validator(mode="after")
-    def _one_method(self) -> CompareConfig:
-        if self.methods:
-            raise ValueError("methods: landmarks are compared for one method at a time: give method instead")
         return self

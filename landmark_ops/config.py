@@ -19,8 +19,17 @@ from pydantic import (
     model_validator,
 )
 
+from landmark_ops.compare_config import CompareSection
 from landmark_ops.errors import InputError
-from landmark_ops.method_config import METHODS, SUPERVISED, AnyMethodConfig, LandmarkMDSConfig, MethodConfig, Section
+from landmark_ops.method_config import (
+    METHODS,
+    SUPERVISED,
+    AnyMethodConfig,
+    LandmarkMDSConfig,
+    MethodConfig,
+    Section,
+    Strategy,
+)
 from landmark_ops.plain_yaml import YAML_ERRORS, UniqueKeys
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -59,11 +68,6 @@ class OutputConfig(Section):
     uri: str
     store: Literal["zarr"] = "zarr"
     overwrite: bool = False
-
-
-Strategy = Literal[
-    "uniform", "maxmin", "kmeans", "leverage", "bless", "rpcholesky", "greedy", "active", "given"
-]  # fmt: skip
 
 
 class LandmarksConfig(Section):
@@ -144,7 +148,7 @@ class ReportConfig(Section):
 
 
 class EmbedConfig(Section):
-    """All of one `landmarks embed` run."""
+    """All of one `landmarks embed` run. `compare` is there for `landmarks compare`, so that one file serves both."""
 
     source: SourceConfig
     output: OutputConfig
@@ -154,6 +158,7 @@ class EmbedConfig(Section):
     target: TargetConfig | None = None
     cluster: ClusterConfig = ClusterConfig()
     report: ReportConfig = ReportConfig()
+    compare: CompareSection = CompareSection()
 
     @model_validator(mode="before")
     @classmethod
@@ -212,6 +217,16 @@ class EmbedConfig(Section):
         if self.target is not None and self.method.name in SUPERVISED:
             parts["target"] = self.target.model_dump()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class CompareConfig(EmbedConfig):
+    """All of one `landmarks compare` run; nothing of the output is used but where the page goes."""
+
+    @model_validator(mode="after")
+    def _one_method(self) -> CompareConfig:
+        if self.methods:
+            raise ValueError("methods: landmarks are compared for one method at a time: give method instead")
+        return self
 
 
 def named(method: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+#: Ways of choosing landmarks.
+Strategy = Literal[
+    "uniform", "maxmin", "kmeans", "leverage", "bless", "rpcholesky", "greedy", "active", "given"
+]  # fmt: skip
+
+
 class LandmarkMDSConfig(Section):
     """Landmark MDS."""
 

@@ -12,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from landmark_ops.compare_config import CompareConfig
-from landmark_ops.config import EmbedConfig, TargetConfig, load_config, load_config_as, parse_bytes, parse_config
+from landmark_ops.config import (
+    CompareConfig,
+    EmbedConfig,
+    TargetConfig,
+    load_config,
+    load_config_as,
+    parse_bytes,
+    parse_config,
+)
 from landmark_ops.detect_config import DetectConfig
 from landmark_ops.errors import InputError
 from landmark_ops.method_config import METHODS, SUPERVISED, LandmarkMDSConfig, NystroemConfig
@@ -58,7 +65,7 @@ def test_there_are_configs():
         (BASE + "sorce: 3", r"config: sorce is no known key: did you mean source\?"),
         (
             BASE + "zzz: 3",
-            "config: zzz is no known key: valid here: cluster, landmarks, method, methods, output, report, "
+            "config: zzz is no known key: valid here: cluster, compare, landmarks, method, methods, output, report, "
             "source, target",
         ),
         ("source: {uri: a, arary: x}\noutput: {uri: b}", r"config: source.arary is no known key: did you mean array\?"),
@@ -385,6 +392,7 @@ IRRELEVANT = [
     "cluster.allow_plaintext=true",
     "report.sample=500",
     "report.kernel_error=sample",
+    "compare={strategies: [uniform], counts: [5], rows: 200, repeats: 1}",
     "report.thumbnail=[8, 8]",
     "method.name=landmark_mds",  # the default, said aloud
     "landmarks.seed=0",
@@ -434,7 +442,7 @@ def test_the_result_hash_stays_with_all_else(override):
 def test_every_key_is_known_to_matter_or_not():
     """A new key has to be sorted into one of the two lists above."""
     named = {override.partition("=")[0] for override in RELEVANT + IRRELEVANT}
-    for override in RELEVANT + LEARNING_RELEVANT:
+    for override in RELEVANT + LEARNING_RELEVANT + IRRELEVANT:
         key, _, value = override.partition("=")
         if value.startswith("{"):
             named |= {f"{key}.{inner}" for inner in yaml.safe_load(value)}

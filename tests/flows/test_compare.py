@@ -12,8 +12,7 @@ import pytest
 from sklearn.metrics.pairwise import rbf_kernel
 
 from landmark_ops import InputError, select_landmarks
-from landmark_ops.compare_config import CompareConfig
-from landmark_ops.config import parse_config_as
+from landmark_ops.config import CompareConfig, parse_config_as
 from tests.flows.running import make_config, points, write_npy
 
 X = points(n=500, d=4, rank=4)

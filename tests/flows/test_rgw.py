@@ -150,7 +150,9 @@ def test_a_killed_run_is_finished_by_the_next(bucket: str, tmp_path: Path, tiny_
     """SIGKILL in the middle; when its lease has ended, a rerun leaves exactly one row set per image."""
     for start in range(0, N, PER_SHARD):
         data = tar_bytes(range(start, start + PER_SHARD))
-        boto3.session.Session().client("s3").put_object(Bucket=bucket.removeprefix("s3://"), Key=f"in/{start:05d}.tar", Body=data)
+        boto3.session.Session().client("s3").put_object(
+            Bucket=bucket.removeprefix("s3://"), Key=f"in/{start:05d}.tar", Body=data
+        )
     output = f"{bucket}/lake/lights"
     config = detect_config(f"{bucket}/in", output, tiny_models.pipeline, cluster={"workers": 1})
     path = tmp_path / "config.yaml"
