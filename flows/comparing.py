@@ -11,7 +11,7 @@ import numpy as np
 from prefect import task
 
 from flows.methods import kernel_of, make_method
-from flows.opening import address, check_apart, check_counts, check_writable
+from flows.opening import address, check_apart, check_counts, check_writable, open_source
 from flows.plan import check_memory, landmark_count, make_plan
 from flows.run import Run, current_run
 from flows.runtime import worker_memory
@@ -32,7 +32,6 @@ from landmark_ops.report.compare_content import Floor, Trial
 from landmark_ops.selection.grid import gather
 from landmark_ops.selection.landmarks import Landmarks, good
 from landmark_ops.selection.select import SEEDS, STRATEGIES, USES_EITHER, USES_KERNEL, USES_METRIC, probe_rows, select
-from landmark_ops.stores.open import open_rows
 from landmark_ops.stores.rows import ArrayRows, Rows
 
 MEASURE_BYTES = 256 << 20  # of measured rows held by the flow and each worker: caps compare.rows for very wide rows
@@ -71,15 +70,8 @@ class Setting:
 
 def open_comparison(config: CompareConfig) -> Comparison:
     """Open the source and settle what is to be compared. Writes nothing; raises InputError for what cannot work."""
-    source = config.source
     check_method(config)
-    rows = open_rows(
-        address(source.uri, config),
-        array=source.array,
-        column=source.column,
-        columns=list(source.columns) if source.columns else None,
-        missing_chunks=source.missing_chunks,
-    )
+    rows = open_source(config)
     counts = tuple(sorted(config.compare.counts or default_counts(config, rows.n)))
     largest = config.model_copy(
         update={"landmarks": config.landmarks.model_copy(update={"count": counts[-1], "strategy": "uniform"})}

@@ -53,14 +53,7 @@ def open_run(config: EmbedConfig) -> Opened:
     Raises InputError for a source that cannot be read, landmarks that cannot be had, an output that may not be
     replaced or cannot be written.
     """
-    source = config.source
-    rows = open_rows(
-        address(source.uri, config),
-        array=source.array,
-        column=source.column,
-        columns=list(source.columns) if source.columns else None,
-        missing_chunks=source.missing_chunks,
-    )
+    rows = open_source(config)
     singles = config.single()
     for single in singles.values():
         make_method(single.method)
@@ -80,6 +73,18 @@ def open_run(config: EmbedConfig) -> Opened:
         parts.append(Part(name, single, store, output_state(single, store, fingerprint, given, earlier)))
     check_writable(parts[0].store.uri)
     return Opened(rows, fingerprint, targets, parts, given, earlier)
+
+
+def open_source(config: EmbedConfig) -> Rows:
+    """The rows that `source:` names."""
+    source = config.source
+    return open_rows(
+        address(source.uri, config),
+        array=source.array,
+        column=source.column,
+        columns=list(source.columns) if source.columns else None,
+        missing_chunks=source.missing_chunks,
+    )
 
 
 def open_targets(config: EmbedConfig, target: TargetConfig) -> Targets:
