@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.methods import make_method
 from flows.progress import duration
+from landmark_ops.blocks.extension import GEODESIC_ROWS
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.config import EmbedConfig
 from landmark_ops.errors import InputError
@@ -103,7 +104,7 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
             from landmark_ops.blocks.geodesics import graph_bytes
 
             graph = graph_bytes(min(rows.n, method.max_support), rows.d, method.n_neighbors, m)
-            task = max(task, graph.worker)
+            task = max(task + 3 * GEODESIC_ROWS * m * 4, graph.worker)
             flow, scratch = max(flow, graph.flow), scratch + graph.scratch
     return Plan(
         rows.n,

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from landmark_ops.blocks.engine import Item
 from landmark_ops.blocks.stored_map import load_maps
 from landmark_ops.numerics.evaluation import place_all
+from landmark_ops.numerics.landmark_map import LandmarkMap, Placed
 from landmark_ops.stores.embedding import EmbeddingStore, Written, describe
 from landmark_ops.stores.rows import Rows
+
+GEODESIC_ROWS = 16_384  # read together where geodesics place rows: a chunk of them
 
 
 class Output(NamedTuple):
@@ -52,7 +55,7 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
     written = []
     for at, output in enumerate(outputs):
         if output.blocks is not None:
-            placed[at] = maps[at].place_blocks(np.square(output.blocks.read(start, stop)))
+            placed[at] = place_geodesics(maps[at], output.blocks, start, stop)
         embedding = placed[at].embedding.astype(np.float32)
         residual = placed[at].residual.astype(np.float32)
         head = maps[at].head
@@ -62,6 +65,15 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
             read = {name: found[name].astype(dtype) for name, dtype in head.arrays.items()}
         written.append(EmbeddingStore(output.uri).write(start, embedding, residual, read))
     return Extended(written, X[within(sample, start, stop) - start])
+
+
+def place_geodesics(fitted: LandmarkMap, lengths: Rows, start: int, stop: int) -> Placed:
+    """Rows start..stop placed by their geodesics (n, m), a part of them at a time: narrow rows have wide geodesics."""
+    parts = [
+        fitted.place_blocks(np.square(lengths.read(*item)))
+        for item in ((at, min(at + GEODESIC_ROWS, stop)) for at in range(start, stop, GEODESIC_ROWS))
+    ]
+    return Placed(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def gather_block(item: Item, uri: str, sample: NDArray[np.int64]) -> Gathered:
