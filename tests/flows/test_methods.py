@@ -316,3 +316,12 @@ def test_worker_processes_change_nothing(source: str, tmp_path: Path) -> None:
     for name in result["methods"]:
         ours, theirs = (arrays(done["methods"][name]["embedding"])[0] for done in (result, threads))
         np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=name)
+
+
+def test_geodesics_are_taken_in_parts(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = {"name": "landmark_isomap", "n_components": 2, "n_neighbors": 12}
+    run_embed(configure(source, tmp_path / "whole.zarr", method))
+    monkeypatch.setattr("landmark_ops.blocks.extension.GEODESIC_ROWS", 13)
+    run_embed(configure(source, tmp_path / "parts.zarr", method))
+    for found, expected in zip(arrays(tmp_path / "parts.zarr"), arrays(tmp_path / "whole.zarr"), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
