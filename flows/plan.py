@@ -25,6 +25,7 @@ from landmark_ops.method_config import (
 )
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import TILE_ROWS, compute_dtype
+from landmark_ops.numerics.geodesic_block import SUPPORT_ROWS
 from landmark_ops.numerics.moments import SUM_ROWS
 from landmark_ops.stores.rows import Rows
 
@@ -104,7 +105,9 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
             from landmark_ops.blocks.geodesics import graph_bytes
 
             graph = graph_bytes(min(rows.n, method.max_support), rows.d, method.n_neighbors, m)
-            task = max(task + 3 * GEODESIC_ROWS * m * 4, graph.worker)
+            # rows are placed by parts of their geodesics, with the map and its support in memory, and hashed
+            support = min(rows.n, SUPPORT_ROWS) * (m + rows.d) * 4
+            task = max(task + 3 * GEODESIC_ROWS * m * 4 + 4 * support, graph.worker)
             flow, scratch = max(flow, graph.flow), scratch + graph.scratch
     return Plan(
         rows.n,
