@@ -21,6 +21,7 @@ from landmark_ops.method_config import (
     LocallyLinearLandmarksConfig,
     NystroemRidgeConfig,
     SparseGPConfig,
+    SpectralClusteringConfig,
     width,
 )
 from landmark_ops.numerics.distances import Array
@@ -31,7 +32,7 @@ from landmark_ops.stores.rows import Rows
 
 DEFAULT_LANDMARKS = 1000
 # A worker before its first task: 106 MB measured with zarr sources, and some 100 more once pyarrow is imported.
-WORKER_BYTES = 240 << 20
+WORKER_BYTES = 256 << 20
 FLOW_BYTES = 400 << 20  # the flow's process before it holds anything: Prefect, the scheduler, matplotlib
 SAMPLE_ROWS = 20_000
 MOST_LANDMARKS = 10_000  # where a tolerance decides how many
@@ -101,6 +102,8 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
         if isinstance(method, KernelConfig) and make_method(method).passes:  # (m, m) sums, and their tiles
             wide = 8 if isinstance(method, SparseGPConfig | NystroemRidgeConfig) else itemsize
             task += m * m * (8 + wide) * 2 + SUM_ROWS * m * wide * 2
+        if isinstance(method, SpectralClusteringConfig):  # coordinates in float64, and distances to the centroids
+            task += step * (2 * width(method, m) + 3 * method.n_clusters) * 8
         if isinstance(method, LandmarkIsomapConfig | LocallyLinearLandmarksConfig):
             from landmark_ops.blocks.geodesics import graph_bytes
 
