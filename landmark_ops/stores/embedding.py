@@ -197,6 +197,8 @@ class EmbeddingStore:
         try:
             for name, values in columns.items():
                 arrays[name][start:stop] = values
+        except FileNotFoundError as error:  # its folder went between opening and writing
+            raise RunError(f"{self.uri}: the output has gone while it was being used") from error
         except OSError as error:
             raise RunError(
                 f"output {self.uri}: rows {start}..{stop} cannot be written: {error.strerror or error}: "

@@ -289,3 +289,14 @@ def test_s3(s3_bucket, rng):
     store.allocate(N, 2, STEP)
     store.write(0, embedding[:4, :2], residual[:4])
     assert store.read(0, N)[0].shape == (N, 2)
+
+
+def test_an_output_that_goes_while_a_chunk_is_written(store, monkeypatch):
+    """Between opening the arrays and writing: the folder that a new object is renamed into is no longer there."""
+
+    async def gone(self, key, value, *rest):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("zarr.storage.LocalStore.set", gone)
+    with pytest.raises(RunError, match=r"out\.zarr: the output has gone while it was being used"):
+        store.write(0, np.ones((4, K), np.float32), np.ones(4, np.float32))
