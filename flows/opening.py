@@ -66,13 +66,18 @@ def open_run(config: EmbedConfig) -> Opened:
         targets = open_targets(config, config.target)
         check_targets(targets, rows, config.all_methods[0].name)
     check_apart(rows.uri, config.output.uri)
-    fingerprint = rows.fingerprint() if targets is None else f"{rows.fingerprint()}+{targets.rows.fingerprint()}"
+    fingerprint = fingerprint_of(rows, targets)
     parts = []
     for name, single in singles.items():
         store = EmbeddingStore(address(single.output.uri, single))
         parts.append(Part(name, single, store, output_state(single, store, fingerprint, given, earlier)))
     check_writable(parts[0].store.uri)
     return Opened(rows, fingerprint, targets, parts, given, earlier)
+
+
+def fingerprint_of(rows: Rows, targets: Targets | None) -> str:
+    """Changes when the source or the target does."""
+    return rows.fingerprint() if targets is None else f"{rows.fingerprint()}+{targets.rows.fingerprint()}"
 
 
 def open_source(config: EmbedConfig) -> Rows:

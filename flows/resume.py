@@ -13,15 +13,17 @@ from landmark_ops.errors import InputError, RunError
 from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.select import USES_EITHER, USES_KERNEL
 from landmark_ops.stores.open import open_rows
 from landmark_ops.stores.records import ChunkRecords
 from landmark_ops.stores.rows import Rows
 
 
 def load_landmarks(work: Work) -> Chosen:
-    """The landmarks as selected for another method of the same run, with the kernel of its map."""
+    """The landmarks as selected for another method of the same run, with the kernel they were chosen by, if any."""
     block = work.solution.map.block
-    return Chosen(work.landmarks, block if isinstance(block, Kernel) else None)
+    by_kernel = work.part.config.landmarks.strategy in (*USES_KERNEL, *USES_EITHER)
+    return Chosen(work.landmarks, block if by_kernel and isinstance(block, Kernel) else None)
 
 
 def load_work(part: Part, rows: Rows) -> Work:

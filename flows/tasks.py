@@ -14,26 +14,25 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.growing import Earlier, grow
 from flows.methods import make_method
-from flows.opening import Opened
+from flows.opening import Opened, fingerprint_of
 from flows.plan import Plan
 from flows.run import Part, Run, current_run
 from landmark_ops.blocks.engine import Done, Item
 from landmark_ops.blocks.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.blocks.ranges import ranges, task_rows
-from landmark_ops.blocks.sums import Targets
 from landmark_ops.errors import BadRowsError, InputError, RunError
 from landmark_ops.method_config import AnyMethodConfig
 from landmark_ops.methods.aligning import align_solution
+from landmark_ops.methods.geometry import selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, Watch, solve_all
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, USES_METRIC, probe_rows, select
+from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
 from landmark_ops.stores.locations import exists, remove
 from landmark_ops.stores.records import ChunkRecords
-from landmark_ops.stores.rows import Rows
 
 STAGE: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "log_prints": False}
 
@@ -78,8 +77,6 @@ def select_stage(opened: Opened, plan: Plan) -> Chosen:
     methods = [make_method(method) for method in run.config.all_methods]
     skip = run.config.source.bad_rows == "mark"
     metric = kernel = None
-    if config.strategy in USES_METRIC or any(needs_direction(method) for method in run.config.all_methods):
-        metric = methods[0].selection_metric()
     user: dict[str, Any] = {}
     if given is not None:
         user = {"indices" if given.ndim == 1 else "points": given}
@@ -102,10 +99,12 @@ def select_stage(opened: Opened, plan: Plan) -> Chosen:
 
     with run.progress.stage("select", run.rows.n):
         try:
-            choice = next((method.choice for method in methods if method.choice is not None), None)
-            if config.strategy in (*USES_KERNEL, *USES_EITHER) and choice is not None:
-                kernel = choice.resolve(probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip))
-            elif config.strategy in USES_EITHER:
+            by_kernel = config.strategy in (*USES_KERNEL, *USES_EITHER)
+            first = next((method for method in methods if by_kernel and method.choice is not None), methods[0])
+            metric, kernel = selection_geometry(
+                config.strategy, first, lambda: probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip)
+            )
+            if metric is None and any(needs_direction(method) for method in run.config.all_methods):
                 metric = methods[0].selection_metric()
             if opened.earlier is None:
                 landmarks = choose(plan.n_landmarks, config.seed)
@@ -175,10 +174,7 @@ def scratch_address(uri: str) -> str:
 
 def solver(part: Part, chosen: Chosen) -> Method:
     """The method of a part; the bandwidth its landmarks were chosen by is its own."""
-    method = make_method(part.config.method, part.config.landmarks.seed)
-    if chosen.kernel is None or method.choice is None or method.choice.gamma is not None:
-        return method
-    return method.with_gamma(chosen.kernel.gamma)
+    return with_bandwidth(make_method(part.config.method, part.config.landmarks.seed), chosen.kernel)
 
 
 @task(name="commit map", **STAGE)
@@ -320,11 +316,6 @@ def clear_scratch(parts: list[Part]) -> None:
         address = scratch_address(part.store.uri)
         if exists(address):
             remove(address)
-
-
-def fingerprint_of(rows: Rows, targets: Targets | None) -> str:
-    """Changes when the source or the target does."""
-    return rows.fingerprint() if targets is None else f"{rows.fingerprint()}+{targets.rows.fingerprint()}"
 
 
 def refuse_bad_rows(run: Run, plan: Plan | None) -> None:

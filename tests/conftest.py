@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 # Set before Prefect is imported anywhere: no telemetry, no logs, and never the user's own profile or database.
 os.environ.update(
@@ -20,7 +20,7 @@ os.environ.update(
 os.environ.pop("PREFECT_API_URL", None)
 
 # The same examples in every run: a gate that fails by chance is soon ignored.
-settings.register_profile("fixed", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
 
 

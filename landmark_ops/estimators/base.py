@@ -19,13 +19,13 @@ from landmark_ops.blocks.lazy import is_lazy, map_rows, place_lazily
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
 from landmark_ops.errors import InputError
+from landmark_ops.methods.geometry import selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, solve_one
 from landmark_ops.numerics.evaluation import compute_dtype
-from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import USES_KERNEL, USES_METRIC, probe_rows, select
+from landmark_ops.selection.select import probe_rows, select
 from landmark_ops.stores.open import as_rows
 from landmark_ops.stores.rows import Rows
 
@@ -84,12 +84,9 @@ class MapEstimator(BaseEstimator):
                 stacklevel=4,
             )
             return method, select(rows, rows.n, "given", seed=seed, engine=engine, indices=np.arange(rows.n))
-        kernel: Kernel | None = None
-        if self.selection in USES_KERNEL and method.choice is not None:
-            kernel = method.choice.resolve(probe_rows(rows, seed, engine))
-            method = method.with_gamma(kernel.gamma) if method.choice.gamma is None else method
-        metric = method.selection_metric() if kernel is None and self.selection in (*USES_METRIC, "active") else None
-        return method, select(rows, count, self.selection, seed=seed, engine=engine, metric=metric, kernel=kernel)
+        metric, kernel = selection_geometry(self.selection, method, lambda: probe_rows(rows, seed, engine))
+        landmarks = select(rows, count, self.selection, seed=seed, engine=engine, metric=metric, kernel=kernel)
+        return with_bandwidth(method, kernel), landmarks
 
     def _keep(self, solution: Solution, landmarks: Landmarks) -> None:
         self.map_ = solution.map

@@ -85,11 +85,14 @@ class KernelChoice:
         """The kernel with all parameters fixed; gamma from the rows Z (m, d) where none was given."""
         return resolve_kernel(self.kernel, Z, gamma=self.gamma, degree=self.degree, coef0=self.coef0, nu=self.nu)
 
+    @property
+    def canonical(self) -> str:
+        """The one name of the kernel; `callable` for a user's own."""
+        return "callable" if callable(self.kernel) else ALIASES.get(self.kernel, self.kernel)
+
     def selection_metric(self) -> Metric:
         """City-block for laplacian, cosine for cosine, Euclidean for the others."""
-        if callable(self.kernel):
-            return Metric("euclidean")
-        return Metric(SELECTION_METRICS.get(ALIASES.get(self.kernel, self.kernel), "euclidean"))
+        return Metric(SELECTION_METRICS.get(self.canonical, "euclidean"))
 
 
 DEFAULT_KERNEL = KernelChoice()

@@ -325,3 +325,13 @@ def test_geodesics_are_taken_in_parts(source: str, tmp_path: Path, monkeypatch: 
     run_embed(configure(source, tmp_path / "parts.zarr", method))
     for found, expected in zip(arrays(tmp_path / "parts.zarr"), arrays(tmp_path / "whole.zarr"), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_resumed_run_gives_a_kernel_no_bandwidth_of_another(source: str, tmp_path: Path) -> None:
+    """Landmarks drawn uniformly say nothing of a bandwidth, whichever method was solved before the run broke off."""
+    methods = [{"name": "nystroem", "n_components": 3}, {"name": "nystroem", "kernel": "laplacian", "n_components": 3}]
+    run_embed(together(source, tmp_path / "whole", methods))
+    interrupt(together(source, tmp_path / "all", methods[:1]), "extend", 2)
+    run_embed(together(source, tmp_path / "all", methods))
+    blocks = [open_map(str(tmp_path / f"{run}/nystroem-2.zarr")).block for run in ("all", "whole")]
+    assert blocks[0].gamma == blocks[1].gamma  # type: ignore[union-attr]

@@ -1,0 +1,30 @@
+"""In which geometry landmarks are chosen for a method: what its strategy looks at, settled in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from landmark_ops.methods.method import Method
+from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, USES_METRIC
+
+
+def selection_geometry(
+    strategy: str, method: Method, probe: Callable[[], Array]
+) -> tuple[Metric | None, Kernel | None]:
+    """The metric, or the kernel with its bandwidth, that a strategy chooses by; neither where it looks at none.
+
+    `probe` draws the rows (s, d) that a bandwidth left out is taken from, and is called only then.
+    """
+    if strategy in (*USES_KERNEL, *USES_EITHER) and method.choice is not None:
+        return None, method.choice.resolve(probe())
+    return (method.selection_metric() if strategy in (*USES_METRIC, *USES_EITHER) else None), None
+
+
+def with_bandwidth(method: Method, kernel: Kernel | None) -> Method:
+    """The method with the bandwidth its landmarks were chosen by, where it left its own open for the same kernel."""
+    choice = method.choice
+    if kernel is None or choice is None or choice.gamma is not None or choice.canonical != kernel.name:
+        return method
+    return method.with_gamma(kernel.gamma)
