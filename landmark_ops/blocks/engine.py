@@ -84,6 +84,12 @@ class LocalEngine:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
 
+    def _threads(self) -> ThreadPoolExecutor:
+        """Worker threads that each limit themselves, too: a BLAS built on OpenMP, as faiss brings, counts per thread."""
+        from threadpoolctl import threadpool_limits
+
+        return ThreadPoolExecutor(self.workers, initializer=threadpool_limits, initargs=(1, "blas"))
+
     def imap(
         self, fn: Callable[..., T], items: Sequence[Item], *common: Any, done: Done | None = None
     ) -> Iterator[tuple[Item, T]]:
@@ -96,7 +102,7 @@ class LocalEngine:
             return
         from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self.workers) as pool:
+        with threadpool_limits(1, user_api="blas"), self._threads() as pool:
             waiting: dict[Future[T], Item] = {}
             queue = iter(items)
             try:
@@ -135,7 +141,7 @@ class LocalEngine:
             return fold.finish()
         from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self.workers) as pool:
+        with threadpool_limits(1, user_api="blas"), self._threads() as pool:
             waiting: deque[tuple[Item, Future[T]]] = deque()
             queue = iter(items)
             try:
