@@ -85,7 +85,7 @@ class LocalEngine:
         self.workers = workers or len(os.sched_getaffinity(0))
 
     def _threads(self) -> ThreadPoolExecutor:
-        """Worker threads that each limit themselves, too: a BLAS built on OpenMP, as faiss brings, counts per thread."""
+        """Workers that limit themselves, too: of a BLAS built on OpenMP, as faiss brings, the limit is per thread."""
         from threadpoolctl import threadpool_limits
 
         return ThreadPoolExecutor(self.workers, initializer=threadpool_limits, initargs=(1, "blas"))
