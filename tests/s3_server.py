@@ -8,6 +8,8 @@ from functools import cache
 
 import pytest
 
+from tests.faulty_proxy import FaultyProxy, faulty_proxy
+
 _numbers = itertools.count()
 
 
@@ -43,3 +45,11 @@ def s3_bucket(s3_server: str) -> str:
     name = f"bucket-{next(_numbers)}"
     boto3.client("s3").create_bucket(Bucket=name)
     return f"s3://{name}"
+
+
+@pytest.fixture
+def s3_proxy(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """A proxy that can spoil requests; AWS_* of this process point at it instead of at the mock S3 itself."""
+    with faulty_proxy(s3_server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        yield proxy
