@@ -195,9 +195,8 @@ def detect(source: Path, output: Path, pipeline: str, engine: ClusterEngine) -> 
         cluster=ClusterConfig(workers=WORKERS),
     )
     work = flow.open_work(config, recover=True)
-    flow._current.set(flow.Run(work, engine, Progress()))
     before = cpu_seconds(engine)
-    totals = flow.detect_stage.fn(config.report.sample)
+    totals = flow.detect_stage.fn(flow.Run(work, engine, Progress()), config.report.sample)
     cpu = cpu_seconds(engine) - before
     shutil.rmtree(output)
     if totals.reasons or totals.images == 0:

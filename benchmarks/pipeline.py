@@ -18,7 +18,7 @@ from flows import tasks
 from flows.opening import Opened, open_run
 from flows.plan import Plan, make_plan
 from flows.progress import Progress
-from flows.run import Run, set_run
+from flows.run import Run
 from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.blocks.extension import extend_block
 from landmark_ops.blocks.ranges import ranges
@@ -30,6 +30,7 @@ class Prepared(NamedTuple):
 
     opened: Opened
     plan: Plan
+    run: Run
     work: tasks.Work
 
 
@@ -55,18 +56,18 @@ def prepare(config: EmbedConfig, engine: ClusterEngine, progress: Progress) -> P
     opened = open_run(config)
     [part] = opened.parts
     plan = make_plan(config, opened.rows)
-    set_run(Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress))
+    run = Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress)
     part.store.create(flow.attributes(part, opened))
-    chosen = tasks.select_stage.fn(opened, plan)
-    [solution] = tasks.solve_stage.fn([part], chosen, opened.earlier, plan)
+    chosen = tasks.select_stage.fn(run, opened, plan)
+    [solution] = tasks.solve_stage.fn(run, [part], chosen, opened.earlier, plan)
     with progress.stage("commit map"):
-        work = tasks.commit_map.fn(part, chosen, solution, plan)
-    return Prepared(opened, plan, work)
+        work = tasks.commit_map.fn(run, part, chosen, solution, plan)
+    return Prepared(opened, plan, run, work)
 
 
 def extension_seconds(config: EmbedConfig, engine: ClusterEngine) -> float:
     """Wall seconds of the extension pass alone, into a new output: read, place, write and hash every range of rows."""
-    opened, plan, work = prepare(config, engine, Progress())
+    opened, plan, _, work = prepare(config, engine, Progress())
     items, none = ranges(plan.n, plan.step), np.empty(0, np.int64)
     seconds = seconds_of(lambda: list(engine.imap(extend_block, items, opened.rows, (work.output,), none)))
     shutil.rmtree(config.output.uri)
@@ -83,16 +84,16 @@ def embed(config: EmbedConfig, engine: ClusterEngine, keep: bool = False) -> Emb
     prepared: list[Prepared] = []
 
     def whole() -> None:
-        opened, plan, work = prepare(config, engine, progress)
-        prepared.append(Prepared(opened, plan, work))
-        [sample] = tasks.extend_stage.fn([work], flow.sample_indices(config, opened))
+        prepared.append(prepare(config, engine, progress))
+        opened, _, run, work = prepared[0]
+        [sample] = tasks.extend_stage.fn(run, [work], flow.sample_indices(config, opened))
         if not np.isfinite(sample.embedding).all():
             raise AssertionError("rows without coordinates: what was measured is not an embedding")
-        tasks.complete_stage.fn(work, {}, 0)
+        tasks.complete_stage.fn(run, work, {}, 0)
         tasks.clear_scratch(opened.parts)
 
     seconds = seconds_of(whole)
     if not keep:
         shutil.rmtree(config.output.uri)
-    [(_, plan, work)] = prepared
+    [(_, plan, _, work)] = prepared
     return Embedded(seconds, {stage.name: stage.seconds for stage in progress.stages}, plan, work.solution.facts)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow
 
 from flows.artifacts import publish
 from flows.comparing import Comparison, Setting, open_comparison, prepare_stage, try_stage
 from flows.progress import Progress
 from flows.reporting import METHOD_NAMES
-from flows.run import Run, current_run, progress_of_caller, set_run
+from flows.run import Run
 from flows.runtime import open_engine
-from flows.tasks import STAGE
+from flows.stage import stage
 from landmark_ops import __version__
 from landmark_ops.config import CompareConfig
 from landmark_ops.errors import InputError, RunError
@@ -30,20 +30,24 @@ from landmark_ops.stores.lock import OutputLock
 @flow(name="compare", log_prints=False, persist_result=False)
 def compare(config: CompareConfig) -> dict[str, Any]:
     """Compare strategies and numbers of landmarks for `config.method`; returns addresses and the table as lines."""
-    progress = progress_of_caller.get() or Progress()
+    return run_compare(config, Progress())
+
+
+def run_compare(config: CompareConfig, progress: Progress) -> dict[str, Any]:
+    """The body of the flow."""
     comparison = open_comparison(config)
     rows = comparison.rows
     with OutputLock(comparison.place), open_engine(config.cluster, rows.nbytes) as engine:
-        set_run(Run(config, rows, comparison.fingerprint, None, engine, progress))
-        setting = prepare_stage()
+        run = Run(config, rows, comparison.fingerprint, None, engine, progress)
+        setting = prepare_stage(run)
         trials: list[Trial] = []
         for strategy in comparison.strategies:
-            trials += try_stage(strategy, comparison.counts, setting)
+            trials += try_stage(run, strategy, comparison.counts, setting)
         check_some_worked(trials)
         if rows.fingerprint() != comparison.fingerprint:
             raise RunError(f"{rows.uri}: changed while it was read: run again once the source is at rest")
-        report = compose(config, comparison, setting, trials)
-        page = report_stage(report, comparison.place)
+        report = compose(run, comparison, setting, trials)
+        page = report_stage(run, report, comparison.place)
     return {"outcome": "done", "page": page, "rows": rows.n, "lines": compare_lines(report)}
 
 
@@ -54,10 +58,9 @@ def check_some_worked(trials: list[Trial]) -> None:
         raise InputError(f"compare: no strategy could choose landmarks here, {first.strategy} because: {first.refused}")
 
 
-@task(name="report", **STAGE)
-def report_stage(report: CompareReport, place: str) -> str:
+@stage("report")
+def report_stage(run: Run, report: CompareReport, place: str) -> str:
     """Draw and write the page, publish it to Prefect; returns its address."""
-    run = current_run()
     page = join(place, "index.html")
     with run.progress.stage("report"):
         files: dict[str, bytes] = {}
@@ -68,9 +71,10 @@ def report_stage(report: CompareReport, place: str) -> str:
     return page
 
 
-def compose(config: CompareConfig, comparison: Comparison, setting: Setting, trials: list[Trial]) -> CompareReport:
+def compose(run: Run, comparison: Comparison, setting: Setting, trials: list[Trial]) -> CompareReport:
     """Everything the page says."""
-    run, rows, block = current_run(), comparison.rows, setting.block
+    config, rows, block = run.config, comparison.rows, setting.block
+    assert isinstance(config, CompareConfig)
     shape = " × ".join(str(size) for size in rows.row_shape)
     seeds = config.compare.repeats
     strategies, counts = len(comparison.strategies), len(comparison.counts)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from prefect import task
 
 from flows.methods import kernel_of, make_method
 from flows.opening import address, check_apart, check_counts, check_writable, open_source
 from flows.plan import check_memory, landmark_count, make_plan
-from flows.run import Run, current_run
+from flows.run import Run
 from flows.runtime import worker_memory
-from flows.tasks import STAGE, needs_direction, refuse_bad_rows
+from flows.stage import stage
+from flows.tasks import needs_direction, refuse_bad_rows
 from landmark_ops.blocks.map_errors import add_map_errors, map_errors_block
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.config import CompareConfig
@@ -125,10 +125,9 @@ def compare_address(uri: str) -> str:
     return f"{uri.rstrip('/').removesuffix('.zarr')}.compare"
 
 
-@task(name="prepare", **STAGE)
-def prepare_stage() -> Setting:
+@stage("prepare")
+def prepare_stage(run: Run) -> Setting:
     """Fix the bandwidth or the metric's parameters from a sample, and draw the rows that errors are measured on."""
-    run = current_run()
     config = run.config
     assert isinstance(config, CompareConfig)
     method, skip = config.method, config.source.bad_rows == "mark"
@@ -195,13 +194,12 @@ def floor_of(X: Array, metric: Metric, k: int) -> Floor | None:
     return Floor(f"PCA, the least that {k} components leave", left) if left > 1e-12 else None
 
 
-@task(name="try strategy", **STAGE)
-def try_stage(strategy: str, counts: tuple[int, ...], setting: Setting) -> list[Trial]:
+@stage("try strategy")
+def try_stage(run: Run, strategy: str, counts: tuple[int, ...], setting: Setting) -> list[Trial]:
     """Select by one strategy at every count and with every seed, then measure all the maps in one pass.
 
     What a strategy refuses is recorded and stops none of the others.
     """
-    run = current_run()
     config = run.config
     assert isinstance(config, CompareConfig)
     repeats = config.compare.repeats

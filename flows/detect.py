@@ -10,19 +10,17 @@ import json
 import time
 import uuid
 from collections import Counter
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from prefect import flow, task
+from prefect import flow
 
 from flows.detect_report import publish_detect
 from flows.detecting import Job, ShardDone, detect_shard
 from flows.overlays import Picture
 from flows.progress import Progress
-from flows.run import progress_of_caller
 from flows.runtime import open_engine
-from flows.tasks import STAGE
+from flows.stage import stage
 from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.detect_config import DetectConfig
 from landmark_ops.detectors.api import local_session
@@ -54,14 +52,11 @@ class Work(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What the stages of one run share in this process: no task arguments, since sockets and bars do not travel."""
+    """What the stages of one run share in this process and never send anywhere."""
 
     work: Work
     engine: ClusterEngine
     progress: Progress
-
-
-_current: ContextVar[Run] = ContextVar("detect_run")
 
 
 @dataclass
@@ -89,14 +84,17 @@ def detect(config: DetectConfig) -> dict[str, Any]:
     Run again it does nothing for shards that are done, takes up new and grown ones, and finishes what a crash left.
     A changed pipeline, model or threshold makes a new generation beside the old one (column config_hash).
     """
-    progress = progress_of_caller.get() or Progress()
+    return run_detect(config, Progress())
+
+
+def run_detect(config: DetectConfig, progress: Progress) -> dict[str, Any]:
+    """The body of the flow."""
     with OutputLock(join(normalise(config.output.uri), "detect")):
         work = open_work(config, recover=True)
         totals = Totals()
         if work.todo:
             with open_engine(config.cluster, len(work.todo) * SHARD_BYTES, ALLOWED_FAILURES) as engine:
-                _current.set(Run(work, engine, progress))
-                totals = detect_stage(config.report.sample)
+                totals = detect_stage(Run(work, engine, progress), config.report.sample)
         remove(join(work.tables.uri, PRIVATE, "attempts"))  # of shards staged by a run that was killed right then
         return publish_detect(config, work.tables, work.job, totals, progress)
 
@@ -167,10 +165,10 @@ def generation_hash(config: DetectConfig, models: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-@task(name="detect", **STAGE)
-def detect_stage(overlays: int) -> Totals:
+@stage("detect")
+def detect_stage(run: Run, overlays: int) -> Totals:
     """Hand shards to the workers and commit what they staged, many shards per commit."""
-    work, engine, progress = _current.get()
+    work, engine, progress = run
     totals = Totals()
     pending: list[ShardDone] = []
     known = all(shard.count is not None for shard, _ in work.todo)

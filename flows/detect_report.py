@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from prefect import task
 
 from flows.artifacts import publish
 from flows.detecting import Job
 from flows.progress import Progress
-from flows.tasks import STAGE
+from flows.stage import stage
 from landmark_ops import __version__
 from landmark_ops.detect_config import DetectConfig
 from landmark_ops.detectors.pipeline_spec import get_pipeline
@@ -54,7 +53,7 @@ def publish_detect(
     mark = join(tables.uri, PRIVATE, "reported", job.config_hash)
     if totals.images or not is_reported(mark, account):
         with progress.stage("report"):
-            report_stage.with_options(name="report")(compose(config, job, account, totals, progress), page)
+            report_stage(compose(config, job, account, totals, progress), page)
         write_bytes(mark, str(account.images).encode())
     return {
         "outcome": "done" if totals.images else "nothing new",
@@ -152,7 +151,7 @@ def compose(config: DetectConfig, job: Job, account: Account, totals: Totals, pr
     )
 
 
-@task(name="report", **STAGE)
+@stage("report")
 def report_stage(report: DetectReport, page: str) -> None:
     """Write the page with its pictures, and publish both to Prefect."""
     files: dict[str, bytes] = {}

@@ -15,7 +15,7 @@ from flows.opening import Opened, check_unchanged, hash_given, open_run
 from flows.plan import Plan, check_memory, make_plan
 from flows.progress import Progress
 from flows.resume import load_landmarks, load_work
-from flows.run import Part, Run, progress_of_caller, set_run
+from flows.run import Part, Run
 from flows.runtime import open_engine, worker_memory
 from flows.scoring import error_stage, score_stage
 from flows.tasks import Work
@@ -35,7 +35,11 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     Run again after an interruption it goes on from the chunks already committed; run again after completion it does
     nothing.
     """
-    progress = progress_of_caller.get() or Progress()
+    return run_embed(config, Progress())
+
+
+def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
+    """The body of the flow."""
     opened = open_run(config)
     if opened.state == "complete":
         tasks.clear_scratch(opened.parts)  # of a run that was killed after its last write
@@ -48,9 +52,9 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
         if config.cluster.address and engine.task_memory:
             check_memory(plan, opened.rows, engine.task_memory)
         check_unchanged(opened)
-        set_run(Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress))
+        run = Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress)
         try:
-            run_stages(config, opened, plan)
+            run_stages(run, opened, plan)
         except InputError:
             for part in opened.parts:
                 if part.state == "new":  # refused, not interrupted: what it began must not block the remedy
@@ -62,33 +66,33 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     return summary(config, opened, "resumed" if opened.state == "resume" else "done")
 
 
-def run_stages(config: EmbedConfig, opened: Opened, plan: Plan) -> None:
+def run_stages(run: Run, opened: Opened, plan: Plan) -> None:
     """The stages, in order."""
-    works = prepare(opened, plan)
-    samples = tasks.extend_stage(works, sample_indices(config, opened))
-    for work, sample, errors in zip(works, samples, error_stage(works), strict=True):
-        quality, cover = reporting.quality_stage(work, sample)
-        outcome = score_stage(work, errors)
-        reporting.report_stage(work, sample, quality, cover, outcome)
+    works = prepare(run, opened, plan)
+    samples = tasks.extend_stage(run, works, sample_indices(run.config, opened))
+    for work, sample, errors in zip(works, samples, error_stage(run, works), strict=True):
+        quality, cover = reporting.quality_stage(run, work, sample)
+        outcome = score_stage(run, work, errors)
+        reporting.report_stage(run, work, sample, quality, cover, outcome)
         measured = {} if work.part.config.method.name in SUPERVISED else reporting.quality_attributes(quality)
         attributes = {**measured, **outcome.attributes()}
-        tasks.complete_stage(work, attributes, int(work.records.bad_rows.sum()))
+        tasks.complete_stage(run, work, attributes, int(work.records.bad_rows.sum()))
 
 
-def prepare(opened: Opened, plan: Plan) -> list[Work]:
+def prepare(run: Run, opened: Opened, plan: Plan) -> list[Work]:
     """Everything before rows are placed: solved anew and committed, or taken from the interrupted run."""
     works: dict[str, Work] = {}
     for part in opened.parts:
         if part.state == "resume":
             works[part.name] = load_work(part, opened.rows)
-            tasks.verify_stage(works[part.name].records, part.store.uri)
+            tasks.verify_stage(run, works[part.name].records, part.store.uri)
     new = [part for part in opened.parts if part.state == "new"]
     for part in new:
         part.store.create(attributes(part, opened))
     if new:
-        chosen = tasks.select_stage(opened, plan) if not works else load_landmarks(next(iter(works.values())))
-        for part, solution in zip(new, tasks.solve_stage(new, chosen, opened.earlier, plan), strict=True):
-            works[part.name] = tasks.commit_map(part, chosen, solution, plan)
+        chosen = tasks.select_stage(run, opened, plan) if not works else load_landmarks(next(iter(works.values())))
+        for part, solution in zip(new, tasks.solve_stage(run, new, chosen, opened.earlier, plan), strict=True):
+            works[part.name] = tasks.commit_map(run, part, chosen, solution, plan)
     return [works[part.name] for part in opened.parts if part.name in works]
 
 

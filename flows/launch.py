@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from copy import copy
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from flows.progress import Progress, make_progress
 from flows.runtime import PrefectServer, worker_count, worker_memory
 from landmark_ops.config import CompareConfig, EmbedConfig
 from landmark_ops.detect_config import DetectConfig
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+C = TypeVar("C")
 
 
 def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
     """Run the embed flow with progress on stderr; see `launch`."""
 
-    def prepare() -> Callable[[], dict[str, Any]]:
+    def prepare(progress: Progress) -> Callable[[], dict[str, Any]]:
         from flows.opening import open_run
 
         open_run(config)
         import distributed  # noqa: F401  imported while the server starts
 
         import landmark_ops.report.pictures  # noqa: F401  likewise: matplotlib takes a second
-        from flows.embed import embed
+        from flows.embed import embed, run_embed
 
-        return lambda: dict(embed(config))
+        return lambda: dict(followed(embed, run_embed, progress)(config))
 
     return launch(prepare, mode)
 
@@ -31,13 +39,13 @@ def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[st
 def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
     """Run the detect flow with progress on stderr; see `launch`."""
 
-    def prepare() -> Callable[[], dict[str, Any]]:
+    def prepare(progress: Progress) -> Callable[[], dict[str, Any]]:
         import distributed  # noqa: F401  imported while the server starts
 
-        from flows.detect import detect, open_work
+        from flows.detect import detect, open_work, run_detect
 
         open_work(config, recover=False)
-        return lambda: dict(detect(config))
+        return lambda: dict(followed(detect, run_detect, progress)(config))
 
     return launch(prepare, mode)
 
@@ -45,42 +53,54 @@ def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[
 def launch_compare(config: CompareConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
     """Run the compare flow with progress on stderr; see `launch`."""
 
-    def prepare() -> Callable[[], dict[str, Any]]:
+    def prepare(progress: Progress) -> Callable[[], dict[str, Any]]:
         from flows.comparing import open_comparison
 
         open_comparison(config)
         import distributed  # noqa: F401  imported while the server starts
 
         import landmark_ops.report.compare_picture  # noqa: F401  likewise
-        from flows.compare import compare
+        from flows.compare import compare, run_compare
 
-        return lambda: dict(compare(config))
+        return lambda: dict(followed(compare, run_compare, progress)(config))
 
     return launch(prepare, mode)
 
 
-def launch(prepare: Callable[[], Callable[[], dict[str, Any]]], mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+def launch(
+    prepare: Callable[[Progress], Callable[[], dict[str, Any]]], mode: Literal["auto", "quiet"]
+) -> dict[str, Any]:
     """Run the flow that `prepare` returns.
 
     The temporary Prefect server needs seconds to come up: it starts first, and `prepare` checks source and output and
     imports the heavy modules meanwhile. A mistake is answered without waiting for it.
     """
-    from flows.progress import make_progress
-    from flows.run import progress_of_caller
-
     server = PrefectServer()
     server.start()
     progress = make_progress(mode)
-    progress_of_caller.set(progress)
     try:
         with progress.stage("open"):
-            run = prepare()
+            run = prepare(progress)
             server.wait()
         with quiet_server(server):
             return run()
     finally:
         progress.close()
         server.stop()
+
+
+def followed(
+    flow: Flow[[C], dict[str, Any]], body: Callable[[C, Progress], dict[str, Any]], progress: Progress
+) -> Flow[[C], dict[str, Any]]:
+    """`flow` for a caller in this process who watches it: all that Prefect knows of it the same, `progress` his own."""
+
+    @wraps(flow.fn)
+    def run(config: C) -> dict[str, Any]:
+        return body(config, progress)
+
+    mine = copy(flow)
+    mine.fn = run
+    return mine
 
 
 @contextmanager

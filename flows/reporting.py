@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from prefect import task
 
 from flows.artifacts import publish
-from flows.run import Run, current_run
+from flows.run import Run
 from flows.scoring import Outcome
-from flows.tasks import STAGE, Sample, Work
+from flows.stage import stage
+from flows.tasks import Sample, Work
 from landmark_ops.blocks.extension import add_histograms, histogram_block
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.sampling import Cover, sample_cover, sample_quality
@@ -59,10 +59,10 @@ SPECTRUM_NAMES = {
 RESIDUAL_NAMES = {"sparse_gp": "variance of the latent function"}
 
 
-@task(name="quality", **STAGE)
-def quality_stage(work: Work, sample: Sample) -> tuple[Quality, Cover]:
+@stage("quality")
+def quality_stage(run: Run, work: Work, sample: Sample) -> tuple[Quality, Cover]:
     """Measure quality and coverage on the sampled rows that have coordinates."""
-    run, solution = current_run(), work.solution
+    solution = work.solution
     placed = np.asarray(~np.isnan(sample.embedding).any(axis=1))
     if placed.sum() < 2:
         raise InputError(
@@ -77,10 +77,9 @@ def quality_stage(work: Work, sample: Sample) -> tuple[Quality, Cover]:
         return quality, sample_cover(X, solution.map, run.engine)
 
 
-@task(name="report", **STAGE)
-def report_stage(work: Work, sample: Sample, quality: Quality, cover: Cover, outcome: Outcome) -> str:
+@stage("report")
+def report_stage(run: Run, work: Work, sample: Sample, quality: Quality, cover: Cover, outcome: Outcome) -> str:
     """Draw every placed row and all measures; returns the address of the page."""
-    run = current_run()
     place = report_address(work.part.store.uri)
     key = "embedding-quality"
     if run.config.methods:

@@ -1,8 +1,7 @@
-"""The run in progress: what its stages share in this process and never send anywhere."""
+"""The run in progress: what its stages are handed, and share in this process, and never send anywhere."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 from flows.progress import Progress
@@ -15,7 +14,7 @@ from landmark_ops.stores.rows import Rows
 
 @dataclass
 class Run:
-    """One run of the embed flow. Prefect tasks find it by `current_run`: sockets and bars are no task arguments."""
+    """One run of the embed or compare flow, the first argument of each of its stages."""
 
     config: EmbedConfig
     rows: Rows
@@ -36,17 +35,3 @@ class Part:
     config: EmbedConfig
     store: EmbeddingStore
     state: str
-
-
-_current: ContextVar[Run] = ContextVar("run")
-progress_of_caller: ContextVar[Progress | None] = ContextVar("progress_of_caller", default=None)
-
-
-def current_run() -> Run:
-    """The run this stage belongs to."""
-    return _current.get()
-
-
-def set_run(run: Run) -> None:
-    """Make `run` the one that stages find."""
-    _current.set(run)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from prefect import task
 
-from flows.run import current_run
-from flows.tasks import STAGE, Work, watch_progress
+from flows.run import Run
+from flows.stage import stage
+from flows.tasks import Work, watch_progress
 from landmark_ops.blocks.extension import add_histograms
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.scores import Scores, add_scores, count_labels_block, score_block
@@ -96,10 +96,9 @@ class Outcome:
         return found
 
 
-@task(name="errors", **STAGE)
-def error_stage(works: list[Work]) -> list[NystromErrors | None]:
+@stage("errors")
+def error_stage(run: Run, works: list[Work]) -> list[NystromErrors | None]:
     """Errors of the kernel approximations, once for all methods that rest on the same one."""
-    run = current_run()
     exact = run.config.report.kernel_error == "exact"
     known: dict[Any, NystromErrors | None] = {}
     found = []
@@ -115,10 +114,10 @@ def error_stage(works: list[Work]) -> list[NystromErrors | None]:
     return found
 
 
-@task(name="score", **STAGE)
-def score_stage(work: Work, errors: NystromErrors | None) -> Outcome:
+@stage("score")
+def score_stage(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
     """One pass over the arrays just written, where there is anything to count or to compare."""
-    run, head, uri = current_run(), work.solution.map.head, work.part.store.uri
+    head, uri = work.solution.map.head, work.part.store.uri
     facts = dict(work.solution.facts)
     items = work.records.items(committed=True)
     if isinstance(head, Clusters):

@@ -1,4 +1,4 @@
-"""The stages of the embed flow: one Prefect task each, a bounded Dask graph inside. Arguments are small."""
+"""The stages of the embed flow: one Prefect task each, a bounded Dask graph inside."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.growing import Earlier, grow
 from flows.methods import make_method
 from flows.opening import Opened, fingerprint_of
 from flows.plan import Plan
-from flows.run import Part, Run, current_run
+from flows.run import Part, Run
+from flows.stage import stage
 from landmark_ops.blocks.engine import Done, Item
 from landmark_ops.blocks.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.blocks.ranges import ranges, task_rows
@@ -33,8 +32,6 @@ from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
 from landmark_ops.stores.locations import exists, remove
 from landmark_ops.stores.records import ChunkRecords
-
-STAGE: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False, "log_prints": False}
 
 
 class Chosen(NamedTuple):
@@ -69,11 +66,10 @@ class Sample(NamedTuple):
     residual: NDArray[np.float32]  # (S,)
 
 
-@task(name="select", **STAGE)
-def select_stage(opened: Opened, plan: Plan) -> Chosen:
+@stage("select")
+def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
     """Choose the landmarks, in the geometry of the first method that has the kind the strategy asks for."""
-    run, given = current_run(), opened.given
-    config = run.config.landmarks
+    given, config = opened.given, run.config.landmarks
     methods = [make_method(method) for method in run.config.all_methods]
     skip = run.config.source.bad_rows == "mark"
     metric = kernel = None
@@ -123,13 +119,12 @@ def needs_direction(config: AnyMethodConfig) -> bool:
     return name in ("cosine", "correlation")
 
 
-@task(name="solve", **STAGE)
-def solve_stage(parts: list[Part], chosen: Chosen, earlier: Earlier | None, plan: Plan) -> list[Solution]:
+@stage("solve")
+def solve_stage(run: Run, parts: list[Part], chosen: Chosen, earlier: Earlier | None, plan: Plan) -> list[Solution]:
     """Solve all methods side by side: they share every pass over the rows, and blocks they have in common.
 
     Where landmarks were added to an earlier embedding, coordinates are turned onto its own.
     """
-    run = current_run()
     strict = run.config.source.bad_rows == "error"
 
     def missing(count: int) -> None:
@@ -177,10 +172,10 @@ def solver(part: Part, chosen: Chosen) -> Method:
     return with_bandwidth(make_method(part.config.method, part.config.landmarks.seed), chosen.kernel)
 
 
-@task(name="commit map", **STAGE)
-def commit_map(part: Part, chosen: Chosen, solution: Solution, plan: Plan) -> Work:
+@stage("commit map")
+def commit_map(run: Run, part: Part, chosen: Chosen, solution: Solution, plan: Plan) -> Work:
     """Store landmarks, spectrum and map, and allocate the arrays."""
-    run, store, landmarks = current_run(), part.store, chosen.landmarks
+    store, landmarks = part.store, chosen.landmarks
     sha256 = store.put_map(*solution.map.to_state())
     store.put(
         "landmarks",
@@ -219,10 +214,9 @@ def commit_map(part: Part, chosen: Chosen, solution: Solution, plan: Plan) -> Wo
     return Work(part, landmarks, solution, sha256, ChunkRecords(store, run.rows.n, k, plan.step))
 
 
-@task(name="verify", **STAGE)
-def verify_stage(records: ChunkRecords, uri: str) -> int:
+@stage("verify")
+def verify_stage(run: Run, records: ChunkRecords, uri: str) -> int:
     """On resume: compare every committed chunk with its hash; those that differ will be computed again."""
-    run = current_run()
     committed = records.items(committed=True)
     lost = 0
     with run.progress.stage("verify", sum(stop - start for start, stop in committed)):
@@ -235,13 +229,12 @@ def verify_stage(records: ChunkRecords, uri: str) -> int:
     return lost
 
 
-@task(name="extend", **STAGE)
-def extend_stage(works: list[Work], sample: NDArray[np.int64]) -> list[Sample]:
+@stage("extend")
+def extend_stage(run: Run, works: list[Work], sample: NDArray[np.int64]) -> list[Sample]:
     """Place and write every row not yet committed; hand back the sampled rows, of earlier chunks too.
 
     Rows are read once for all methods that still need them.
     """
-    run = current_run()
     lacking: dict[Item, list[Work]] = {}
     for work in works:
         for item in work.records.items(committed=False):
@@ -297,10 +290,9 @@ def sample_within(sample: NDArray[np.int64], item: Item) -> NDArray[np.int64]:
     return sample[np.searchsorted(sample, item[0]) : np.searchsorted(sample, item[1])]
 
 
-@task(name="complete", **STAGE)
-def complete_stage(work: Work, quality: dict[str, Any], bad_rows: int) -> None:
+@stage("complete")
+def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int) -> None:
     """Check that the source is still the one that was read, then turn the status to complete: the last write."""
-    run = current_run()
     if fingerprint_of(run.rows, run.targets) != run.fingerprint:
         raise RunError(
             f"{run.rows.uri}: changed while it was read, the embedding mixes old and new rows and stays incomplete: "
