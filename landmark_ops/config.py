@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -30,7 +29,8 @@ from landmark_ops.method_config import (
     Section,
     Strategy,
 )
-from landmark_ops.plain_yaml import YAML_ERRORS, UniqueKeys
+from landmark_ops.plain_yaml import parse_yaml, read_yaml
+from landmark_ops.wording import shown
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
@@ -45,7 +45,7 @@ def parse_bytes(value: Any) -> Any:
     try:
         return int(float(number) * UNITS[unit])
     except (ValueError, KeyError, OverflowError):
-        raise ValueError(f"{value!r} is no size: write e.g. 4GiB or 500MB") from None
+        raise ValueError(f"{shown(value)} is no size: write e.g. 4GiB or 500MB") from None
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
@@ -252,12 +252,7 @@ def load_config_as(model: type[C], path: str | Path, overrides: Sequence[str] = 
     Raises InputError naming the file and the key, for unreadable files, YAML that is not a mapping, unknown keys
     (with the nearest valid one) and impossible values. Only plain YAML is read: tags construct nothing.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"config {path}: cannot be read: {reason}") from error
-    return parse_config_as(model, text, overrides, str(path))
+    return _validated(model, read_yaml(path, "config"), overrides, str(path))
 
 
 def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config") -> EmbedConfig:
@@ -267,15 +262,13 @@ def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config")
 
 def parse_config_as(model: type[C], text: str, overrides: Sequence[str] = (), name: str = "config") -> C:
     """`load_config_as` on the text itself."""
-    try:
-        data = yaml.load(text, Loader=UniqueKeys)
-    except YAML_ERRORS as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
-        raise InputError(f"{name}: not plain YAML{place}: {reason}") from error
+    return _validated(model, parse_yaml(text, name), overrides, name)
+
+
+def _validated(model: type[C], data: Any, overrides: Sequence[str], name: str) -> C:
     if not isinstance(data, dict):
-        raise InputError(f"{name}: holds {type(data).__name__}, needs a mapping with source: and output:")
+        kind = "nothing" if data is None else type(data).__name__
+        raise InputError(f"{name}: holds {kind}, needs a mapping with source: and output:")
     for override in overrides:
         _apply(data, override)
     try:
@@ -293,10 +286,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
             raise InputError(f"--set {override}: {key} is a value, it has no keys of its own")
-    try:
-        data[keys[-1]] = yaml.load(value, Loader=UniqueKeys)
-    except YAML_ERRORS as error:
-        raise InputError(f"--set {override}: {value!r} is no YAML value") from error
+    data[keys[-1]] = parse_yaml(value, f"--set {override}")
 
 
 def _explain(error: ValidationError, name: str, model: type[BaseModel]) -> str:
@@ -315,7 +305,7 @@ def _explain(error: ValidationError, name: str, model: type[BaseModel]) -> str:
         text = f"{where} is missing"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        got = "" if first["type"] == "value_error" else f", got {first['input']!r}"
+        got = "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
         text = ": ".join(part for part in (where, message[:1].lower() + message[1:]) if part) + got
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return f"{name}: {text}{more}"

@@ -2,11 +2,19 @@
 
 An `InputError` is a mistake in a config or in the data: the CLI prints its one line and exits with 2.
 A `RunError` is a failure while running: the CLI prints its one line and exits with 1.
+Whatever a message quotes, secrets inside it are masked as it is made: it will be printed, logged and stored.
 """
+
+from __future__ import annotations
+
+from landmark_ops.wording import mask
 
 
 class LandmarkOpsError(Exception):
     """Base of every error raised on purpose by this package."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(mask(message))
 
 
 class InputError(LandmarkOpsError, ValueError):
@@ -30,5 +38,5 @@ class BadRowsError(InputError):
             "clean the source, or set source.bad_rows: mark to give such rows NaN coordinates"
         )
 
-    def __reduce__(self) -> tuple[type["BadRowsError"], tuple[int, int, int, str]]:
+    def __reduce__(self) -> tuple[type[BadRowsError], tuple[int, int, int, str]]:
         return BadRowsError, (self.count, self.first, self.n, self.where)

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveFloat, Pos
 
 
 class Section(BaseModel):
-    """A part of a config: immutable, unknown keys refused."""
+    """A part of a config: immutable, unknown keys, NaN and infinite numbers refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 #: Ways of choosing landmarks.

@@ -53,15 +53,16 @@ HOMES = {
 #: Packages and top-level modules of landmark_ops, bottom first, with all they may import of each other. Of stores,
 #: shards take what opens and lists addresses and its readers, detectors only the addresses of models.
 LAYERS: dict[str, set[str]] = {
-    "errors": set(),
-    "plain_yaml": set(),
+    "wording": set(),
+    "errors": {"wording"},
+    "plain_yaml": {"errors", "wording"},
     "method_config": set(),
     "compare_config": {"method_config"},
-    "config": {"errors", "plain_yaml", "method_config", "compare_config"},
+    "config": {"errors", "wording", "plain_yaml", "method_config", "compare_config"},
     "detect_config": {"errors", "config", "method_config"},
     "checks": {"errors"},
     "numerics": {"errors"},
-    "stores": {"errors"},
+    "stores": {"errors", "wording"},
     "shards": {"errors", "stores"},
     "blocks": {"errors", "numerics", "stores"},
     "selection": {"errors", "numerics", "stores", "blocks"},
@@ -69,8 +70,8 @@ LAYERS: dict[str, set[str]] = {
     "estimators": {"errors", "numerics", "stores", "blocks", "selection", "methods"},
     "report": {"errors", "numerics"},
     "images": {"errors"},
-    "detectors": {"errors", "plain_yaml", "images", "stores.locations"},
-    "keypoints": {"errors", "images", "detectors"},
+    "detectors": {"errors", "wording", "plain_yaml", "images", "stores.locations"},
+    "keypoints": {"errors", "plain_yaml", "images", "detectors"},
 }
 
 

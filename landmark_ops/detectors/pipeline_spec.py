@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -25,6 +24,7 @@ from pydantic import (
 )
 
 from landmark_ops.errors import InputError
+from landmark_ops.plain_yaml import read_yaml
 
 SHIPPED = Path(__file__).with_name("pipelines.yaml")
 
@@ -151,18 +151,12 @@ def get_pipeline(name: str | os.PathLike[str]) -> Pipeline:
 
 @cache
 def _shipped() -> dict[str, Pipeline]:
-    data = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    data = read_yaml(SHIPPED, "pipelines")
     return {name: _parse({"name": name, **values}, f"pipeline {name}") for name, values in data.items()}
 
 
 def _own(path: Path) -> Pipeline:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"pipeline {path}: cannot be read: {error.strerror}: check the path") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = getattr(error, "problem", None) or error
-        raise InputError(f"pipeline {path}: not plain YAML: {reason}") from error
+    data = read_yaml(path, "pipeline")
     if not isinstance(data, dict):
         raise InputError(f"pipeline {path}: holds {type(data).__name__}, needs a mapping with title, find, steps, …")
     return _parse({"name": path.stem, **data}, f"pipeline {path}")

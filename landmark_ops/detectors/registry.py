@@ -12,17 +12,13 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from landmark_ops.detectors.spec import ModelSpec, parse_spec
 from landmark_ops.errors import InputError
-from landmark_ops.plain_yaml import YAML_ERRORS, UniqueKeys
+from landmark_ops.plain_yaml import read_yaml
 
 SPECS_VARIABLE = "LANDMARKS_MODEL_SPECS"
 SHIPPED = Path(__file__).with_name("specs")
-MAX_SPEC_BYTES = 1_000_000
 
 
 def list_specs(extra: str | os.PathLike[str] | None = None) -> list[ModelSpec]:
@@ -58,31 +54,14 @@ def read_spec(path: str | os.PathLike[str]) -> ModelSpec:
     Raises InputError naming the file, the line or key, and the nearest valid key.
     """
     place = Path(path).expanduser().absolute()
-    return parse_spec(_read_yaml(place), f"model spec {path}", str(place.parent))
+    return parse_spec(read_yaml(place, "model spec"), f"model spec {path}", str(place.parent))
 
 
 @cache
 def _shipped() -> tuple[ModelSpec, ...]:
-    return tuple(parse_spec(_read_yaml(path), f"model spec {path}") for path in sorted(SHIPPED.glob("*.yaml")))
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SPEC_BYTES + 1)
-        if len(data) > MAX_SPEC_BYTES:
-            raise InputError(f"model spec {path}: over {MAX_SPEC_BYTES:,} bytes: this is no spec file")
-        text = data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"model spec {path}: cannot be read: {reason}") from error
-    try:
-        return yaml.load(text, Loader=UniqueKeys)
-    except YAML_ERRORS as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or error
-        raise InputError(f"model spec {path}: not plain YAML{line}: {reason}") from error
+    return tuple(
+        parse_spec(read_yaml(path, "model spec"), f"model spec {path}") for path in sorted(SHIPPED.glob("*.yaml"))
+    )
 
 
 def _user_files(extra: str | os.PathLike[str] | None) -> Iterator[Path]:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from landmark_ops.errors import InputError
+from landmark_ops.wording import shown
 
 #: Ways in which an image or region is brought to the input's size, in the order in which people meet them.
 Fit = Literal["letterbox_centre", "letterbox_topleft", "stretch", "pad", "crop"]
@@ -174,7 +175,7 @@ def _explain(error: ValidationError, name: str) -> str:
         text = f"{where} is missing"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        got = "" if first["type"] == "value_error" else f", got {first['input']!r}"
+        got = "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
         text = ": ".join(part for part in (where, message[:1].lower() + message[1:]) if part) + got
     return f"{name}: {text}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
 

@@ -15,10 +15,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
+from landmark_ops.plain_yaml import parse_yaml
 
 _FOLDER = "sets"
 
@@ -59,8 +59,13 @@ def landmark_set(name: str) -> LandmarkSet:
         near = difflib.get_close_matches(name, available(), n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise InputError(f"landmark set {name!r} is not known: {hint}there are {', '.join(available())}")
+    return build(name, _document(name))
+
+
+def _document(name: str) -> dict[str, Any]:
     text = files(__package__).joinpath(_FOLDER, f"{name}.yaml").read_text("utf-8")
-    return build(name, yaml.safe_load(text))
+    document: dict[str, Any] = parse_yaml(text, f"landmark set {name}")
+    return document
 
 
 def build(name: str, document: Mapping[str, Any]) -> LandmarkSet:
@@ -135,14 +140,14 @@ def _start_of(whole: LandmarkSet, part: str) -> int | None:
     """Where the points of `part` begin in `whole`; None where it has no such part, or several."""
     if whole.name == part:
         return 0
-    document = yaml.safe_load(files(__package__).joinpath(_FOLDER, f"{whole.name}.yaml").read_text("utf-8"))
+    document = _document(whole.name)
     at = [i for i, entry in enumerate(document.get("parts", [])) if entry["set"] == part]
     return int(whole.parts[at[0]][1].start) if len(at) == 1 else None
 
 
 @lru_cache(maxsize=1)
 def _maps() -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = yaml.safe_load(files(__package__).joinpath("maps.yaml").read_text("utf-8"))
+    entries: list[dict[str, Any]] = parse_yaml(files(__package__).joinpath("maps.yaml").read_text("utf-8"), "maps")
     return entries
 
 

@@ -148,8 +148,8 @@ def test_url_and_conversion_exclude_each_other(write_spec):
         ("name: a\nname: b\n", "key 'name' is given twice"),
         ("- name: a\n", "holds list, needs a mapping"),
         ("", "holds NoneType, needs a mapping"),
-        ("file: 2024-13-01\n", "not plain YAML: month must be in 1..12"),
-        ("#" * 1_000_001, "over 1,000,000 bytes"),
+        ("size_bytes: 010\n", "not plain YAML at line 1: 010 has a leading zero"),
+        ("#" * ((1 << 20) + 1), "holds more than 1 MiB: this is no model spec"),
     ],
 )
 def test_broken_yaml_is_named(write_spec, text, message):
