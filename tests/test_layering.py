@@ -34,8 +34,7 @@ HOMES = {
         "flows/launch.py",
     ],
     "zarr": ["landmark_ops/stores/", "flows/demo.py"],  # the demo writes its source
-    # a shard of a Delta table is one of its files, which no other source has: the one reader outside stores
-    "deltalake": ["landmark_ops/stores/", "landmark_ops/shards/parquet.py"],
+    "deltalake": ["landmark_ops/stores/"],
     "icechunk": ["landmark_ops/stores/"],
     "sklearn": [
         "landmark_ops/estimators/",

@@ -180,7 +180,9 @@ def _open_parquet(uri: str, options: ShardOptions) -> list[Shard]:
 
 
 def _open_delta(uri: str, options: ShardOptions) -> list[Shard]:
-    return _parquet(uri, parquet.delta_files(uri), options)
+    from landmark_ops.stores.delta_source import delta_source
+
+    return _parquet(uri, sorted(delta_source(uri).files), options)
 
 
 def _parquet(uri: str, files: list[str], options: ShardOptions) -> list[Shard]:

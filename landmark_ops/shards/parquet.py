@@ -16,7 +16,6 @@ from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -128,25 +127,6 @@ def parquet_shards(
                 )
             )
     return shards
-
-
-def delta_files(uri: str) -> list[str]:
-    """Addresses of the files of a Delta table's latest version. `InputError` where files alone do not say the rows."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        table = DeltaTable(uri, storage_options=locations.delta_options(uri) or None)
-    except (DeltaError, OSError) as error:
-        raise InputError(f"{uri}: the Delta table cannot be opened ({error})") from error
-    unsupported = {"deletionVectors", "columnMapping"} & set(table.protocol().reader_features or [])
-    if unsupported:
-        raise InputError(
-            f"{uri}: uses {', '.join(sorted(unsupported))}, which would need more than its files to read: "
-            "write it anew without, e.g. with deltalake.write_deltalake"
-        )
-    paths = pa.table(table.get_add_actions()).column("path").to_pylist()
-    return sorted(path if "://" in path else locations.join(uri, unquote(path)) for path in paths)
 
 
 def _footer(uri: str) -> tuple[pa.Schema, list[tuple[int, int]], str]:

@@ -1,19 +1,18 @@
 """Parquet files, folders of them and Delta tables as rows.
 
-The rows are the values of one column of equally long lists of numbers, or of several numeric columns side by side. Rows
-are numbered through the files in sorted order of their paths (Delta: the active files of the table's version). All
-footers are read once, when the source is opened; what a worker needs of them, where each row group begins, travels in
-the pickle. Refuses ragged lists, missing lists, and missing integers, which no number could stand for.
+The rows are the values of one column of equally long vectors, or of several numeric columns side by side. Rows are
+numbered through the files in natural order of their paths (Delta: the active files of the table's version, in the order
+of delta-rs). All footers are read once, when the source is opened; what a worker needs of them, where each row group
+begins, travels in the pickle. Refuses ragged lists; what is missing reads as NaN.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,19 +21,12 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.arrow_blocks import column_summary, element_type, is_list, is_number, list_block, numbers_block
+from landmark_ops.stores.arrow_blocks import numbers_block, vector_block, vector_length
+from landmark_ops.stores.parquet_columns import Columns, choose_columns, read_footers
 from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
 
 SUFFIXES = (".parquet", ".parq", ".pq")
-FOOTER_THREADS = 16  # footers are small requests: their latency, not their bytes, is waited for
 BATCH_ROWS = 16_384  # decoded at a time where only part of a row group is wanted
-
-
-class Footer(NamedTuple):
-    """What one file's footer says: rows of each row group, and the columns."""
-
-    group_rows: list[int]
-    schema: pa.Schema
 
 
 class ParquetRows(Rows):
@@ -48,9 +40,11 @@ class ParquetRows(Rows):
         Either the name of one column of lists of numbers, or names of numeric columns. With neither, the only
         column of lists is taken.
     files
-        Addresses of the data files, where something else (a Delta log) lists them.
+        Addresses of the data files in the order of their rows, where something else (a Delta log) lists them.
     version
         What identifies the table's state beside the files.
+    keys
+        The table's partition columns, which are in no file.
     """
 
     def __init__(
@@ -61,6 +55,7 @@ class ParquetRows(Rows):
         columns: Sequence[str] | None = None,
         files: Sequence[str] | None = None,
         version: str = "",
+        keys: Sequence[str] = (),
     ) -> None:
         self.uri = locations.normalise(uri)
         if column is not None and columns is not None:
@@ -69,47 +64,53 @@ class ParquetRows(Rows):
         self._metadata: dict[int, Any] = {}  # footers of the files read last, by position
         with locations.opening(self.uri):
             self._files = list(files) if files is not None else data_files(self.uri)
-            footers = _read_footers(self._files)
-        schema = footers[0].schema
-        self._names = _chosen_columns(schema, column, columns, self.uri)
-        self._vector = is_list(schema.field(self._names[0]).type)
-        for file, footer in zip(self._files, footers, strict=True):
-            _check_same_types(file, footer.schema, self._files[0], schema, self._names)
+            footers = read_footers(self._files, columns if column is None else [column])
+        self._columns: Columns = choose_columns(
+            self._files,
+            footers,
+            column,
+            columns,
+            self.uri,
+            keys=keys or partition_keys(self._files, self.uri),
+            absent_is_null=bool(version),
+        )
+        self._names = self._columns.names
+        self._vector = self._columns.vector
+        self.dtype = self._columns.dtype
         sizes = [(at, rows) for at, footer in enumerate(footers) for rows in footer.group_rows]
         self._file_of = np.array([at for at, _ in sizes], np.int32)
         self._group_of = np.array([i for footer in footers for i in range(len(footer.group_rows))], np.int32)
         self._starts = np.concatenate([[0], np.cumsum([rows for _, rows in sizes])]).astype(np.int64)
         self.n = int(self._starts[-1])
-        types = [element_type(schema.field(name).type) for name in self._names]
-        self.dtype = np.result_type(*types)
-        self.d = self._list_size(schema) if self._vector else len(self._names)
+        self.d = self._vector_size() if self._vector else len(self._names)
         check_shape_and_dtype((self.n, self.d), self.dtype, self.uri)
-        self.row_shape = (self.d,)
+        self.row_shape = self._columns.shape or (self.d,)
         weight: Counter[int] = Counter()
         for _, rows in sizes:
             weight[rows] += rows
-        self.chunk_rows = weight.most_common(1)[0][0]
+        self.chunk_rows = weight.most_common(1)[0][0] if weight else 1
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but cached footers: pyarrow's do not need to travel."""
         return self.__dict__ | {"_metadata": {}}
 
-    def _list_size(self, schema: pa.Schema) -> int:
-        """Numbers per row: of the type where it is fixed, else of the first row."""
-        kind = schema.field(self._names[0]).type
-        if pa.types.is_fixed_size_list(kind):
-            return int(kind.list_size)
-        group = int(np.argmax(np.diff(self._starts) > 0)) if self.n else -1
-        if group < 0:
-            return 1  # no rows at all, which the caller reports
-        try:
-            first = next(self._batches(group, 1)).column(0)[0]
-        except (StopIteration, pa.ArrowException, OSError) as error:
-            file = self._files[self._file_of[group]]
-            raise InputError(f"{file}: its first row cannot be read ({error}): write or copy the file again") from error
-        if not first.is_valid:
-            raise InputError(f"{self.uri}: {self._names[0]}, row 0: is null, expected a list of numbers")
-        return len(first)
+    def _vector_size(self) -> int:
+        """Numbers per row: of the type where it is fixed, else of the first vector that is there."""
+        if self._columns.size is not None:
+            return self._columns.size
+        for group in np.flatnonzero(np.diff(self._starts)):
+            try:
+                for batch in self._batches(int(group), BATCH_ROWS):
+                    if self._names[0] in batch.schema.names and (size := vector_length(batch.column(self._names[0]))):
+                        return size
+            except (pa.ArrowException, OSError) as error:
+                file = self._files[self._file_of[group]]
+                raise InputError(
+                    f"{file}: its first row cannot be read ({error}): write or copy the file again"
+                ) from error
+        if self.n:
+            raise InputError(f"{self.uri}: {self._names[0]}: all {self.n} rows are null or empty, none is a vector")
+        return 1  # no rows at all, which the caller reports
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start..stop, from the row groups they lie in; a read-only view of the decoded group where possible.
@@ -194,24 +195,27 @@ class ParquetRows(Rows):
         return opened
 
     def _to_numbers(self, table: pa.Table | pa.RecordBatch, first_row: int) -> list[NDArray[Any]]:
-        where = f"{self.uri}: "
         if self._vector:
             parts = []
-            for chunk in _chunks(table.column(self._names[0])):
-                parts.append(list_block(chunk, self.d, first_row, where + self._names[0]))
+            for chunk in _chunks(table, self._names[0]):
+                where = f"{self.uri}: {self._names[0]}"
+                parts.append(vector_block(chunk, self.d, self.dtype, first_row, where))
                 first_row += len(chunk)
             return parts
         out = np.empty((table.num_rows, self.d), self.dtype)
         for at, name in enumerate(self._names):
             row = 0
-            for chunk in _chunks(table.column(name)):
-                out[row : row + len(chunk), at] = numbers_block(chunk, first_row + row, where + name)
+            for chunk in _chunks(table, name):
+                where = f"{self.uri}: {name}"
+                out[row : row + len(chunk), at] = numbers_block(chunk, self.dtype, first_row + row, where)
                 row += len(chunk)
         return [out]
 
     def fingerprint(self) -> str:
         """sha256 of the columns and of the files: of their listing, or for Delta of the version and its file names."""
         described = repr((self._names, self.n, self.d, self.dtype.str, self._version))
+        if self._files != sorted(self._files):  # the listing says which files there are, not in which order
+            described += repr([file.removeprefix(self.uri) for file in self._files])
         if self._version:  # Delta files never change: their names say all
             return locations.digest(described, [locations.StoredObject(file, 0, "") for file in self._files])
         with locations.opening(self.uri):
@@ -224,32 +228,19 @@ def open_delta(
 ) -> ParquetRows:
     """The latest version of a Delta table, as of now: later commits do not change what is read.
 
-    Raises `InputError` for tables whose files alone do not say what their rows are (deletion vectors, column mapping).
+    Raises `InputError` as `delta_source` does, and for tables without rows.
     """
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
+    from landmark_ops.stores.delta_source import delta_source
 
     address = locations.normalise(uri)
-    try:
-        table = DeltaTable(address, storage_options=locations.delta_options(address) or None)
-    except (DeltaError, OSError) as error:
-        raise InputError(f"{address}: the Delta table cannot be opened ({error})") from error
-    unsupported = {"deletionVectors", "columnMapping"} & set(table.protocol().reader_features or [])
-    if unsupported:
-        raise InputError(
-            f"{address}: uses {', '.join(sorted(unsupported))}, which would need more than its files to read: "
-            "write it anew without, e.g. with deltalake.write_deltalake"
-        )
-    # file_uris() percent-encodes the table's own address too, so the files are placed under it here.
-    paths = pa.table(table.get_add_actions()).column("path").to_pylist()
-    files = sorted(p if "://" in p else locations.join(address, unquote(p)) for p in paths)
+    files, version, keys = delta_source(address)
     if not files:
-        raise InputError(f"{address}: version {table.version()} of the Delta table holds no files: it has 0 rows")
-    return ParquetRows(address, column=column, columns=columns, files=files, version=f"delta {table.version()}")
+        raise InputError(f"{address}: version {version} of the Delta table holds no files: it has 0 rows")
+    return ParquetRows(address, column=column, columns=columns, files=files, version=f"delta {version}", keys=keys)
 
 
 def data_files(uri: str) -> list[str]:
-    """The Parquet files at an address, in sorted order; names with a leading `_` or `.` are not data."""
+    """The Parquet files at an address, in natural order; names with a leading `_` or `.` are not data."""
     if locations.is_file(uri):
         return [uri]
     found = [
@@ -259,73 +250,25 @@ def data_files(uri: str) -> list[str]:
     ]
     if not found:
         raise InputError(f"{uri}: no Parquet files are there (looked for *{', *'.join(SUFFIXES)} at any depth)")
-    return [locations.join(uri, key) for key in found]
+    return [locations.join(uri, key) for key in sorted(found, key=natural)]
 
 
-def _read_footers(files: Sequence[str]) -> list[Footer]:
-    if len(files) == 1:
-        return [_read_footer(files[0])]
-    with ThreadPoolExecutor(min(FOOTER_THREADS, len(files))) as pool:
-        return list(pool.map(_read_footer, files))
+def natural(key: str) -> tuple[list[str | int], str]:
+    """Sorts paths with numbers by value, part.2 before part.10, as Dask orders the files of a folder."""
+    pieces: list[str | int] = [*re.split(r"([0-9]+)", key)]
+    pieces[1::2] = [int(piece) for piece in pieces[1::2]]
+    return pieces, key
 
 
-def _read_footer(uri: str) -> Footer:
-    source = locations.open_binary(uri) if locations.is_remote(uri) else uri
-    try:
-        with pq.ParquetFile(source) as file:
-            metadata = file.metadata
-            rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-            return Footer(rows, file.schema_arrow)
-    except (FileNotFoundError, PermissionError):
-        raise
-    except (pa.ArrowException, OSError) as error:  # OSError is what pyarrow raises for a damaged footer
-        raise InputError(f"{uri}: is not a whole Parquet file ({error}): write or copy it again") from error
+def partition_keys(files: Sequence[str], uri: str) -> list[str]:
+    """The keys of `key=value` folders between `uri` and its files."""
+    folders = {part for file in files for part in file.removeprefix(uri).split("/")[:-1]}
+    return sorted({folder.partition("=")[0] for folder in folders if "=" in folder})
 
 
-def _chosen_columns(schema: pa.Schema, column: str | None, columns: Sequence[str] | None, uri: str) -> list[str]:
-    there = "; ".join(column_summary(field) for field in schema) or "none"
-    if column is None and columns is None:
-        lists = [field.name for field in schema if is_list(field.type)]
-        if len(lists) != 1:
-            raise InputError(
-                f"{uri}: {len(lists)} columns of lists of numbers are there, exactly 1 is taken without being named: "
-                f"set source.column or source.columns; columns there: {there}"
-            )
-        return lists
-    chosen = [column] if column is not None else list(columns or [])
-    if not chosen:
-        raise InputError(f"{uri}: source.columns is empty: name at least one column; columns there: {there}")
-    for name in chosen:
-        if schema.get_field_index(name) < 0:
-            raise InputError(f"{uri}: holds no column {name!r}; columns there: {there}")
-        kind = schema.field(name).type
-        if column is not None and not is_list(kind):
-            hint = "name numeric columns with source.columns: [...]" if is_number(kind) else "choose another"
-            raise InputError(f"{uri}: column {name!r} is {kind}, needed is a list of numbers: {hint}; there: {there}")
-        if column is None and (is_list(kind) or not is_number(kind)):
-            hint = "name a column of lists with source.column" if is_list(kind) else "choose another"
-            raise InputError(f"{uri}: column {name!r} is {kind}, needed are numbers: {hint}; there: {there}")
-    if len(set(chosen)) != len(chosen):
-        raise InputError(f"{uri}: source.columns names a column twice: {', '.join(chosen)}")
-    return chosen
-
-
-def _check_same_types(file: str, schema: pa.Schema, first_file: str, first: pa.Schema, names: Sequence[str]) -> None:
-    for name in names:
-        found = schema.field(name).type if schema.get_field_index(name) >= 0 else None
-        expected = first.field(name).type
-        if found is None or _kind(found) != _kind(expected):
-            raise InputError(
-                f"{file}: column {name!r} is {found or 'missing'}, in {first_file} it is {expected}: "
-                "all files must have the same columns; write them anew"
-            )
-
-
-def _kind(kind: pa.DataType) -> tuple[str, int]:
-    """A type without the name its list items go by, which writers choose differently."""
-    size = kind.list_size if pa.types.is_fixed_size_list(kind) else -1
-    return (f"list of {kind.value_type}" if is_list(kind) else str(kind)), size
-
-
-def _chunks(column: pa.ChunkedArray | pa.Array) -> list[pa.Array]:
+def _chunks(table: pa.Table | pa.RecordBatch, name: str) -> list[pa.Array]:
+    """The column's pieces; nulls where the file has no such column."""
+    if name not in table.schema.names:
+        return [pa.nulls(table.num_rows)]
+    column = table.column(name)
     return column.chunks if isinstance(column, pa.ChunkedArray) else [column]

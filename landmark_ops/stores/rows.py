@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
 
+EXACT_INTEGERS = 2**53
+
 
 class Rows(ABC):
     """n rows of d numbers, readable by global row index.
@@ -103,6 +105,7 @@ class ArrayRows(Rows):
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start..stop; a view where the array already is C-contiguous and native."""
         block = self._array[start:stop].reshape(stop - start, self.d)
+        check_exact(block, self.uri, start, self.d)
         return np.ascontiguousarray(block, dtype=self.dtype)
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
@@ -132,6 +135,25 @@ def check_shape_and_dtype(shape: Sequence[int], dtype: np.dtype[Any], uri: str, 
         raise InputError(f"{uri}: rows of shape {tuple(shape[1:])} hold 0 features, at least 1 is needed")
     if not (dtype.kind in "iub" or (dtype.kind == "f" and dtype.itemsize in (2, 4, 8))):
         raise InputError(f"{uri}: elements are {dtype}, rows must be float16/32/64 or integers: convert the source")
+
+
+def check_exact(values: NDArray[Any], where: str, first_row: int, per_row: int) -> None:
+    """Refuse 64-bit integers that float64, in which they are computed, would round. `per_row` of them make up a row.
+
+    Raises `InputError` naming the first such row. Costs nothing for other types, two passes over the values for these.
+    """
+    if values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not values.size:
+        return
+    if values.max() <= EXACT_INTEGERS and values.min() >= -EXACT_INTEGERS:
+        return
+    with np.errstate(invalid="ignore"):  # the largest round up to 2^63, which casts back to something else
+        rounded = values.astype(np.float64).astype(values.dtype) != values
+    if rounded.any():
+        row = first_row + int(np.argmax(rounded)) // per_row
+        raise InputError(
+            f"{where}, row {row}: holds a {values.dtype} beyond 2^53 that float64, in which rows are computed, would "
+            "round: subtract an offset, or store float64 if rounding is meant"
+        )
 
 
 def check_range(start: int, stop: int, n: int, uri: str) -> None:

@@ -4,16 +4,17 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.parquet_rows import ParquetRows, open_delta
+from landmark_ops.stores.parquet_rows import ParquetRows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 4)).astype(np.float32)
@@ -98,15 +99,49 @@ def test_several_columns_side_by_side(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows.read(1, 2), np.array([[np.nan, 2]], np.float32))
 
 
-def test_missing_integers_are_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"a": pa.array([1, 2, 3, None])}), tmp_path / "x.parquet", row_group_size=3)
+@pytest.mark.parametrize(
+    ("stored", "dtype"),
+    [("int8", "f4"), ("uint16", "f4"), ("int32", "f8"), ("int64", "f8"), ("uint64", "f8"), ("bool", "f4")],
+)
+def test_missing_integers_become_nan(tmp_path: Path, stored: str, dtype: str) -> None:
+    values = [True, False, None, True] if stored == "bool" else [1, 2, None, 100]
+    expected = np.array([np.nan if value is None else value for value in values], dtype)[:, None]
+    pq.write_table(pa.table({"a": pa.array(values, stored)}), tmp_path / "x.parquet", row_group_size=3)
     rows = ParquetRows(tmp_path / "x.parquet", columns=["a"])
-    assert rows.read(0, 3).shape == (3, 1)
-    with pytest.raises(InputError, match="a, row 3: holds null among int64 values, which have no NaN"):
-        rows.read(3, 4)
-    pq.write_table(pa.table({"v": pa.array([[1, 2], [3, None]])}), tmp_path / "y.parquet")
-    with pytest.raises(InputError, match="v, row 1: holds null among int64"):
-        ParquetRows(tmp_path / "y.parquet", column="v").read(0, 2)
+    assert rows.dtype == dtype
+    np.testing.assert_array_equal(rows.read(0, 4), expected)
+    lists = pa.array([[values[0], values[1]], [values[2], values[3]]], pa.list_(pa.type_for_alias(stored)))
+    pq.write_table(pa.table({"v": lists}), tmp_path / "y.parquet")
+    np.testing.assert_array_equal(ParquetRows(tmp_path / "y.parquet").read(0, 2), expected.reshape(2, 2))
+    pq.write_table(pa.table({"a": pa.array(values[:2], stored)}), tmp_path / "z.parquet")
+    assert ParquetRows(tmp_path / "z.parquet", columns=["a"]).dtype == np.dtype(stored)  # where none is missing
+
+
+def test_integers_without_statistics_are_read_as_if_some_were_missing(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": pa.array([1, None, 3], pa.int16())}), tmp_path / "x.parquet", write_statistics=False)
+    rows = ParquetRows(tmp_path / "x.parquet", columns=["a"])
+    np.testing.assert_array_equal(rows.read(0, 3), [[1], [np.nan], [3]])
+
+
+def test_a_null_that_statistics_deny_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("landmark_ops.stores.parquet_columns._may_hold_null", lambda chunk: False)
+    pq.write_table(pa.table({"a": pa.array([1, None])}), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="a, row 1: holds null though its file's statistics count none"):
+        ParquetRows(tmp_path / "x.parquet", columns=["a"]).read(0, 2)
+    pq.write_table(pa.table({"v": pa.array([[1, 2], [3, 4], None])}), tmp_path / "y.parquet")
+    with pytest.raises(InputError, match="v, row 2: holds null though"):
+        ParquetRows(tmp_path / "y.parquet").read(0, 3)
+
+
+@pytest.mark.parametrize("stored", ["int64", "uint64"])
+def test_integers_that_float64_would_round_are_refused(tmp_path: Path, stored: str) -> None:
+    exact = [2**53, 2**60]
+    pq.write_table(pa.table({"a": pa.array(exact, stored)}), tmp_path / "x.parquet")
+    np.testing.assert_array_equal(ParquetRows(tmp_path / "x.parquet", columns=["a"]).read(0, 2)[:, 0], exact)
+    pq.write_table(pa.table({"a": pa.array([*exact, 2**53 + 1], stored), "b": [0.5] * 3}), tmp_path / "y.parquet")
+    for columns in (["a"], ["b", "a"]):
+        with pytest.raises(InputError, match=r"row 2: holds a u?int64 beyond 2\^53 that float64.*subtract an offset"):
+            ParquetRows(tmp_path / "y.parquet", columns=columns).read(0, 3)
 
 
 def test_missing_floats_in_lists_become_nan(tmp_path: Path) -> None:
@@ -122,22 +157,39 @@ def test_ragged_rows_are_named(tmp_path: Path, kind: pa.DataType) -> None:
     pq.write_table(pa.table({"v": lists}), tmp_path / "x.parquet", row_group_size=2)
     rows = ParquetRows(tmp_path / "x.parquet", column="v")
     for start in (0, 2, 3):
-        with pytest.raises(InputError, match="v, row 3: holds 2 numbers, expected 3 as in row 0"):
+        with pytest.raises(InputError, match="v, row 3: holds 2 numbers, expected 3 as in the first vector"):
             rows.read(start, 4)
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float32(), 2)])
-def test_missing_rows_are_named(tmp_path: Path, kind: pa.DataType) -> None:
-    pq.write_table(pa.table({"v": pa.array([[1, 2], [1, 2], None], kind)}), tmp_path / "x.parquet", row_group_size=2)
-    with pytest.raises(InputError, match="v, row 2: is null, expected a list of 2 numbers"):
-        ParquetRows(tmp_path / "x.parquet", column="v").read(0, 3)
+VECTOR_TYPES = [
+    pa.list_(pa.float32()),
+    pa.large_list(pa.float64()),
+    pa.list_(pa.float32(), 2),
+    pa.list_view(pa.float32()),
+    pa.large_list_view(pa.float16()),
+    pa.list_(pa.int64()),
+    pa.list_(pa.bool_(), 2),
+]
 
 
-@pytest.mark.parametrize(("first", "message"), [(None, "row 0: is null"), ([], "hold 0 features")])
-def test_first_row_that_gives_no_length(tmp_path: Path, first: list[float] | None, message: str) -> None:
-    lists = pa.array([first, [1.0]], pa.list_(pa.float64()))
-    pq.write_table(pa.table({"v": lists}), tmp_path / "x.parquet")
-    with pytest.raises(InputError, match=message):
+@pytest.mark.parametrize("kind", VECTOR_TYPES, ids=str)
+def test_null_and_empty_vectors_are_rows_of_nan(tmp_path: Path, kind: pa.DataType) -> None:
+    missing: list[Any] = [None, None] if pa.types.is_fixed_size_list(kind) else [None, []]
+    vectors: list[Any] = [*missing, [1, 0], [0, None], [1, 1], *missing, [0, 1]]
+    expected = [[np.nan] * 2] * 2 + [[1, 0], [0, np.nan], [1, 1]] + [[np.nan] * 2] * 2 + [[0, 1]]
+    if pa.types.is_boolean(kind.value_type):
+        vectors = [v and [None if x is None else bool(x) for x in v] for v in vectors]
+    pq.write_table(pa.table({"v": pa.array(vectors, kind)}), tmp_path / "x.parquet", row_group_size=4)
+    rows = ParquetRows(tmp_path / "x.parquet", column="v")
+    assert (rows.shape, rows.dtype.kind) == ((8, 2), "f")
+    for start, stop in [(0, 8), (0, 2), (3, 6), (4, 8), (1, 3)]:
+        np.testing.assert_array_equal(rows.read(start, stop), np.array(expected)[start:stop])
+
+
+@pytest.mark.parametrize("vectors", [[None, None], [[], []], [None, []]])
+def test_a_column_without_any_vector_is_refused(tmp_path: Path, vectors: list[Any]) -> None:
+    pq.write_table(pa.table({"v": pa.array(vectors, pa.list_(pa.float64()))}), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="v: all 2 rows are null or empty, none is a vector"):
         ParquetRows(tmp_path / "x.parquet", column="v")
 
 
@@ -168,21 +220,110 @@ def test_no_rows_and_no_files(tmp_path: Path) -> None:
         ParquetRows(tmp_path / "empty")
 
 
-def test_files_of_different_types_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "dtype"),
+    [
+        (pa.array([1, 2]), pa.array([1.5, None]), "f8"),
+        (pa.array([1, 2], pa.int16()), pa.array([70_000], pa.int32()), "i4"),
+        (pa.array([1, 2], pa.int32()), pa.array([0.5], pa.float32()), "f8"),  # float32 would round large int32
+        (pa.array([1.5], pa.float16()), pa.array([0.1], pa.float64()), "f8"),
+        (pa.nulls(2), pa.array([1, 2]), "f8"),
+        (pa.nulls(0), pa.array([1, 2]), "i8"),
+        (pa.array([True, False]), pa.array([3], pa.uint8()), "u1"),
+    ],
+)
+def test_parts_of_other_types_are_widened(tmp_path: Path, first: pa.Array, second: pa.Array, dtype: str) -> None:
+    expected = np.array([np.nan if x is None else x for x in first.to_pylist() + second.to_pylist()], dtype)
+    for number, parts in enumerate([(first, second), (second, first)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for at, part in enumerate(parts):
+            pq.write_table(
+                pa.table({"a": part, "v": pa.array([[x] for x in part.to_pylist()], pa.list_(part.type))}),
+                folder / f"{at}.parquet",
+            )
+        for options in ({"columns": ["a"]}, {"column": "v"}):
+            rows = ParquetRows(folder, **options)
+            assert rows.dtype == dtype
+            turned = expected if not number else np.roll(expected, len(second))
+            np.testing.assert_array_equal(rows.read(0, len(expected))[:, 0], turned)
+
+
+def test_parts_whose_vectors_are_all_missing_are_taken(tmp_path: Path) -> None:
+    full, none = pa.array([[1.0, 2.0]]), pa.nulls(2)
+    for number, parts in enumerate([(full, none), (none, full), (pa.array([[], [None]], pa.list_(pa.null())), full)]):
+        (tmp_path / str(number)).mkdir()
+        for at, part in enumerate(parts):
+            pq.write_table(pa.table({"v": part}), tmp_path / f"{number}/{at}.parquet")
+    missing = [[np.nan, np.nan]] * 2
+    np.testing.assert_array_equal(ParquetRows(tmp_path / "0", column="v").read(0, 3), [[1, 2], *missing])
+    np.testing.assert_array_equal(ParquetRows(tmp_path / "1").read(0, 3), [*missing, [1, 2]])
+    with pytest.raises(InputError, match="row 2: holds 2 numbers, expected 1 as in the first vector"):
+        ParquetRows(tmp_path / "2").read(0, 3)
+
+
+def test_parts_that_lack_the_column_or_hold_something_else_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "lake/a.parquet")
-    write(tmp_path / "lake/b.parquet", X.astype("f8"))
-    with pytest.raises(InputError, match=r"b\.parquet: column 'vec' is list.*double.*, in .*a\.parquet it is list"):
+    for stored in (["x"], [[[1.0]]], [1]):
+        pq.write_table(pa.table({"vec": stored}), tmp_path / "lake/b.parquet")
+        with pytest.raises(
+            InputError, match=r"b\.parquet: column 'vec' is .*, in other files .*a\.parquet\) it is list"
+        ):
+            ParquetRows(tmp_path / "lake", column="vec")
+    pq.write_table(pa.table({"other": [1]}), tmp_path / "lake/b.parquet")
+    with pytest.raises(InputError, match=r"b\.parquet: column 'vec' is missing: all files must have the same columns"):
         ParquetRows(tmp_path / "lake", column="vec")
+    for size in (2, 3):
+        pq.write_table(
+            pa.table({"v": pa.array([[1.0] * size], pa.list_(pa.float32(), size))}),
+            tmp_path / f"lake/{'ab'[size - 2]}.parquet",
+        )
+    with pytest.raises(InputError, match=r"b\.parquet: column 'v' is fixed_size_list.*\[3\]"):
+        ParquetRows(tmp_path / "lake", column="v")
 
 
-def test_hidden_files_are_no_data_and_order_is_by_path(tmp_path: Path) -> None:
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], ["a", "a"]), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"holds 2 columns 'a': rename all but one"):
+        ParquetRows(tmp_path / "x.parquet", columns=["a"])
+
+
+def test_names_with_dots_and_fields_of_the_same_path_are_told_apart(tmp_path: Path) -> None:
+    table = pa.table({"a.b": [1.0, 2.0], "a": [{"b": 7.0}, {"b": 8.0}], "v.w": [[1, None], [2, 3]]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    np.testing.assert_array_equal(ParquetRows(tmp_path / "x.parquet", columns=["a.b"]).read(0, 2), [[1], [2]])
+    np.testing.assert_array_equal(ParquetRows(tmp_path / "x.parquet").read(0, 2), [[1, np.nan], [2, 3]])
+
+
+def test_hidden_files_are_no_data_and_order_is_natural(tmp_path: Path) -> None:
     write(tmp_path / "lake/k=2/a.parquet", X[:20])
-    write(tmp_path / "lake/k=10/a.parquet", X[20:])
+    write(tmp_path / "lake/k=10/a1.parquet", X[20:30])
+    write(tmp_path / "lake/k=10/a2.parquet", X[30:40])
+    write(tmp_path / "lake/k=10/a10.parquet", X[40:])
     write(tmp_path / "lake/_tmp/a.parquet")
     write(tmp_path / "lake/.a.parquet")
-    np.testing.assert_array_equal(
-        ParquetRows(tmp_path / "lake", column="vec").read(0, 50), np.concatenate([X[20:], X[:20]])
-    )
+    write(tmp_path / "lake/_metadata.parquet")
+    rows = ParquetRows(tmp_path / "lake", column="vec")
+    np.testing.assert_array_equal(rows.read(0, 50), X)
+    with pytest.raises(InputError, match="'k' is a partition key, whose values are in the names of folders"):
+        ParquetRows(tmp_path / "lake", columns=["k"])
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword:Warning")  # Dask's own use of pandas
+def test_order_of_a_folder_is_that_of_dask(tmp_path: Path) -> None:
+    dd.from_pandas(pd.DataFrame({"id": np.arange(60)}), npartitions=12).to_parquet(tmp_path / "lake", write_index=False)
+    rows = ParquetRows(tmp_path / "lake", columns=["id"])
+    np.testing.assert_array_equal(rows.read(0, 60)[:, 0], np.arange(60))
+    np.testing.assert_array_equal(dd.read_parquet(tmp_path / "lake")["id"].compute(), np.arange(60))
+
+
+def test_fingerprint_tells_an_order_apart_that_is_not_the_sorted_one(tmp_path: Path) -> None:
+    write(tmp_path / "2.parquet")
+    write(tmp_path / "10.parquet")
+    rows = ParquetRows(tmp_path, column="vec")
+    natural = rows.fingerprint()
+    rows._files = sorted(rows._files)  # as they were once numbered
+    assert rows.fingerprint() != natural
 
 
 def test_truncated_file_is_refused(tmp_path: Path) -> None:
@@ -221,7 +362,7 @@ def test_pickle_carries_the_index_and_no_footers(tmp_path: Path, monkeypatch: py
     rows.read(0, 60)
     sent = pickle.dumps(rows)
     assert len(sent) < 1500 + 20 * 100 + 1000 * 16
-    monkeypatch.setattr("landmark_ops.stores.parquet_rows._read_footer", pytest.fail)
+    monkeypatch.setattr("landmark_ops.stores.parquet_columns._read_footer", pytest.fail)
     np.testing.assert_array_equal(pickle.loads(sent).read(45, 105), np.concatenate([X[45:], X, X[:5]]))
 
 
@@ -232,37 +373,3 @@ def test_fingerprint_follows_files_and_columns(tmp_path: Path) -> None:
     assert ParquetRows(tmp_path / "lake", columns=["id"]).fingerprint() != before
     write(tmp_path / "lake/a.parquet", row_group_size=7)
     assert ParquetRows(tmp_path / "lake").fingerprint() != before
-
-
-def test_delta_reads_the_active_files_of_one_version(tmp_path: Path) -> None:
-    uri = str(tmp_path / "the table")  # a space: delta-rs percent-encodes paths
-    table = pa.table({"vec": vectors(X), "part": ["a b", "c"] * 25})
-    write_deltalake(uri, table, mode="append", partition_by=["part"])
-    rows = open_delta(uri, column="vec")
-    before = rows.fingerprint()
-    expected = np.concatenate([X[::2], X[1::2]])
-    np.testing.assert_array_equal(rows.read(0, 50), expected)
-    write_deltalake(uri, table.slice(0, 10), mode="overwrite")
-    np.testing.assert_array_equal(rows.read(0, 50), expected)
-    assert rows.fingerprint() == before
-    newer = open_delta(uri)
-    assert newer.n == 10
-    assert newer.fingerprint() != before
-
-
-def test_delta_that_files_alone_do_not_describe_is_refused(tmp_path: Path) -> None:
-    write_deltalake(tmp_path / "t", pa.table({"a": [1.0, 2.0]}))
-    DeltaTable(tmp_path / "t").delete()
-    with pytest.raises(InputError, match="holds no files: it has 0 rows"):
-        open_delta(tmp_path / "t")
-    log = tmp_path / "t/_delta_log/00000000000000000000.json"
-    log.write_text(
-        log.read_text()
-        .replace('"minReaderVersion":1', '"minReaderVersion":3,"readerFeatures":["deletionVectors"]')
-        .replace('"minWriterVersion":2', '"minWriterVersion":7,"writerFeatures":["deletionVectors"]')
-    )
-    with pytest.raises(InputError, match="uses deletionVectors"):
-        open_delta(tmp_path / "t")
-    log.write_text("{")
-    with pytest.raises(InputError, match="Delta table cannot be opened"):
-        open_delta(tmp_path / "t")
