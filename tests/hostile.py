@@ -143,7 +143,7 @@ def not_images() -> Files:
         "gzip-bomb.jpg": (gzip.compress(bytes(20 << 20)), reasons.NOT_AN_IMAGE),
         "zip-bomb.png": (zipped.getvalue(), reasons.NOT_AN_IMAGE),
         "heic.jpg": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64), reasons.UNSUPPORTED),
-        "avif.jpg": (b"\0\0\0\x1cftypavif" + bytes(64), reasons.UNSUPPORTED),
+        "hollow-avif.jpg": (b"\0\0\0\x1cftypavif" + bytes(64), reasons.DECODER_ERROR),
         "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', reasons.UNSUPPORTED),
         "paper.jpg": (b"%PDF-1.7\n", reasons.UNSUPPORTED),
     }
@@ -304,6 +304,12 @@ def odd_but_good() -> Files:
         "cmyk.tiff": save(Image.fromarray(picture).convert("CMYK"), "TIFF"),
         "rgba.tiff": save(rgba, "TIFF"),
         "loop.tiff": bytes(tiff),
+        "photo.mpo": save(picture, "MPO", quality=95, save_all=True, append_images=[Image.fromarray(255 - picture)]),
+        "stray-bytes.jpg": good.replace(b"\xff\xdb", b"\0\x12\xff\xdb", 1),
+        "plain.avif": save(picture, "AVIF", quality=90),
+        "plain.jp2": save(picture, "JPEG2000"),
+        "plain.ppm": save(picture, "PPM"),
+        "plain.qoi": save(picture, "QOI"),
     }
     for orientation in range(1, 9):
         turned = stored(picture, orientation)

@@ -3,7 +3,7 @@
     bytes → header (size, format) → pixel cap → stream (complete? one picture?) → decoder → upright, opaque, RGB uint8
 
 JPEG, PNG and WebP are decoded by OpenCV (1.6 × as fast as Pillow on a 720p JPEG, the same pixels); what it does not
-read rightly goes to Pillow: TIFF, BMP, GIF, CMYK and YCCK JPEG, gray PNG with a transparent level.
+read rightly goes to Pillow: TIFF, BMP, GIF, AVIF, JPEG 2000, PNM, QOI, CMYK and YCCK JPEG.
 
 Decisions: 16-bit samples become 8-bit by >> 8. Transparent pictures are laid over white, as a browser shows them:
 what someone erased by making it transparent is not detected, though its colours are still in the file. Colour profiles
@@ -22,12 +22,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import AvifImagePlugin
 from PIL import Image as pillow
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.QoiImagePlugin import QoiImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from landmark_ops.images import reasons
@@ -50,12 +54,16 @@ SCALED = {
 }
 STORED = cv2.IMREAD_UNCHANGED  # all channels and bits; ignores the orientation too
 PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
+    "avif": AvifImageFile,
     "bmp": BmpImageFile,
     "gif": GifImageFile,
     "jpeg": JpegImageFile,
-    "png": PngImageFile,
+    "jpeg2000": Jpeg2KImageFile,
+    "pnm": PpmImageFile,
+    "qoi": QoiImageFile,
     "tiff": TiffImageFile,
 }
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker is one thread, whatever it decodes
 #: A JPEG marker inside or after the entropy-coded data: 0xFF not followed by a stuffed zero or a restart number.
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 FILLER = bytes(range(1, 255)) * 64
@@ -105,7 +113,7 @@ def decode_examined(header: Header, stream: Stream, *, min_side: int | None = No
         shorter = min(header.width, header.height)
         denominator = max(d for d in SCALED if d == 1 or -(-shorter // d) >= min_side)
     try:
-        if takes_pillow(header, stream):
+        if takes_pillow(header):
             image = pillow_decode(header, stream, denominator)
         else:
             image = opencv_decode(header, stream, denominator)
@@ -123,22 +131,24 @@ def decode_examined(header: Header, stream: Stream, *, min_side: int | None = No
     return Decoded(image, *sides, 1 / denominator)
 
 
-def takes_pillow(header: Header, stream: Stream) -> bool:
+def takes_pillow(header: Header) -> bool:
     """Whether OpenCV reads this kind wrongly, or not at all."""
-    if header.format == "png":
-        return header.kind == 0 and stream.alpha  # OpenCV drops a transparent gray level
-    return header.format not in ("jpeg", "webp") or header.samples == 4
+    return header.format not in ("jpeg", "png", "webp") or (header.format == "jpeg" and header.samples == 4)
 
 
 def opencv_decode(header: Header, stream: Stream, denominator: int) -> Image:
     """Decode to (h, w, 3) RGB as stored, not yet upright."""
     buffer = np.frombuffer(stream.payload, np.uint8)
-    decoded = cv2.imdecode(buffer, STORED if stream.alpha else SCALED[denominator])
+    whole = stream.alpha or stream.clear is not None
+    decoded = cv2.imdecode(buffer, STORED if whole else SCALED[denominator])
     if decoded is None:
         raise DecodeFailure(reasons.DECODER_ERROR, f"corrupt {header.format.upper()} data")
     # of a 16-bit sample the high byte
     high = np.right_shift(decoded, 8, dtype=np.uint16) if decoded.dtype == np.uint16 else decoded
     pixels = np.asarray(high, np.uint8)
+    if stream.clear is not None:
+        gray = np.where(decoded == stream.clear, np.uint8(255), pixels)
+        return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
     if header.format == "jpeg" and ends_early(pixels, stream.payload, header.start, denominator):
         raise DecodeFailure(reasons.TRUNCATED, "the JPEG data ends before its last rows, which would come out gray")
     if not stream.alpha:
@@ -189,7 +199,9 @@ def to_rgb(picture: pillow.Image, header: Header) -> Image:
         if header.format == "tiff" and header.kind == 0:  # white is zero
             gray = 255 - gray
         return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB))
-    if mode in ("I", "F"):
+    if mode == "I" and header.format == "pnm":  # scaled to 16 bits
+        picture = pillow.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    elif mode in ("I", "F"):
         raise DecodeFailure(reasons.UNSUPPORTED, f"{header.bits}-bit samples of mode {mode}: at most 16 bits are read")
     if mode == "CMYK" and header.format == "jpeg" and header.adobe < 0:
         plain = 255 - np.asarray(picture)  # Pillow has inverted it, as if it came from Adobe

@@ -6,15 +6,30 @@ no pixel is read here; whether the rest of the file is there and fit to decode i
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from landmark_ops.images import ifd, reasons
+from landmark_ops.images.avif import is_avif, read_avif
+from landmark_ops.images.jpeg2000 import CODESTREAM, JP2, read_size
+from landmark_ops.images.orientation import (
+    ORIENTATION,
+    XMP_OF_JPEG,
+    exif_orientation,
+    valid,
+    xmp_orientation,
+)
+from landmark_ops.images.pnm import read_pnm
 from landmark_ops.images.reasons import DecodeFailure
 
-Format = Literal["jpeg", "png", "webp", "bmp", "tiff", "gif"]
+Format = Literal["jpeg", "png", "webp", "bmp", "tiff", "gif", "avif", "jpeg2000", "pnm", "qoi"]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: Fill bytes, then a marker that is no stuffed zero.
+JPEG_MARKER = re.compile(rb"\xff+[^\x00\xff]", re.DOTALL)
 #: A file of more segments, directories or chunks than this is made to be slow to walk.
 MAX_SEGMENTS = 10_000
 
@@ -23,17 +38,26 @@ DIB_SIZES = (12, 40, 52, 56, 64, 108, 124)
 
 #: Picture and document formats that are not read here, by their first bytes (at an offset).
 OTHERS: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
     (0, b"\xff\x0a", "JPEG XL"),
     (0, b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
-    (4, b"ftypavi", "AVIF"),
     (4, b"ftyphei", "HEIC"),
     (4, b"ftyphev", "HEIC"),
     (4, b"ftypmif1", "HEIF"),
     (4, b"ftypmsf1", "HEIF"),
     (0, b"8BPS", "Photoshop"),
     (0, b"\0\0\1\0", "ICO"),
+    (0, b"P7\n", "PAM"),
+    (0, b"PF\n", "PFM"),
+    (0, b"Pf\n", "PFM"),
+    (0, b"DDS ", "DDS"),
+    (0, b"\x59\xa6\x6a\x95", "Sun raster"),
+    (0, b"\x01\xda\0", "SGI"),
+    (0, b"\x01\xda\1", "SGI"),
+    (0, b"FUJIFILMCCD-RAW", "camera raw"),
+    (4, b"ftypcrx", "camera raw"),
+    (4, b"ftypqt", "QuickTime video"),
+    (4, b"ftypisom", "MP4 video"),
+    (4, b"ftypmp4", "MP4 video"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"%PDF-", "PDF"),
@@ -45,8 +69,8 @@ class Header(NamedTuple):
     """Format and size as stored, before any EXIF rotation.
 
     `bits` per sample and `samples` per pixel are 0 where the format's header does not tell (WebP, GIF).
-    `kind` is the format's own sub-type: the JPEG SOF marker, the PNG colour type, the BMP compression.
-    `orientation` is the EXIF one where it stands before the size (JPEG, TIFF), else 1.
+    `kind` is the format's own sub-type: the JPEG SOF marker, the PNG colour type, the BMP compression, the PNM number.
+    `orientation` is the one told where the size is (JPEG, TIFF, AVIF), else 1.
     `start` is where the walk through the rest begins, 0 where the file ended first; `adobe` is the transform of a JPEG
     Adobe marker or -1.
     """
@@ -80,6 +104,16 @@ def read_header(data: bytes) -> Header:
             header = read_bmp(data)
         elif data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             header = read_tiff(data)
+        elif is_avif(data):
+            header = Header("avif", **read_avif(data)._asdict())
+        elif data.startswith((JP2, CODESTREAM)):
+            size = read_size(data)
+            header = Header("jpeg2000", size.width, size.height, size.bits, size.samples, start=size.start)
+        elif pnm := read_pnm(data):
+            header = Header("pnm", pnm.width, pnm.height, pnm.bits, pnm.samples, pnm.kind, start=pnm.start)
+        elif data[:4] == b"qoif":
+            width, height, samples = struct.unpack_from(">IIB", data, 4)
+            header = Header("qoi", width, height, 8, samples, start=14)
         else:
             raise unknown(data)
     except ifd.UNREADABLE:
@@ -106,39 +140,40 @@ def unknown(data: bytes) -> DecodeFailure:
 
 
 def read_jpeg(data: bytes) -> Header:
-    """Walk the segments up to the first scan; ITU-T T.81, annex B."""
-    at, frame, orientation, adobe = 2, None, None, -1
+    """Walk the segments up to the first scan; ITU-T T.81, annex B. Stray bytes between them are passed over."""
+    at, frame, orientation, xmp, adobe = 2, None, None, None, -1
     for _ in range(MAX_SEGMENTS):
-        if at >= len(data):
+        found = JPEG_MARKER.search(data, at)
+        if found is None or found.end() + 2 > len(data):
             break
-        if data[at] != 0xFF:
-            raise DecodeFailure(reasons.DECODER_ERROR, f"no marker at byte {at}, where a JPEG segment must begin")
-        while at < len(data) and data[at] == 0xFF:  # fill bytes are allowed
-            at += 1
-        if at + 3 > len(data):
+        at, marker = found.end(), data[found.end() - 1]
+        if marker == 0x01 or 0xD0 <= marker <= 0xD7:  # these stand alone
+            continue
+        if marker == 0xD8:
+            raise DecodeFailure(reasons.DECODER_ERROR, f"a second JPEG begins at byte {at - 2}, inside the header")
+        if marker == 0xD9:
             break
-        marker = data[at]
-        (length,) = struct.unpack_from(">H", data, at + 1)
-        body, at = at + 3, at + 1 + length
+        (length,) = struct.unpack_from(">H", data, at)
+        body, at = at + 2, at + length
         if length < 2:
             raise DecodeFailure(reasons.DECODER_ERROR, f"a JPEG segment of length {length}, at least 2 is needed")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and frame is None:
             frame = (marker, *struct.unpack_from(">BHHB", data, body))
         elif marker == 0xE1 and orientation is None and data[body : body + 6] == b"Exif\0\0":
-            orientation = ifd.exif_orientation(data[body:at])
+            orientation = exif_orientation(data[body:at])
+        elif marker == 0xE1 and xmp is None and data.startswith(XMP_OF_JPEG, body):
+            xmp = xmp_orientation(data[body:at])
         elif marker == 0xEE and data[body : body + 5] == b"Adobe" and length >= 14:
             adobe = data[body + 11] if body + 11 < len(data) else -1
         elif marker == 0xDA:
             if frame is None:
                 raise DecodeFailure(reasons.DECODER_ERROR, "a JPEG scan before any frame header")
-            return jpeg_header(frame, orientation, at, adobe)
-        elif marker == 0xD9:
-            break
+            return jpeg_header(frame, orientation or xmp, at, adobe)
     else:
         raise DecodeFailure(reasons.UNSUPPORTED, f"more than {MAX_SEGMENTS} JPEG segments before the picture")
     if frame is None:
         raise DecodeFailure(reasons.TRUNCATED, f"the JPEG ends at byte {len(data)}, before its frame header")
-    return jpeg_header(frame, orientation, 0, adobe)
+    return jpeg_header(frame, orientation or xmp, 0, adobe)
 
 
 def jpeg_header(frame: tuple[int, ...], orientation: int | None, start: int, adobe: int) -> Header:
@@ -213,6 +248,11 @@ def read_tiff(data: bytes) -> Header:
     if WIDTH not in tags or HEIGHT not in tags:
         raise DecodeFailure(reasons.DECODER_ERROR, "a TIFF whose first directory has no width or no height")
     first = {tag: int(values[0]) for tag, values in tags.items()}
+    if first.get(SUBFILE, 0) & 1:
+        raise DecodeFailure(
+            reasons.UNSUPPORTED,
+            "a TIFF that begins with a reduced copy of its picture, as camera raw files do: convert it first",
+        )
     sample_format = first.get(SAMPLE_FORMAT, 1)
     bits = {int(b) for b in tags.get(BITS, [1])}
     samples = first.get(SAMPLES, 1)
@@ -221,7 +261,13 @@ def read_tiff(data: bytes) -> Header:
             reasons.UNSUPPORTED,
             f"TIFF samples of {sorted(bits)} bits in format {sample_format}: unsigned 1 to 16 bits are read",
         )
-    orientation = first.get(ifd.ORIENTATION, 1)
+    if first.get(PLANAR, 1) == 2 and samples > 1 and bits == {16} and first.get(COMPRESSION, 1) == 1:
+        raise DecodeFailure(  # Pillow 13 and OpenCV 5 both read them as other pictures
+            reasons.UNSUPPORTED,
+            "an uncompressed TIFF of 16-bit planes: store it compressed, or its samples interleaved",
+        )
+    xmp = tags[XMP].astype(np.uint8).tobytes() if XMP in tags else b""
+    orientation = valid(first[ORIENTATION]) if ORIENTATION in first else xmp_orientation(xmp) or 1
     return Header(
         "tiff",
         first[WIDTH],
@@ -229,12 +275,16 @@ def read_tiff(data: bytes) -> Header:
         bits.pop(),
         samples,
         first.get(PHOTOMETRIC, 1),
-        orientation if 1 <= orientation <= 8 else 1,
+        orientation,
         layout.first,
     )
 
 
-SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, SAMPLES, SAMPLE_FORMAT = 254, 256, 257, 258, 262, 277, 339
+SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+SAMPLES, PLANAR, SAMPLE_FORMAT, XMP = 277, 284, 339, 700
 #: Tags of where the pixels lie: strips or tiles, offsets and byte counts.
 EXTENTS = ((273, 279), (324, 325))
-TIFF_TAGS = {SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, SAMPLES, SAMPLE_FORMAT, ifd.ORIENTATION, 273, 279, 324, 325}
+TIFF_TAGS = {
+    *(SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR, SAMPLE_FORMAT, XMP, ORIENTATION),
+    *(tag for pair in EXTENTS for tag in pair),
+}

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ORIENTATION = 0x0112
 #: TIFF integer types: code -> letter of NumPy's and struct's type.
-INTEGERS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
+INTEGERS = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 16: "u8"}
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-
+#: More values than this belong to no tag that is read here (a strip per row of the highest picture is far fewer).
+MAX_VALUES = 4_000_000
 
 #: What reading at an offset beyond the bytes raises; the last from 64-bit offsets.
 UNREADABLE = (struct.error, IndexError, OverflowError)
@@ -65,25 +65,8 @@ def read_directory(data: bytes, at: int, layout: Layout, wanted: Container[int])
         start = here + entry - inline
         if size > inline:
             (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, start)
-        if n > 0 and start + size <= len(data):
+        if 0 < n <= MAX_VALUES and start + size <= len(data):
             values = np.frombuffer(data, order + INTEGERS[kind], n, start)
             tags.setdefault(tag, values.astype(np.uint64))
     (following,) = struct.unpack_from(order + ("Q" if big else "I"), data, at + count * entry)
     return Directory(tags, following)
-
-
-def exif_orientation(block: bytes) -> int:
-    """The orientation, 1 to 8, of an EXIF block with or without its "Exif" prefix; 1 where it says nothing usable.
-
-    A broken EXIF block does not spoil the picture: viewers show it as stored, and so it is taken.
-    """
-    block = block.removeprefix(b"Exif\0\0")
-    try:
-        layout = read_layout(block)
-        if layout is None:
-            return 1
-        found = read_directory(block, layout.first, layout, (ORIENTATION,)).tags.get(ORIENTATION)
-    except UNREADABLE:
-        return 1
-    value = 1 if found is None else int(found[0])
-    return value if 1 <= value <= 8 else 1

@@ -2,7 +2,8 @@
 
 Decoders disagree on files that stop early: some fill the missing rows with gray. So the end is looked for here, per
 format: the JPEG end marker, the PNG chunks, the RIFF length, the strips of a TIFF. PNG text, colour profiles and other
-ancillary chunks are cut out unread, so that a compressed text of gigabytes is never inflated. Nothing is decoded.
+ancillary chunks are cut out, so that a compressed text of gigabytes is never inflated: what a text says of the
+orientation is looked for in its first megabyte. Nothing is decoded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import numpy as np
 
 from landmark_ops.images import headers, ifd, reasons
 from landmark_ops.images.headers import Header
+from landmark_ops.images.jpeg2000 import is_whole
+from landmark_ops.images.orientation import exif_orientation, text_orientation, xmp_orientation
+from landmark_ops.images.pnm import MAX_HEADER, read_pnm
 from landmark_ops.images.reasons import DecodeFailure
 
 END_OF_JPEG = b"\xff\xd9"
@@ -22,19 +26,22 @@ MAX_SCANS = 100
 MAX_CHUNKS = 200_000
 #: Deflate cannot do better: a picture that needs more than this per compressed byte is not all there.
 DEFLATE_RATIO = 1032
+PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
 PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS")
 
 
 class Stream(NamedTuple):
     """A complete, single picture: the bytes to decode and how.
 
-    `common` tells formats whose decoders run in this process from the rare ones (see isolated.py).
+    `common` tells formats whose decoders run in this process from the rare ones (see isolated.py). `clear` is the level
+    of a gray PNG that counts as transparent, in units of the decoded samples (8 or 16 bits).
     """
 
     payload: bytes
     orientation: int
     alpha: bool
     common: bool
+    clear: int | None = None
 
 
 def check_stream(data: bytes, header: Header) -> Stream:
@@ -50,7 +57,11 @@ def check_stream(data: bytes, header: Header) -> Stream:
             return check_tiff(data, header)
         if header.format == "gif":
             return check_gif(data, header)
-        return check_bmp(data, header)
+        if header.format == "bmp":
+            return check_bmp(data, header)
+        if header.format == "pnm":
+            return check_pnm(data, header)
+        return check_other(data, header)
     except ifd.UNREADABLE:
         raise cut_off(header, f"it ends at byte {len(data)}") from None
 
@@ -73,8 +84,11 @@ def check_jpeg(data: bytes, header: Header) -> Stream:
 def check_png(data: bytes, header: Header) -> Stream:
     """Walk the chunks, keep those that make up the pixels; PNG third edition."""
     at, kept_from = header.start, 0
-    orientation, alpha, compressed = 1, header.kind in (4, 6), 0
+    orientation: int | None = None
+    told: tuple[int | None, int | None] = (None, None)  # by text chunks: EXIF, XMP
+    alpha, compressed = header.kind in (4, 6), 0
     kept: list[bytes] = []
+    clear: int | None = None
     for _ in range(MAX_CHUNKS):
         length, name = struct.unpack_from(">I4s", data, at)
         after = at + 12 + length
@@ -84,13 +98,19 @@ def check_png(data: bytes, header: Header) -> Stream:
             compressed += length
         elif name == b"IEND":
             break
+        elif name == b"tRNS" and header.kind == 0:  # left out: OpenCV drops it, Pillow takes 2 bits for 8
+            level = int.from_bytes(data[at + 8 : at + 10], "big") & (1 << header.bits) - 1
+            clear = level if header.bits >= 8 else level * 255 // ((1 << header.bits) - 1)
         elif name == b"tRNS":
             alpha = True
         elif name == b"acTL" and length >= 4 and struct.unpack_from(">I", data, at + 8)[0] > 1:
             raise DecodeFailure(reasons.ANIMATED, "an animated PNG")
         elif name == b"eXIf":
-            orientation = ifd.exif_orientation(data[at + 8 : at + 8 + length])
-        if name not in PNG_CRITICAL:
+            orientation = exif_orientation(data[at + 8 : at + 8 + length])
+        elif name in PNG_TEXT:
+            said = text_orientation(name, data[at + 8 : at + 8 + length])
+            told = (told[0] or said[0], told[1] or said[1])
+        if name not in PNG_CRITICAL or (name == b"tRNS" and header.kind == 0):
             if not name[0] & 0x20:
                 raise DecodeFailure(reasons.UNSUPPORTED, "a PNG with an unknown critical chunk")
             kept.append(data[kept_from:at])
@@ -102,7 +122,7 @@ def check_png(data: bytes, header: Header) -> Stream:
     if needed > DEFLATE_RATIO * (compressed + 16):
         raise cut_off(header, f"{compressed} compressed bytes cannot hold {needed} bytes of pixels")
     payload = b"".join([*kept, data[kept_from:after]]) if kept else data
-    return Stream(payload, orientation, alpha, True)
+    return Stream(payload, orientation or told[0] or told[1] or 1, alpha, True, clear)
 
 
 def check_webp(data: bytes, header: Header) -> Stream:
@@ -112,18 +132,19 @@ def check_webp(data: bytes, header: Header) -> Stream:
         raise cut_off(header, f"{len(data)} bytes of {length + 8}")
     if header.kind & 0x02:
         raise DecodeFailure(reasons.ANIMATED, "an animated WebP")
-    orientation = 1
+    orientation = xmp = None
     at, end = header.start, min(len(data), length + 8)
-    if header.kind & 0x08:
+    if header.kind & 0x0C:  # EXIF or XMP
         for _ in range(headers.MAX_SEGMENTS):
             if at + 8 > end:
                 break
             name, size = struct.unpack_from("<4sI", data, at)
             if name == b"EXIF":
-                orientation = ifd.exif_orientation(data[at + 8 : at + 8 + size])
-                break
+                orientation = exif_orientation(data[at + 8 : at + 8 + size])
+            elif name == b"XMP ":
+                xmp = xmp_orientation(data[at + 8 : at + 8 + size])
             at += 8 + size + (size & 1)
-    return Stream(data, orientation, bool(header.kind & 0x10), True)
+    return Stream(data, orientation or xmp or 1, bool(header.kind & 0x10), True)
 
 
 def check_tiff(data: bytes, header: Header) -> Stream:
@@ -180,3 +201,24 @@ def check_bmp(data: bytes, header: Header) -> Stream:
     elif header.kind not in (1, 2):
         raise DecodeFailure(reasons.UNSUPPORTED, f"BMP compression {header.kind}")
     return Stream(data, 1, False, False)
+
+
+def check_pnm(data: bytes, header: Header) -> Stream:
+    """Raw rows have a known end; another picture may follow them."""
+    if header.kind >= 4:
+        row = (header.width + 7) // 8 if header.kind == 4 else header.width * header.samples * (header.bits // 8)
+        end = header.start + row * header.height
+        if end > len(data):
+            raise cut_off(header, f"{len(data)} bytes of {end}")
+        if read_pnm(data[end : end + MAX_HEADER].lstrip()):
+            raise DecodeFailure(reasons.ANIMATED, "a PNM file of several pictures: split it into one file per picture")
+    return Stream(data, 1, False, False)
+
+
+def check_other(data: bytes, header: Header) -> Stream:
+    """AVIF, JPEG 2000 and QOI: their decoders see for themselves that the end is there, but for a JPEG 2000's."""
+    if header.format == "avif" and header.kind:
+        raise DecodeFailure(reasons.ANIMATED, "an AVIF sequence")
+    if header.format == "jpeg2000" and not is_whole(data, header.start):
+        raise cut_off(header, f"no end marker in {len(data)} bytes")
+    return Stream(data, header.orientation, False, False)
