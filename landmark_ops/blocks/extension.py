@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from landmark_ops.blocks.engine import Item
 from landmark_ops.blocks.stored_map import load_maps
 from landmark_ops.numerics.evaluation import place_all
-from landmark_ops.numerics.landmark_map import LandmarkMap, Placed
+from landmark_ops.numerics.landmark_map import LandmarkMap, Placed, narrow_rows
+from landmark_ops.numerics.ranges import narrow, squares
 from landmark_ops.stores.embedding import EmbeddingStore, Written, describe
 from landmark_ops.stores.rows import Rows
 
@@ -56,8 +57,8 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
     for at, output in enumerate(outputs):
         if output.blocks is not None:
             placed[at] = place_geodesics(maps[at], output.blocks, start, stop)
-        embedding = placed[at].embedding.astype(np.float32)
-        residual = placed[at].residual.astype(np.float32)
+        embedding = narrow_rows(placed[at].embedding, np.float32)
+        residual = narrow(placed[at].residual, np.float32)
         head = maps[at].head
         read = {}
         if head is not None:
@@ -70,7 +71,7 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
 def place_geodesics(fitted: LandmarkMap, lengths: Rows, start: int, stop: int) -> Placed:
     """Rows start..stop placed by their geodesics (n, m), a part of them at a time: narrow rows have wide geodesics."""
     parts = [
-        fitted.place_blocks(np.square(lengths.read(*item)))
+        fitted.place_blocks(squares(lengths.read(*item)))
         for item in ((at, min(at + GEODESIC_ROWS, stop)) for at in range(start, stop, GEODESIC_ROWS))
     ]
     return Placed(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))

@@ -32,6 +32,7 @@ from landmark_ops.numerics.geodesics import (
     with_edges,
 )
 from landmark_ops.numerics.neighbors import prepare
+from landmark_ops.numerics.ranges import largest
 from landmark_ops.stores.rows import ArrayRows, Rows
 from landmark_ops.stores.scratch import COLUMN_CHUNK, Scratch
 
@@ -154,12 +155,23 @@ def path_block(item: Item, shared: SharedGraph, positions: I64) -> tuple[F64, F3
     lengths = geodesics_from(matrix, positions[slice(*item)])
     among = lengths[:, positions]
     lengths[np.isinf(lengths)] = np.nan  # rows of other components
+    refuse_beyond_single(lengths)
     columns = np.ascontiguousarray(lengths.T, np.float32)
     del lengths
     if shared.scratch is None:
         return among, columns
     shared.scratch.write_columns(shared.target, item[0], columns)
     return among, None
+
+
+def refuse_beyond_single(lengths: F64) -> None:
+    """InputError where lengths, NaN aside, are not what float32 can hold, in which they are kept."""
+    top, limits = largest(lengths), np.finfo(np.float32)
+    if top > 0 and not limits.tiny / limits.eps < top < limits.max:
+        raise InputError(
+            f"geodesics reach {top:.3g}, they are kept in float32, which holds {limits.tiny:.0e} to {limits.max:.0e}: "
+            "multiply the rows by a power of ten"
+        )
 
 
 def _measure(

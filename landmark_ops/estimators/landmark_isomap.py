@@ -14,6 +14,8 @@ from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.numerics.distances import Array, Callback
 from landmark_ops.numerics.evaluation import compute_dtype
+from landmark_ops.numerics.landmark_map import narrow_rows
+from landmark_ops.numerics.ranges import squares
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.stores.rows import Rows
 
@@ -92,7 +94,7 @@ class LandmarkIsomap(LandmarkEstimator):
         dtype = compute_dtype(self._rows_dtype)
 
         def place(lengths: Array) -> Array:
-            return fitted.place_blocks(np.square(lengths, dtype=dtype)).embedding
+            return narrow_rows(fitted.place_blocks(squares(np.asarray(lengths, dtype))).embedding, dtype)
 
         if is_lazy(X):
             return map_lazily(blocks, place, k, dtype)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Array, Callback, Metric
 from landmark_ops.numerics.neighbors import ExactIndex, check_count, usable
+from landmark_ops.numerics.ranges import squares
 
 SUPPORT_ROWS = 20_000  # stored beside a map at most: 15 MB of 192 features, 40 MB of geodesics to 500 landmarks
 
@@ -70,7 +71,7 @@ class Geodesic:
         return {key: value for key, value in self.__dict__.items() if key != "_index"}
 
     def sq_block(self, X: Array) -> Array:
-        """Squared geodesic distances of rows X (b, d) to the landmarks, (b, m), float32 for float32 rows or float64.
+        """Squared geodesics of rows X (b, d) to the landmarks, (b, m): float32 for float32 rows if it holds them.
 
         Rows holding NaN or Inf, or undefined under the metric, get NaN. Costs b s d for the search and b k m.
         """
@@ -87,7 +88,9 @@ class Geodesic:
         nearest = np.full((len(good), self.n_landmarks), np.inf, dtype)
         for column in range(self.n_neighbors):
             np.minimum(nearest, lengths[:, column, None] + self.geodesics[found.indices[:, column]], out=nearest)
-        out[good] = np.square(nearest, out=nearest)
+        squared = squares(nearest)
+        out = out.astype(squared.dtype, copy=False)
+        out[good] = squared
         return out
 
     def to_state(self) -> tuple[dict[str, Array], dict[str, Any]]:

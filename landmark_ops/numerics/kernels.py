@@ -23,10 +23,12 @@ from landmark_ops.numerics.distances import (
     Array,
     Callback,
     call_blockwise,
+    euclidean,
     is_blockwise,
     sq_euclidean,
     transform_rows,
 )
+from landmark_ops.numerics.ranges import squares_fit
 
 KERNELS = ("rbf", "laplacian", "polynomial", "linear", "sigmoid", "cosine", "chi2", "matern", "precomputed")
 ALIASES = {"poly": "polynomial", "gaussian": "rbf"}
@@ -71,8 +73,13 @@ def resolve_kernel(
         )
     if name == "matern" and nu not in NUS:
         raise InputError(f"nu={nu} for kernel matern: must be one of {', '.join(map(str, NUS))}")
-    if name == "chi2" and np.any(Z < 0):
-        raise InputError("kernel chi2: rows hold negative values, it is defined for histograms (>= 0): choose another")
+    for key, value in (("degree", degree), ("coef0", coef0)):
+        if not np.isfinite(value):
+            raise InputError(f"{key}={value} for kernel {name}: must be a finite number")
+    if name == "polynomial" and degree < 0:
+        raise InputError(f"degree={degree} for kernel polynomial: must not be negative")
+    if name == "chi2":
+        refuse_negative(Z)
     return Kernel(name, default_gamma(name, Z) if gamma is None else float(gamma), degree, coef0, nu)
 
 
@@ -85,6 +92,16 @@ def canonical_kernel(kernel: str) -> str:
     return name
 
 
+def refuse_negative(Z: Array) -> None:
+    """InputError where rows that chi2 is to compare hold negative values."""
+    negative = (Z < 0).any(axis=1)
+    if negative.any():
+        raise InputError(
+            f"kernel chi2: {int(negative.sum())} of {len(Z)} landmarks hold negative values, it is defined for "
+            "histograms (>= 0): choose another kernel, or clean the source"
+        )
+
+
 def default_gamma(name: str, Z: Array) -> float:
     """The median rule of `resolve_kernel` on at most 2,000 landmarks, float64."""
     Z = np.asarray(Z[:2000], np.float64)
@@ -95,7 +112,7 @@ def default_gamma(name: str, Z: Array) -> float:
     if name == "chi2":
         distances = additive_chi2(Z, Z)
     else:
-        distances = cdist(Z, Z, "cityblock") if name == "laplacian" else np.sqrt(sq_euclidean(Z, Z))
+        distances = cdist(Z, Z, "cityblock") if name == "laplacian" else euclidean(Z, Z)
     apart = distances[np.triu_indices(len(Z), 1)]
     apart = apart[apart > 0]
     if len(apart) == 0:
@@ -103,8 +120,15 @@ def default_gamma(name: str, Z: Array) -> float:
             f"kernel {name}: all {len(Z)} landmarks are identical, so no median distance exists: "
             "the data is constant, or give gamma"
         )
-    median = float(np.median(apart))
-    return 1 / (2 * median**2) if name == "rbf" else 1 / median
+    median = np.float64(np.median(apart))
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        gamma = float(1 / (2 * median**2) if name == "rbf" else 1 / median)
+    if not (np.isfinite(gamma) and gamma > 0):
+        raise InputError(
+            f"kernel {name}: the median distance between landmarks is {median:.3g}, its gamma of {gamma:g} is beyond "
+            "float64: multiply the rows by a power of ten"
+        )
+    return gamma
 
 
 def additive_chi2(X: Array, Z: Array) -> NDArray[np.float64]:
@@ -114,7 +138,8 @@ def additive_chi2(X: Array, Z: Array) -> NDArray[np.float64]:
     for x, z in zip(X.T, Z.T, strict=True):  # one feature at a time keeps temporaries at (b, m)
         total = x[:, None] + z[None, :]
         difference = x[:, None] - z[None, :]
-        out += np.divide(difference**2, total, out=np.zeros_like(total), where=total != 0)
+        share = np.divide(difference, total, out=np.zeros_like(total), where=total != 0)
+        out += np.multiply(difference, share, out=share)  # squares might overflow where this does not
     return out
 
 
@@ -139,8 +164,26 @@ def kernel_diagonal(X: Array, kernel: Kernel) -> Array:
     if kernel.name == "precomputed":
         return np.full(len(X), np.nan, X.dtype)
     if kernel.name in ("linear", "polynomial", "sigmoid"):
-        return elementwise(np.einsum("ij,ij->i", X, X), kernel)
+        return dot_kernel(X, None, kernel)
     return np.ones(len(X), X.dtype)
+
+
+def dot_kernel(X: Array, Z: Array | None, kernel: Kernel) -> Array:
+    """The dot-product kernels of rows X (b, d) with Z (m, d), (b, m), or with themselves where Z is None, (b,).
+
+    In float32 where products and powers stay within its range, else in float64; Inf where that is too small as well.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        products = np.einsum("ij,ij->i", X, X) if Z is None else X @ Z.T.astype(X.dtype)
+        values = elementwise(products, kernel)
+        single = in_single(products, X) and (kernel.name == "sigmoid" or in_single(values, X))
+        return values if X.dtype != np.float32 or single else dot_kernel(X.astype(np.float64), Z, kernel)
+
+
+def in_single(values: Array, X: Array) -> bool:
+    """Whether products of float32 rows are within float32's range: neither huge, nor underflown where X is not 0."""
+    top = float(np.abs(values).max(initial=0))
+    return squares_fit(top, values.dtype) or (top == 0 and not X.any())
 
 
 def elementwise(products: Array, kernel: Kernel) -> Array:
@@ -158,7 +201,7 @@ def _precomputed(X: Array, Z: Array, kernel: Kernel) -> Array:
 
 
 def _dot(X: Array, Z: Array, kernel: Kernel) -> Array:
-    return elementwise(X @ Z.T.astype(X.dtype), kernel)
+    return dot_kernel(X, Z, kernel)
 
 
 def _cosine(X: Array, Z: Array, kernel: Kernel) -> Array:
@@ -166,7 +209,16 @@ def _cosine(X: Array, Z: Array, kernel: Kernel) -> Array:
 
 
 def _rbf(X: Array, Z: Array, kernel: Kernel) -> Array:
-    return np.exp(-kernel.gamma * sq_euclidean(X, Z.astype(X.dtype)))
+    exponents = _scaled(sq_euclidean(X, Z), -kernel.gamma)
+    return np.exp(exponents, out=exponents)
+
+
+def _scaled(values: Array, gamma: float) -> Array:
+    """gamma x distances, in float64 where float32 cannot hold gamma."""
+    if values.dtype == np.float32 and not squares_fit(abs(gamma), values.dtype):
+        values = values.astype(np.float64)
+    with np.errstate(over="ignore"):
+        return np.asarray(values * gamma)
 
 
 def _laplacian(X: Array, Z: Array, kernel: Kernel) -> Array:
@@ -179,10 +231,11 @@ def _chi2(X: Array, Z: Array, kernel: Kernel) -> Array:
 
 def _matern(X: Array, Z: Array, kernel: Kernel) -> Array:
     """Rasmussen & Williams 2006, eqs. 4.14-4.17, with r = gamma |x - z|."""
-    r = kernel.gamma * np.sqrt(sq_euclidean(X, Z.astype(X.dtype)))
+    r = _scaled(euclidean(X, Z), kernel.gamma)
     if kernel.nu == 0.5:
         return np.exp(-r)
-    s = np.sqrt(2 * kernel.nu).astype(r.dtype) * r
+    # Beyond 1e4 the exponential is 0, and s^2 of an infinite s would make it NaN.
+    s = np.minimum(np.sqrt(2 * kernel.nu).astype(r.dtype) * r, r.dtype.type(1e4))
     return (1 + s if kernel.nu == 1.5 else 1 + s + s * s / 3) * np.exp(-s)
 
 

@@ -19,14 +19,24 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.blocks import Block, block_from_state, block_state, collapse_transform, evaluate_block
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.heads import Head, head_from_state
+from landmark_ops.numerics.ranges import narrow
 
 F64 = NDArray[np.float64]
+
+
+def narrow_rows(values: Array, dtype: DTypeLike) -> Array:
+    """Coordinates (b, k) in another float dtype, NaN in the rows that it cannot hold."""
+    out = narrow(values, dtype)
+    if out is not values:
+        lost = np.isnan(out).any(axis=1)
+        out[lost] = np.nan
+    return out
 
 
 class Placed(NamedTuple):
@@ -107,14 +117,20 @@ class LandmarkMap:
         return self.landmarks.shape[1]
 
     def __call__(self, X: Array) -> Array:
-        """Place rows X (b, d); (b, k) in the compute dtype of X (float32 for float16/32 and small integers)."""
-        return self.place(X).embedding
+        """Place rows X (b, d); (b, k) in the compute dtype of X (float32 for float16/32 and small integers).
+
+        Coordinates that this dtype cannot hold are NaN, their row with them.
+        """
+        from landmark_ops.numerics.evaluation import output_dtype
+
+        return narrow_rows(self.place(X).embedding, output_dtype(self, X.dtype))
 
     def place(self, X: Array) -> Placed:
         """Coordinates and residuals of rows X (b, d).
 
         Rows holding NaN or Inf get NaN in both (also under metrics and kernels that would hide them), and so do rows
-        on which the block is undefined, such as zero rows under cosine.
+        on which the block is undefined, such as zero rows under cosine, and those outside its domain; `undefined.py`
+        names the cause. In float64 for float32 rows where float32 would not give the same answer.
         """
         from landmark_ops.numerics.evaluation import place_all
 

@@ -63,7 +63,16 @@ class Sum(Generic[T]):
 def first_and_second(tile: Tile) -> Moments:
     """Both moments of the outputs of the first map."""
     F = tile.placed[0].embedding
-    return Moments(len(F), F.sum(axis=0, dtype=np.float64), (F.T @ F).astype(np.float64))
+    return Moments(len(F), F.sum(axis=0, dtype=np.float64), gram(F))
+
+
+def gram(F: Array) -> F64:
+    """F^T F, (k, k) float64; the product is made in the dtype of F unless float32 overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = (F.T @ F).astype(np.float64)
+    if F.dtype == np.float32 and not np.isfinite(product).all():
+        return gram(F.astype(np.float64))
+    return product
 
 
 def first_only(tile: Tile) -> Moments:

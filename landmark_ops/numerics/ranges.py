@@ -1,0 +1,63 @@
+"""What a float can hold: where squares and products of rows leave its range, and exact scaling by powers of two.
+
+float32 ends at 3e38 and loses digits below 1e-38, so squares of rows beyond about 1e19 are infinite and those of rows
+below 1e-19 are noise or zero, long before the rows themselves are. What is computed in float32 is therefore looked at
+by its largest value, which costs nothing where that is at hand anyway, and computed in float64 beyond these bounds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+
+# Sums of squares are trusted between these: there is room above for sums over features and rows, and below for
+# differences of a few digits.
+SQUARES: dict[np.dtype[Any], tuple[float, float]] = {
+    np.dtype(np.float32): (1e-24, 1e30),
+    np.dtype(np.float64): (1e-290, 1e300),
+}
+
+
+def squares_fit(largest: float, dtype: np.dtype[Any]) -> bool:
+    """Whether sums of squares (or products) up to `largest` are safe in float32 or float64; False for NaN."""
+    low, high = SQUARES[dtype]
+    return low < largest < high
+
+
+def largest(X: Array) -> float:
+    """max |x| over all of X, NaN and Inf aside; 0 where there is nothing else."""
+    if X.size == 0:
+        return 0.0
+    top = float(max(abs(float(X.max())), abs(float(X.min()))))
+    if np.isfinite(top):
+        return top
+    finite = X[np.isfinite(X)]
+    return float(np.abs(finite).max(initial=0))
+
+
+def exponent(top: float) -> int:
+    """e with 2^(e - 1) <= top < 2^e, 0 for 0: dividing by 2^e, which is exact, leaves numbers below 1."""
+    return int(np.frexp(top)[1]) if top > 0 else 0
+
+
+def narrow(values: Array, dtype: DTypeLike) -> Array:
+    """`values` in another float dtype; NaN, never Inf, where that cannot hold them."""
+    if values.dtype == dtype:
+        return values
+    with np.errstate(over="ignore"):
+        out = values.astype(dtype)
+    lost = np.isinf(out)
+    if lost.any():
+        out[lost] = np.nan
+    return out
+
+
+def squares(values: Array) -> Array:
+    """values^2 in their own dtype, or in float64 where float32 would not hold them."""
+    if values.dtype == np.float32 and not squares_fit(largest(values) ** 2, values.dtype):
+        values = values.astype(np.float64)
+    return np.square(values)
