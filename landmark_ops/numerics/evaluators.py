@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from landmark_ops.numerics.blocks import collapse_transform, evaluate_block
 from landmark_ops.numerics.distances import Array, Metric, transform_rows
+from landmark_ops.numerics.domains import negative_rows
 from landmark_ops.numerics.kernels import Kernel, kernel_diagonal
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.undefined import negative_rows
 
 F64 = NDArray[np.float64]
 
