@@ -24,8 +24,11 @@ from deltalake.transaction import AddAction
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
+from landmark_ops.stores.faults import fault_of
+from landmark_ops.wording import one_line
 
 ATTEMPTS = 12
+PATIENCE = 2  # of them after failures of the store, each of which deltalake has tried again ten times itself
 STATISTICS = ("shard", "landmark_set", "model", "run_id")
 
 
@@ -54,7 +57,11 @@ def open_delta(uri: str) -> DeltaTable:
     try:
         return DeltaTable(uri, storage_options=locations.delta_options(uri))
     except (DeltaError, OSError) as error:
-        raise RunError(f"{uri}: the Delta table cannot be opened ({error}): check that it is still there") from error
+        if (fault := fault_of(error)) is not None:
+            raise fault.error(f"{uri}: the Delta table cannot be opened") from error
+        raise RunError(
+            f"{uri}: the Delta table cannot be opened ({one_line(error)}): check that it is still there"
+        ) from error
 
 
 def ensure(uri: str, schema: pa.Schema, partition: str) -> None:
@@ -77,8 +84,11 @@ def ensure(uri: str, schema: pa.Schema, partition: str) -> None:
             )
         except (DeltaError, OSError) as error:
             if not is_delta(uri):  # else another process was faster
+                if (fault := fault_of(error)) is not None:
+                    raise fault.error(f"output {uri}: cannot be written") from error
                 raise InputError(
-                    f"output {uri}: cannot be written ({error}): choose another output.uri, or permit writing there"
+                    f"output {uri}: cannot be written ({one_line(error)}): choose another output.uri, or permit "
+                    "writing there"
                 ) from error
     table = open_delta(uri)
     check_columns(uri, columns_of(table.schema()), columns_of(Schema.from_arrow(schema)))
@@ -143,10 +153,13 @@ def add_once(
             raise
         except Exception as failure:  # a conflict, a lost reply, a timeout: the log alone knows what became of it
             error = failure
+            fault = fault_of(failure)
+            if fault is not None and not (fault.passing and attempt < PATIENCE):
+                raise fault.error(f"output {uri}: cannot be committed to") from failure
     table = open_delta(uri)
     if all(on_record(table, transaction) for transaction in transactions):
         return []
-    raise RunError(f"{uri}: could not be committed in {ATTEMPTS} attempts ({error}): run again") from error
+    raise RunError(f"{uri}: could not be committed in {ATTEMPTS} attempts ({one_line(error)}): run again") from error
 
 
 def on_record(table: DeltaTable, transaction: AppTransaction) -> bool:

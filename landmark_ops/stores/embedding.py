@@ -27,13 +27,12 @@ from landmark_ops.stores.locations import (
     children,
     exists,
     is_empty,
-    is_remote,
     join,
     normalise,
     remove,
     stat,
-    storage_options,
 )
+from landmark_ops.stores.output_store import open_store
 
 KEY = "landmark_ops"
 ALWAYS = ("embedding", "residual")
@@ -225,9 +224,7 @@ class EmbeddingStore:
 
 def store_of(uri: str) -> Any:
     """The zarr store at a local path or s3:// address."""
-    if is_remote(uri):
-        return zarr.storage.FsspecStore.from_url(uri, storage_options=storage_options(uri))
-    return zarr.storage.LocalStore(uri)
+    return open_store(uri)
 
 
 def open_group(uri: str, mode: Literal["r", "r+"]) -> zarr.Group:

@@ -15,12 +15,17 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from landmark_ops.errors import InputError
+from landmark_ops.stores.faults import fault_of, is_passing, said
+from landmark_ops.wording import has_secret
 
 REMOTE_SCHEMES = ("s3", "memory")
+ATTEMPTS, ROUNDS = 4, 3  # tries of one request by botocore, and rounds of them by s3fs
 
 
 class StoredObject(NamedTuple):
@@ -41,11 +46,17 @@ class Child(NamedTuple):
 def normalise(uri: str | os.PathLike[str]) -> str:
     """One spelling per address: `~` expanded, `file://` and trailing slashes dropped; relative paths stay relative.
 
-    Raises `InputError` for an empty address and for schemes other than s3:// and memory://.
+    Raises `InputError` for an empty address, for schemes other than s3:// and memory://, and for an address that holds
+    a user, a key or a signature: it would be stored with the output.
     """
     text = os.fspath(uri)
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise InputError(f"got {text!r} for an address: give a local path or s3://bucket/prefix")
+    if "://" in text and has_secret(text):
+        raise InputError(
+            f"{text}: credentials inside an address are not used, since addresses are stored and printed: take them "
+            "out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     scheme, separator, rest = text.partition("://")
@@ -81,10 +92,27 @@ def parent_and_name(uri: str) -> tuple[str, str]:
 
 def storage_options(uri: str) -> dict[str, Any]:
     """fsspec options of an address. The endpoint is part of fsspec's instance key, so a change is noticed."""
-    if uri.startswith("s3://"):
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return {"use_listings_cache": False, **({"endpoint_url": endpoint} if endpoint else {})}
-    return {}
+    if not uri.startswith("s3://"):
+        return {}
+    _persist()
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        options["endpoint_url"] = endpoint
+    if not {"AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"} & os.environ.keys():
+        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": ATTEMPTS}}
+    return options
+
+
+@cache
+def _persist() -> None:
+    """Make s3fs try again what may pass: botocore waits and tries (`standard`: jitter, up to 20 s), s3fs around it.
+
+    s3fs alone knows too few answers for passing ones, and takes five tries around botocore's for too many others.
+    """
+    import s3fs.core
+
+    s3fs.S3FileSystem.retries = ROUNDS
+    s3fs.core.set_custom_error_handler(lambda error: hasattr(error, "response") and is_passing(error))
 
 
 def delta_options(uri: str) -> dict[str, str]:
@@ -93,7 +121,8 @@ def delta_options(uri: str) -> dict[str, str]:
         return {}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     plain = {"AWS_ALLOW_HTTP": "true"} if endpoint.startswith("http://") else {}
-    return plain | ({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})
+    waiting = {"retry_timeout": "60s", "backoff_config.max_backoff": "5s"}  # its own are three minutes and 15 s
+    return waiting | plain | ({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})
 
 
 def filesystem(uri: str) -> tuple[Any, str]:
@@ -110,32 +139,41 @@ def opening(uri: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError(f"{uri}: nothing is there ({error}){nearest_names(uri)}") from error
-    except PermissionError as error:
-        raise InputError(
-            f"{uri}: may not be read ({error}): check the permissions, or AWS_* credentials on S3"
-        ) from error
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("botocore", "aiobotocore", "aiohttp"):
+        if isinstance(error, PermissionError) and not is_remote(uri):
+            raise InputError(f"{uri}: may not be read ({error}): check the permissions") from error
+        if (fault := fault_of(error)) is None:
             raise
-        raise InputError(
-            f"{uri}: S3 cannot be reached ({error}): check AWS_* credentials and AWS_ENDPOINT_URL"
-        ) from error
+        raise fault.error(f"{uri}: cannot be read") from error
+
+
+@contextmanager
+def _remote(uri: str, tried: str = "read") -> Iterator[tuple[Any, str]]:
+    """The filesystem of a remote address, and the path on it; what goes wrong there is told in one line."""
+    with said(f"{uri}: cannot be {tried}"):
+        yield filesystem(uri)
 
 
 def is_file(uri: str) -> bool:
-    """Whether a file or object with exactly this name exists."""
-    if not is_remote(uri):
-        return os.path.isfile(uri)
-    fs, path = filesystem(uri)
-    return bool(fs.isfile(path))
+    """Whether a file or object with exactly this name exists. Not knowing is an error, and no "no"."""
+    try:
+        if not is_remote(uri):
+            return S_ISREG(os.stat(uri).st_mode)
+        with _remote(uri) as (fs, path):  # its own isfile takes any failure for "no"
+            return bool(fs.info(path)["type"] == "file")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def is_folder(uri: str) -> bool:
     """Whether a folder, or any object below this prefix, exists."""
-    if not is_remote(uri):
-        return os.path.isdir(uri)
-    fs, path = filesystem(uri)
-    return bool(fs.isdir(path))
+    try:
+        if not is_remote(uri):
+            return S_ISDIR(os.stat(uri).st_mode)
+        with _remote(uri) as (fs, path):
+            return bool(fs.isdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def exists(uri: str) -> bool:
@@ -148,8 +186,8 @@ def children(uri: str) -> list[Child]:
     if not is_remote(uri):
         with os.scandir(uri) as entries:
             return sorted(Child(entry.name, entry.is_dir()) for entry in entries)
-    fs, path = filesystem(uri)
-    below = [entry for entry in fs.ls(path, detail=True) if entry["name"].rstrip("/") != path.rstrip("/")]
+    with _remote(uri) as (fs, path):
+        below = [entry for entry in fs.ls(path, detail=True) if entry["name"].rstrip("/") != path.rstrip("/")]
     return sorted(Child(entry["name"].rstrip("/").rpartition("/")[2], entry["type"] == "directory") for entry in below)
 
 
@@ -159,8 +197,8 @@ def stat(uri: str) -> StoredObject:
     if not is_remote(uri):
         found = os.stat(uri)
         return StoredObject(name, found.st_size, str(found.st_mtime_ns))
-    fs, path = filesystem(uri)
-    info = fs.info(path)
+    with _remote(uri) as (fs, path):
+        info = fs.info(path)
     return StoredObject(name, int(info["size"]), _version(info))
 
 
@@ -168,9 +206,9 @@ def list_objects(uri: str) -> list[StoredObject]:
     """Every file or object below a folder, at any depth, sorted by relative key. Symbolic links are followed."""
     if not is_remote(uri):
         return sorted(_walk_local(uri))
-    fs, path = filesystem(uri)
-    prefix = path.rstrip("/") + "/"
-    found = fs.find(path, detail=True).items()
+    with _remote(uri) as (fs, path):
+        prefix = path.rstrip("/") + "/"
+        found = fs.find(path, detail=True).items()
     return sorted(
         StoredObject(name.removeprefix(prefix), int(info["size"]), _version(info))
         for name, info in found
@@ -207,26 +245,34 @@ def open_binary(uri: str) -> BinaryIO:
     """A seekable binary file for reading. Remote reads are one range request each, nothing is read ahead."""
     if not is_remote(uri):
         return open(uri, "rb")
-    fs, path = filesystem(uri)
-    return cast(BinaryIO, fs.open(path, "rb", cache_type="none"))
+    with _remote(uri) as (fs, path):
+        return cast(BinaryIO, fs.open(path, "rb", cache_type="none"))
 
 
 def read_bytes(uri: str, start: int | None = None, stop: int | None = None) -> bytes:
     """The whole object, or its bytes start..stop; fewer where it ends earlier."""
     if is_remote(uri):
-        fs, path = filesystem(uri)
-        return cast(bytes, fs.cat_file(path, start=start, end=stop))
+        with _remote(uri) as (fs, path):
+            return cast(bytes, fs.cat_file(path, start=start, end=stop))
     with open(uri, "rb") as file:
         file.seek(start or 0)
         return file.read() if stop is None else file.read(stop - (start or 0))
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Write a whole object at once: readers see the old bytes or the new ones, never a part."""
+    """Write a whole object at once: readers see the old bytes or the new ones, never a part.
+
+    Raises `RunError`, or `InputError` where the place cannot exist, naming cause and remedy.
+    """
     if is_remote(uri):
-        fs, path = filesystem(uri)
-        fs.pipe_file(path, data)
+        with _remote(uri, "written") as (fs, path):
+            fs.pipe_file(path, data)
         return
+    with said(f"{uri}: cannot be written"):
+        _write_local(uri, data)
+
+
+def _write_local(uri: str, data: bytes) -> None:
     target = Path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
@@ -245,13 +291,15 @@ def is_empty(uri: str) -> bool:
 def remove(uri: str) -> None:
     """Delete a file, or a folder and all below it; nothing happens where nothing is there."""
     if is_remote(uri):
-        fs, path = filesystem(uri)
-        if fs.exists(path):
-            fs.rm(path, recursive=True)
-    elif os.path.isdir(uri) and not os.path.islink(uri):
-        shutil.rmtree(uri)
-    elif os.path.lexists(uri):
-        os.unlink(uri)
+        with _remote(uri, "removed") as (fs, path):
+            if fs.exists(path):
+                fs.rm(path, recursive=True)
+        return
+    with said(f"{uri}: cannot be removed"):
+        if os.path.isdir(uri) and not os.path.islink(uri):
+            shutil.rmtree(uri)
+        elif os.path.lexists(uri):
+            os.unlink(uri)
 
 
 def nearest_names(uri: str) -> str:

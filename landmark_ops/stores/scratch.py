@@ -20,6 +20,7 @@ from zarr.codecs import Crc32cCodec
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
 from landmark_ops.stores.embedding import store_of
+from landmark_ops.stores.faults import said
 from landmark_ops.stores.rows import Rows
 
 ROW_CHUNK, COLUMN_CHUNK = 16_384, 16  # 1 MiB of float32
@@ -41,9 +42,10 @@ class Scratch:
 
     def put_array(self, name: str, values: NDArray[Any]) -> None:
         """Write an array as one .npy file."""
-        if path := self.local_path(f"{name}.npy"):
-            np.save(path, values)
-            return
+        with said(f"{self.uri}: {name}.npy cannot be written"):
+            if path := self.local_path(f"{name}.npy"):
+                np.save(path, values)
+                return
         buffer = io.BytesIO()
         np.save(buffer, values)
         locations.write_bytes(locations.join(self.uri, f"{name}.npy"), buffer.getvalue())
@@ -81,13 +83,7 @@ class Scratch:
         width = target.chunks[1]
         if start % width or (stop % width and stop != target.shape[1]):
             raise ValueError(f"columns {start}..{stop} share chunks of {width} columns with another writer")
-        try:
-            target[:, start:stop] = values
-        except OSError as error:
-            raise RunError(
-                f"{self.uri}: columns {start}..{stop} of {name} cannot be written: {error.strerror or error}: free "
-                "some space or permit writing, then run again"
-            ) from error
+        target[:, start:stop] = values
 
     def open_matrix(self, name: str) -> Rows:
         """The matrix as rows; reading one that is not whole raises."""

@@ -40,6 +40,7 @@ from deltalake.schema import Schema
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import claims, delta_tables, locations
 from landmark_ops.stores.delta_tables import Addition, AppTransaction
+from landmark_ops.stores.faults import said
 
 TableFormat = Literal["delta", "parquet"]
 GENERATION = "config_hash"
@@ -123,16 +124,11 @@ class TableSet:
         """Create what is not there. `InputError` where tables of other columns, or other things, are."""
         for name, schema in self._all.items():
             uri = self.table_uri(name)
-            try:
+            with said(f"output {uri}: cannot be written"):
                 if self.format == "delta":
                     delta_tables.ensure(uri, schema, GENERATION)
                 else:
                     _check_parquet(uri, _stored(schema))
-            except OSError as error:
-                raise InputError(
-                    f"output {uri}: cannot be written ({error.strerror or error}): choose another output.uri, or "
-                    "permit writing there"
-                ) from error
 
     def agree(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
         """What the first run to ask put on record under `name`: its `value`, or this one."""
@@ -299,13 +295,7 @@ class TableSet:
         strings = [field.name for field in table.schema if pa.types.is_string(field.type)]
         pq.write_table(table, sink, compression="zstd", use_dictionary=strings, write_page_checksum=True)
         data = sink.getvalue().to_pybytes()
-        try:
-            locations.write_bytes(uri, data)
-        except OSError as error:
-            raise RunError(
-                f"output {uri}: cannot be written ({error.strerror or error}): free some space or permit writing, "
-                "then run again to resume"
-            ) from error
+        locations.write_bytes(uri, data)
         return File(path, len(data), table.num_rows, _bounds(table))
 
     def _check(self, rows: ShardRows) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3_server import s3_bucket, s3_proxy, s3_server  # noqa: F401  fixtures
+from tests.s3_server import hasty, s3_bucket, s3_proxy, s3_server  # noqa: F401  fixtures
 
 
 @pytest.fixture(scope="session")

@@ -298,7 +298,7 @@ def test_a_full_disk(config: dict[str, Any], reference: Path, monkeypatch: pytes
     with monkeypatch.context() as patch:
         patch.setattr(LocalStore, "set", full)
         with pytest.raises(
-            RunError, match=r"rows 210\.\.252 cannot be written: No space left on device: free some space"
+            RunError, match=r"embedding/c/5/0: cannot be written: No space left on device: free some space"
         ):
             run_embed(config)
     assert attributes(config["output"]["uri"])["status"] == "partial"

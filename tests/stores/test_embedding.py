@@ -240,12 +240,14 @@ def test_an_output_that_has_gone(store, tmp_path):
         store.write(0, np.ones((4, K), np.float32), np.ones(4, np.float32))
 
 
-def test_a_full_disk_names_the_rows(store, monkeypatch):
+def test_a_full_disk_names_the_chunk(store, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("zarr.storage._local._put", refuse)
-    with pytest.raises(RunError, match=r"rows 4\.\.8 cannot be written: No space left on device: free some space"):
+    with pytest.raises(
+        RunError, match=r"/embedding/c/1/0: cannot be written: No space left on device: free some space"
+    ):
         store.write(4, np.ones((4, K), np.float32), np.ones(4, np.float32))
 
 
