@@ -73,6 +73,8 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
     print(f"keypoints  {result['tables']['keypoints']}  ({result['instances']:,} rows)")
     print(f"failures   {result['tables']['failures']}")
     print(f"report     {result['report']}")
+    for warning in result["warnings"]:
+        print(f"landmarks: {warning}", file=sys.stderr)
 
 
 @app.command()

@@ -16,18 +16,21 @@ from typing import Any, NamedTuple
 from prefect import flow
 
 from flows.detect_report import publish_detect
-from flows.detecting import Job, ShardDone, detect_shard
+from flows.detecting import Job, ShardDone, detect_shard, enough
 from flows.overlays import Picture
+from flows.own_sets import record_set
 from flows.progress import Progress
 from flows.runtime import open_engine
 from flows.stage import stage
 from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.detect_config import DetectConfig
 from landmark_ops.detectors.api import local_session
-from landmark_ops.detectors.pipeline_spec import get_pipeline
+from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.pull import read_model
 from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.spec import ModelSpec
+from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.index import ShardOptions, Source, compare, open_shards
@@ -38,6 +41,7 @@ from landmark_ops.stores.tables import PRIVATE, TableSet
 
 SHARD_BYTES = 16 << 20  # what a shard counts for when the engine is chosen: from five shards on, processes
 ALLOWED_FAILURES = 20  # a picture that kills its decoder is blamed on every shard that waits beside it
+DECIDING = ("input", "outputs", "decoder", "parameters")  # keys of a spec that decide what its rows say
 COMMIT_SECONDS = 10.0
 COMMIT_SHARDS = 64
 
@@ -66,6 +70,7 @@ class Totals:
     images: int = 0
     instances: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    undrawn: Counter[str] = field(default_factory=Counter)
     overlays: list[Picture] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -74,6 +79,7 @@ class Totals:
         self.images += shard.images
         self.instances += shard.instances
         self.reasons += shard.reasons
+        self.undrawn += shard.undrawn
         self.overlays = sorted([*self.overlays, *shard.overlays], key=lambda picture: picture.draw)[:overlays]
 
 
@@ -110,6 +116,8 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     source, detector = config.source, config.detector
     pipeline = get_pipeline(detector.name)
     run_pipeline(pipeline, [], sessions=local_session, thresholds=detector.thresholds)  # refuses unknown thresholds
+    if not is_shipped(pipeline, get_spec):
+        try_out(pipeline, local_session)
     boxes = detector.boxes.column if detector.boxes else None
     if boxes is not None and not pipeline.steps:
         raise InputError(f"detector.landmarks: {detector.name} finds boxes only: name a pipeline with points")
@@ -124,6 +132,8 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
                 f"output {tables.uri}: its rows come from {bound}, this source is {opened.uri}, and shards are told "
                 "apart by name alone: choose another output.uri"
             )
+        if pipeline.own_set is not None:
+            record_set(tables, pipeline.own_set)
     if opened.buckets is not None and recover:
         agreed = tables.agree("folder", {"buckets": opened.buckets})["buckets"]
         if agreed != opened.buckets:
@@ -132,7 +142,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     for spec in specs:
         read_model(spec)
     models = {spec.name: spec.sha256 for spec in specs}
-    generation = generation_hash(config, models)
+    generation = generation_hash(config, pipeline, specs)
     todo = [(shard, 1) for shard in opened.shards]
     if recover:
         tables.recover()
@@ -140,7 +150,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         seen = compare(opened.shards, {shard: record.version for shard, record in ledger.items()})
         todo = [(shard, 1) for shard in seen.new] + [(shard, ledger[shard.id].rounds + 1) for shard in seen.changed]
     job = Job(
-        pipeline=detector.name,
+        pipeline=pipeline,
         boxes_given=boxes is not None,
         thresholds=detector.thresholds,
         batch=detector.batch,
@@ -151,15 +161,19 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         run_id=uuid.uuid4().hex,
         model_sha256=models,
         overlays=max(1, -(-2 * config.report.sample // max(1, len(todo)))) if config.report.sample else 0,
+        min_side=enough(pipeline),
     )
     return Work(opened, tables, job, todo)
 
 
-def generation_hash(config: DetectConfig, models: dict[str, str]) -> str:
-    """Hex digest of all that decides what rows say: pipeline, model hashes, thresholds, boxes."""
+def generation_hash(config: DetectConfig, pipeline: Pipeline, specs: list[ModelSpec]) -> str:
+    """Hex digest of all that decides what rows say: pipeline, landmark set, model files, how they are fed and decoded.
+
+    Of the config thresholds and boxes; of a spec all but where its file lies and what its licence says.
+    """
     parts = {
-        "pipeline": get_pipeline(config.detector.name).model_dump(mode="json"),
-        "models": models,
+        "pipeline": pipeline.model_dump(mode="json"),
+        "models": [spec.model_dump(mode="json", include={"name", "sha256", *DECIDING}) for spec in specs],
         "detector": config.detector.model_dump(mode="json", exclude={"batch"}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -15,7 +15,6 @@ from flows.progress import Progress
 from flows.stage import stage
 from landmark_ops import __version__
 from landmark_ops.detect_config import DetectConfig
-from landmark_ops.detectors.pipeline_spec import get_pipeline
 from landmark_ops.errors import RunError
 from landmark_ops.images.reasons import MEANINGS
 from landmark_ops.report.detect_content import DetectReport, Reason
@@ -66,7 +65,16 @@ def publish_detect(
         "instances": account.instances,
         "this_run": totals.images,
         "config_hash": job.config_hash,
+        "warnings": undrawn(totals),
     }
+
+
+def undrawn(totals: Totals) -> list[str]:
+    """One line where pictures of the sample could not be drawn in this run."""
+    if not totals.undrawn:
+        return []
+    reason, _ = totals.undrawn.most_common(1)[0]
+    return [f"{totals.undrawn.total():,} pictures of the report could not be drawn, their rows are complete: {reason}"]
 
 
 def is_reported(mark: str, account: Account) -> bool:
@@ -115,8 +123,8 @@ def read_account(tables: TableSet, generation: str) -> Account:
 
 def compose(config: DetectConfig, job: Job, account: Account, totals: Totals, progress: Progress) -> DetectReport:
     """Everything the page says."""
-    pipeline = get_pipeline(job.pipeline)
-    warnings = []
+    pipeline = job.pipeline
+    warnings = undrawn(totals)
     if account.failed:
         share = account.failed / max(account.images, 1)
         warnings.append(f"{account.failed:,} images ({share:.1%}) could not be read: see the table of failures")

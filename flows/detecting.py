@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from flows.overlays import Overlays, Picture
 from landmark_ops.detectors.api import local_session
-from landmark_ops.detectors.pipeline_spec import get_pipeline
+from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.registry import get_spec
 from landmark_ops.images.decode import Decoded
@@ -31,9 +31,12 @@ from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, 
 
 @dataclass(frozen=True)
 class Job:
-    """What every shard of one run shares; small, sent to each worker once."""
+    """What every shard of one run shares; small, sent to each worker once.
 
-    pipeline: str
+    `pipeline` is the pipeline itself: a file of a user's own is read once, where the run starts.
+    """
+
+    pipeline: Pipeline
     boxes_given: bool
     thresholds: Mapping[str, float]
     batch: int
@@ -44,10 +47,14 @@ class Job:
     run_id: str
     model_sha256: Mapping[str, str]
     overlays: int  # per shard, at most
+    min_side: int | None  # see `enough`
 
 
 class ShardDone(NamedTuple):
-    """What a worker tells of a shard: where its rows are staged (None: another run had them), and numbers."""
+    """What a worker tells of a shard: where its rows are staged (None: another run had them), and numbers.
+
+    undrawn: why pictures of the sample could not be drawn, counted; their rows are as good as any.
+    """
 
     shard: str
     staged: Staged | None
@@ -55,6 +62,7 @@ class ShardDone(NamedTuple):
     instances: int
     reasons: Counter[str]
     overlays: list[Picture]
+    undrawn: Counter[str]
 
 
 class Opened(NamedTuple):
@@ -75,7 +83,7 @@ def _detect(shard: Shard, turn: int, job: Job) -> ShardDone:
     tables = _tables(job.output, job.format)
     done = tables.values("images", "member", job.config_hash, shard.id) if turn > 1 else set()
     provenance = Provenance(
-        get_pipeline(job.pipeline).landmark_set or "", job.model_sha256, job.config_hash, job.run_id, datetime.now(UTC)
+        job.pipeline.landmark_set or "", job.model_sha256, job.config_hash, job.run_id, datetime.now(UTC)
     )
     tally = Tally(shard.id, job)
     parts = []
@@ -138,17 +146,15 @@ def open_member(member: Member, job: Job, isolation: Isolation) -> Opened:
         digest = hashlib.sha256(np.ascontiguousarray(member.image).data).hexdigest()
         return Opened(member, digest, Decoded(member.image, width, height, 1.0))
     data = member.data or b""
-    picture = decode_safely(data, isolation=isolation, max_pixels=job.max_pixels, min_side=enough(job.pipeline))
+    picture = decode_safely(data, isolation=isolation, max_pixels=job.max_pixels, min_side=job.min_side)
     return Opened(member, hashlib.sha256(data).hexdigest(), picture)
 
 
-@cache
-def enough(name: str) -> int | None:
+def enough(pipeline: Pipeline) -> int | None:
     """The shorter side in pixels from which a picture may be decoded smaller: where nothing is cropped from it.
 
     A finder with a fixed input sees no more than its own size; twice that keeps the shrinking by the finder's own rule.
     """
-    pipeline = get_pipeline(name)
     if pipeline.steps or pipeline.refine or pipeline.find is None:
         return None
     sides = get_spec(pipeline.find).input
@@ -162,7 +168,7 @@ class Tally:
         self.shard = shard
         self.images = self.instances = 0
         self.reasons: Counter[str] = Counter()
-        self.overlays = Overlays(job.pipeline, job.overlays)
+        self.overlays = Overlays(job.pipeline.points_set, job.overlays)
 
     def count(self, outcomes: list[Outcome]) -> None:
         """Add some images."""
@@ -175,7 +181,8 @@ class Tally:
 
     def done(self, staged: Staged | None) -> ShardDone:
         """The shard's account."""
-        return ShardDone(self.shard, staged, self.images, self.instances, self.reasons, self.overlays.pictures())
+        pictures = self.overlays.pictures()
+        return ShardDone(self.shard, staged, self.images, self.instances, self.reasons, pictures, self.overlays.undrawn)
 
 
 class attempt:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flows.own_sets import set_of_rows
 from landmark_ops.errors import InputError
 from landmark_ops.images.decode import Decoded
 from landmark_ops.images.encode import to_jpeg
@@ -23,7 +24,7 @@ from landmark_ops.images.isolated import decode_safely
 from landmark_ops.images.reasons import DecodeFailure
 from landmark_ops.images.resample import resize
 from landmark_ops.keypoints.drawing import Drawn, overlay, sheet
-from landmark_ops.keypoints.landmark_sets import LandmarkSet, landmark_set
+from landmark_ops.keypoints.landmark_sets import LandmarkSet
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.index import ShardOptions, open_shards, source_format
 from landmark_ops.shards.member import Member
@@ -86,7 +87,11 @@ def draw_tables(
                 f"{row['height']}"
             )
             continue
-        drawn = drawn_over(picture, instances[image_id])
+        try:
+            drawn = drawn_over(tables.uri, picture, instances[image_id])
+        except InputError as error:  # rows of another set than they name: the other images are drawn
+            problems[image_id] = f"cannot be drawn: {error}"
+            continue
         written[image_id] = join(folder, file_name(image_id))
         locations.write_bytes(written[image_id], to_jpeg(drawn, SIDE))
         small[image_id] = thumbnail(drawn)
@@ -207,13 +212,13 @@ def decoded(member: Member) -> Decoded:
     return decode_safely(member.data or b"", min_side=SIDE)
 
 
-def drawn_over(picture: Decoded, rows: Sequence[Row]) -> NDArray[np.uint8]:
-    """The picture with the instances of some rows over it."""
+def drawn_over(tables: str, picture: Decoded, rows: Sequence[Row]) -> NDArray[np.uint8]:
+    """The picture with the instances of some rows over it, points alone where nobody knows their set."""
     points: LandmarkSet | None = None
     drawn = []
     for row in rows:
         if row["landmark_set"] and row["keypoints"]:
-            points = landmark_set(row["landmark_set"])
+            points = set_of_rows(tables, row["landmark_set"])
         keypoints = np.array([[point["x"], point["y"]] for point in row["keypoints"]], np.float64).reshape(-1, 2)
         visible = np.array([point["visible"] for point in row["keypoints"]], np.float64)
         box = np.array([row["box"][side] for side in ("x0", "y0", "x1", "y1")], np.float64)

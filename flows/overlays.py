@@ -1,19 +1,22 @@
-"""The sample of pictures that a worker draws for the report: chosen by chance, drawn once its shard is done."""
+"""The sample of pictures that a worker draws for the report: chosen by chance, drawn once its shard is done.
+
+What cannot be drawn is missing from the report and counted there; it never costs a row.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.detectors.instances import Instances
-from landmark_ops.detectors.pipeline_spec import get_pipeline
 from landmark_ops.images.decode import Decoded
 from landmark_ops.images.encode import shrunk, to_jpeg
 from landmark_ops.keypoints.drawing import Drawn, overlay
-from landmark_ops.keypoints.landmark_sets import landmark_set
+from landmark_ops.keypoints.landmark_sets import LandmarkSet
 
 OVERLAY_SIDE = 900  # pixels of an overlay's longer side
 MAX_WAITING = 16  # pictures held as pixels, 2.4 MB each: beyond, they are drawn before it is known which will stay
@@ -41,11 +44,13 @@ class Overlays:
     """The `wanted` pictures with instances whose draws are the lowest of those offered.
 
     Drawing and encoding take half as long as detecting faces, and many a picture is replaced before its shard ends: so
-    pictures wait, shrunk, until `pictures` is called.
+    pictures wait, shrunk, until `pictures` is called. `points`: the set whose edges are drawn. `undrawn` counts, by
+    reason, the pictures that could not be drawn.
     """
 
-    def __init__(self, pipeline: str, wanted: int) -> None:
-        self.pipeline, self.wanted = pipeline, wanted
+    def __init__(self, points: LandmarkSet | None, wanted: int) -> None:
+        self.points, self.wanted = points, wanted
+        self.undrawn: Counter[str] = Counter()
         self._kept: list[Waiting | Picture] = []
 
     def offer(self, image_id: str, picture: Decoded, found: Instances) -> None:
@@ -62,20 +67,26 @@ class Overlays:
         image = image.copy() if image is picture.image else image
         self._kept.append(Waiting(draw, image_id, image, picture.scale * shrink, found))
         if sum(isinstance(kept, Waiting) for kept in self._kept) > MAX_WAITING:
-            self._kept = list(self.pictures())
+            self.pictures()
         self._kept.sort(key=lambda kept: kept.draw)
 
     def pictures(self) -> list[Picture]:
-        """The sample, drawn, lowest draw first."""
-        return [kept if isinstance(kept, Picture) else self._drawn(kept) for kept in self._kept]
+        """The sample, drawn, lowest draw first, without those that cannot be drawn."""
+        drawn: list[Waiting | Picture] = []
+        for kept in self._kept:
+            try:
+                drawn.append(kept if isinstance(kept, Picture) else self._drawn(kept))
+            except Exception as error:  # whatever it is: the rows of this picture are right, and the run goes on
+                self.undrawn[f"{type(error).__name__}: {error}".splitlines()[0]] += 1
+        self._kept = drawn
+        return [kept for kept in drawn if isinstance(kept, Picture)]
 
     def _drawn(self, waiting: Waiting) -> Picture:
         """The picture with boxes, points and edges, as JPEG."""
-        pipeline, found = get_pipeline(self.pipeline), waiting.found
-        points = landmark_set(pipeline.landmark_set) if pipeline.landmark_set and pipeline.points else None
+        found = waiting.found
         drawn = [
             Drawn(found.keypoints[i], found.boxes[i], found.visible[i], f"{found.scores[i]:.2f}")
             for i in range(len(found.boxes))
         ]
-        image = overlay(waiting.image, drawn, points, scale=waiting.scale)
+        image = overlay(waiting.image, drawn, self.points, scale=waiting.scale)
         return Picture(waiting.draw, waiting.caption, to_jpeg(image, OVERLAY_SIDE))

@@ -50,7 +50,8 @@ HOMES = {
 }
 
 #: Packages and top-level modules of landmark_ops, bottom first, with all they may import of each other. Of stores,
-#: shards take what opens and lists addresses and its readers, detectors only the addresses of models.
+#: shards take what opens and lists addresses and its readers, detectors only the addresses of models. A pipeline knows
+#: the landmark set it publishes, and rows come from instances: of keypoints, the sets lie below detectors.
 LAYERS: dict[str, set[str]] = {
     "wording": set(),
     "errors": {"wording"},
@@ -69,7 +70,7 @@ LAYERS: dict[str, set[str]] = {
     "estimators": {"errors", "numerics", "stores", "blocks", "selection", "methods"},
     "report": {"errors", "numerics"},
     "images": {"errors"},
-    "detectors": {"errors", "wording", "plain_yaml", "images", "stores.locations"},
+    "detectors": {"errors", "wording", "plain_yaml", "images", "stores.locations", "keypoints.landmark_sets"},
     "keypoints": {"errors", "plain_yaml", "images", "detectors"},
 }
 

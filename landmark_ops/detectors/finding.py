@@ -29,7 +29,7 @@ def find(images: Sequence[Image], session: Session, parameters: Parameters, batc
     fits = [fit(session.spec.input, image.shape[1], image.shape[0], parameters) for image in images]
     decode = finder(session.spec.decoder, session.spec.name)
     found: list[Found | None] = [None] * len(images)
-    for members in same_size([size for _, size in fits], batch):
+    for members in same_size([size for _, size in fits], batch, session.spec.input.max_batch or 1):
         to_input, size = [fits[i][0] for i in members], fits[members[0]][1]
         pixels = session.prepare(inputs([images[i] for i in members], to_input, size, parameters))
         for i, affine, seen in zip(members, to_input, decode(session.run(pixels), size, parameters), strict=True):
@@ -54,12 +54,12 @@ def shrink(width: int, height: int, scale: float, multiple: int = 1) -> tuple[Af
     return stretch(width, height, columns, rows), (-(-columns // multiple) * multiple, -(-rows // multiple) * multiple)
 
 
-def same_size(sizes: Sequence[Size], batch: int) -> list[list[int]]:
-    """Indices grouped by equal size, as many in a group as go through a net at once, in the order given."""
+def same_size(sizes: Sequence[Size], batch: int, least: int = 1) -> list[list[int]]:
+    """Indices grouped by equal size, as many in a group as go through a net at once (`per_run`), in the order given."""
     groups: dict[Size, list[list[int]]] = {}
     for i, size in enumerate(sizes):
         chunks = groups.setdefault(size, [[]])
-        if len(chunks[-1]) == per_run(size, batch):
+        if len(chunks[-1]) == per_run(size, batch, least):
             chunks.append([])
         chunks[-1].append(i)
     return [chunk for chunks in groups.values() for chunk in chunks]

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from landmark_ops.errors import InputError
+from landmark_ops.keypoints.landmark_sets import LandmarkSet, SetFile, landmark_set, read_set, set_of
 from landmark_ops.plain_yaml import read_yaml
 
 SHIPPED = Path(__file__).with_name("pipelines.yaml")
@@ -88,13 +89,20 @@ class Step(_Part):
     again: RegionRule | None = None
     again_always: bool = False
 
+    @model_validator(mode="after")
+    def _boxes_have_no_points(self) -> Self:
+        if self.boxed is not None and self.boxed.needs_points:
+            raise ValueError("boxed is for boxes that come without points: leave axis, centre and points out of it")
+        return self
+
 
 class Pipeline(_Part):
     """A pipeline: find → crop → points → map back.
 
     find: model of the finder; none: the whole image is one region. also: a second finder with the same points, whose
     boxes are added where they overlap none of the first's. refine: MTCNN's later nets. A pipeline without steps
-    publishes what the finder found. landmark_set, points: the published set and its size, 0 for boxes alone. boxes:
+    publishes what the finder found. landmark_set, points: the published set and its size, 0 for boxes alone; in a
+    user's own file landmark_set may be the path of a YAML file, relative to it, which becomes `own_set`. boxes:
     published are the finder's, or the extent of the points.
     """
 
@@ -108,6 +116,7 @@ class Pipeline(_Part):
     steps: tuple[Step, ...] = ()
     boxes: Literal["find", "points"] = "find"
     batch: PositiveInt = 16
+    own_set: SetFile | None = None
 
     @model_validator(mode="after")
     def _joined(self) -> Self:
@@ -123,6 +132,13 @@ class Pipeline(_Part):
                 raise ValueError(f"step {step.name} needs points: give it a finder, and boxed for a caller's own boxes")
             seen.add(step.name)
         return self
+
+    @property
+    def points_set(self) -> LandmarkSet | None:
+        """The landmark set of its points; None where it publishes boxes alone, or points that are only numbered."""
+        if self.own_set is not None:
+            return set_of(self.own_set)
+        return landmark_set(self.landmark_set) if self.landmark_set is not None and self.points else None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -156,17 +172,47 @@ def _shipped() -> dict[str, Pipeline]:
 
 
 def _own(path: Path) -> Pipeline:
+    where = f"pipeline {path}"
     data = read_yaml(path, "pipeline")
     if not isinstance(data, dict):
-        raise InputError(f"pipeline {path}: holds {type(data).__name__}, needs a mapping with title, find, steps, …")
-    return _parse({"name": path.stem, **data}, f"pipeline {path}")
+        raise InputError(f"{where}: holds {type(data).__name__}, needs a mapping with title, find, steps, …")
+    if "own_set" in data:
+        raise InputError(f"{where}: own_set is no key of a file: give landmark_set the path of your set's YAML file")
+    named = data.get("landmark_set")
+    if isinstance(named, str) and named.endswith((".yaml", ".yml")):
+        own_set = read_set(path.parent / Path(named).expanduser())
+        data |= {"landmark_set": own_set.name, "own_set": own_set}
+    return _parse({"name": path.stem, **data}, where)
 
 
 def _parse(data: dict[str, Any], where: str) -> Pipeline:
     try:
-        return Pipeline.model_validate(data)
+        parsed = Pipeline.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        reason = "is no known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            valid = _valid_keys(first["loc"])
+            near = get_close_matches(str(first["loc"][-1]), valid, 1)
+            reason = "is no known key: " + (f"did you mean {near[0]}?" if near else f"valid: {', '.join(valid)}")
+        else:
+            reason = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{where}: {key + ': ' if key else ''}{reason}") from error
+    try:
+        points = parsed.points_set
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    if points is not None and points.size != parsed.points:
+        raise InputError(
+            f"{where}: points is {parsed.points}, landmark set {points.name} has {points.size}: "
+            "correct points, or name the set of your net's points, a YAML file of your own if none of ours is"
+        )
+    return parsed
+
+
+def _valid_keys(path: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where the last of `path` does."""
+    part: type[BaseModel] = Pipeline
+    for key in path[:-1]:
+        part = Step if key == "steps" else RegionRule if key in ("region", "boxed", "again") else part
+    return [name for name in part.model_fields if name != "own_set"]

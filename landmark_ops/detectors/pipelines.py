@@ -199,7 +199,7 @@ def _read(
     measured = np.isfinite(np.column_stack(told)).all(axis=1) & (told.sides > 0).all(axis=1)
     readable = np.flatnonzero(measured & seen)
     parts = []
-    step = per_run(size, batch)
+    step = per_run(size, batch, spec.input.max_batch or 1)
     for start in range(0, len(readable), step):
         members = readable[start : start + step]
         to_crop = affines(type(told)(*(values[members] for values in told)), size, rule.mirror)

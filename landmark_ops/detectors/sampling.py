@@ -27,11 +27,14 @@ Image = NDArray[np.uint8]
 CPU_PIXELS = 2**17
 
 
-def per_run(size: Size, batch: int) -> int:
-    """How many inputs of this size go through a net at once: `batch`, on the CPU within `CPU_PIXELS`, at least one."""
-    if chosen_providers() != ("CPUExecutionProvider",):
-        return batch
-    return max(1, min(batch, CPU_PIXELS // (size[0] * size[1])))
+def per_run(size: Size, batch: int, least: int = 1) -> int:
+    """How many inputs of this size go through a net at once: `batch`, on the CPU within `CPU_PIXELS`, at least one.
+
+    `least`: the size of a net's fixed batch, which costs the same however many of its places are filled.
+    """
+    if chosen_providers() == ("CPUExecutionProvider",):
+        batch = max(1, min(batch, CPU_PIXELS // (size[0] * size[1])))
+    return -(-batch // least) * least
 
 
 def inputs(images: Sequence[Image], to_input: Sequence[Affine], size: Size, parameters: Parameters) -> Image:

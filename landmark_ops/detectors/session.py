@@ -25,6 +25,7 @@ from landmark_ops.errors import InputError, RunError
 PROVIDERS_VARIABLE = "LANDMARKS_PROVIDERS"
 MAX_LOADED = 32
 ELEMENTS = {"float32": 1, "uint8": 2}  # ONNX numbers of element types
+REAL = (1, 10, 11)  # those of float32, float16 and float64
 
 _loaded: OrderedDict[tuple[str, int, tuple[str, ...]], tuple[Graph, Any]] = OrderedDict()
 _loading = threading.Lock()
@@ -35,7 +36,8 @@ class Session:
 
     def __init__(self, spec: ModelSpec, graph: Graph, network: Any) -> None:
         self.spec = spec
-        self._input = _matching_input(spec, graph)
+        port = _matching_input(spec, graph)
+        self._input, self._fixed = port.name, port.dims[0]
         self._network = network
         self._empty = [_dims_of(name, graph) for name in spec.outputs]
 
@@ -57,26 +59,46 @@ class Session:
     def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """The spec's outputs, in its order, each with the batch as first axis.
 
-        `batch`: what `prepare` returns. Files with a fixed batch are fed `max_batch` at a time. Raises RunError where
-        onnxruntime fails, e.g. for want of memory.
+        `batch`: what `prepare` returns. It goes in `max_batch` at a time; where the file's batch is fixed, the last
+        part is filled up with its own last image, whose answers are dropped. Raises RunError where onnxruntime fails,
+        e.g. for want of memory, and where the net answers NaN or not one answer per image.
         """
         n = len(batch)
         if n == 0:
             return [np.empty((0, *dims), np.float32) for dims in self._empty]
         step = self.spec.input.max_batch or n
-        names = list(self.spec.outputs)
+        parts = [self._run(batch[start : start + step]) for start in range(0, n, step)]
+        if len(parts) == 1:
+            return parts[0]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """One call of the network."""
+        n, name = len(batch), self.spec.name
+        if self._fixed is not None and n < self._fixed:
+            batch = np.concatenate([batch, np.repeat(batch[-1:], self._fixed - n, axis=0)])
         try:
-            parts = [
-                self._network.run(names, {self._input: batch[start : start + step]}) for start in range(0, n, step)
-            ]
+            outputs = self._network.run(list(self.spec.outputs), {self._input: batch})
         except Exception as error:  # onnxruntime's own exceptions have no public base
             raise RunError(
-                f"model {self.spec.name}: onnxruntime failed on a batch of shape {batch.shape}: {_first_line(error)}: "
+                f"model {name}: onnxruntime failed on a batch of shape {batch.shape}: {_first_line(error)}: "
                 "try a smaller batch"
             ) from error
-        if len(parts) == 1:
-            return cast(list[NDArray[Any]], list(parts[0]))
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        for asked, output in zip(self.spec.outputs, outputs, strict=True):
+            if not output.ndim or len(output) != len(batch):
+                raise RunError(
+                    f"model {name}: output {asked} has shape {output.shape} for a batch of {len(batch)}: its first "
+                    "axis has to be the batch: export it so, or set input.max_batch: 1 if it is 1 for one image"
+                )
+            with np.errstate(all="ignore"):
+                total = output.sum(dtype=np.float32)
+            # The sum is NaN wherever a value is, and costs one pass; infinities of both signs make it NaN too.
+            if np.isnan(total) and np.isnan(output).any():
+                raise RunError(
+                    f"model {name}: output {asked} holds NaN: the net overflows on this picture, as nets in float16 "
+                    "do: export it in float32"
+                )
+        return cast(list[NDArray[Any]], [output[:n] for output in outputs])
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"Session of {self.spec.name} cannot be pickled: send its spec and call load_session there")
@@ -172,8 +194,8 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _matching_input(spec: ModelSpec, graph: Graph) -> str:
-    """The name of the graph's one input, compared with the spec in everything the file states."""
+def _matching_input(spec: ModelSpec, graph: Graph) -> Port:
+    """The graph's one input, compared with the spec in everything the file states."""
     where, want = f"model {spec.name}", spec.input
     if len(graph.inputs) != 1:
         names = ", ".join(port.name for port in graph.inputs)
@@ -187,11 +209,17 @@ def _matching_input(spec: ModelSpec, graph: Graph) -> str:
             "correct input.dtype (1 is float32, 2 uint8, others are not supported)"
         )
     _check_dims(spec, port)
-    held = [output.name for output in graph.outputs]
+    held = {output.name: output for output in graph.outputs}
     for name in spec.outputs:
         if name not in held:
             raise InputError(f"{where}: the file has no output {name!r}: its outputs are {', '.join(held)}")
-    return port.name
+        if held[name].element not in REAL:
+            raise InputError(
+                f"{where}: output {name} has ONNX element type {held[name].element}: decoders read real numbers (1 is "
+                "float32, 10 float16, 11 float64): export the values themselves, not quantised or as indices"
+            )
+        _check_batch(where, held[name], port)
+    return port
 
 
 def _check_dims(spec: ModelSpec, port: Port) -> None:
@@ -206,6 +234,15 @@ def _check_dims(spec: ModelSpec, port: Port) -> None:
                 f"model {spec.name}: axis {axis} of the file's input is {got}, the spec says {asked or 'any'} "
                 f"(file {list(port.dims)}, spec {list(expected)}): correct input.layout, width, height or max_batch"
             )
+
+
+def _check_batch(where: str, output: Port, port: Port) -> None:
+    """The first axis of an output against that of the input, as far as the file states them."""
+    if not output.dims or (None not in (output.dims[0], port.dims[0]) and output.dims[0] != port.dims[0]):
+        raise InputError(
+            f"{where}: output {output.name} has dims {list(output.dims)}, the input {list(port.dims)}: the first "
+            "axis of both has to be the batch: export it so"
+        )
 
 
 def _dims_of(name: str, graph: Graph) -> tuple[int, ...]:

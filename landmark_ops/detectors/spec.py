@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from landmark_ops.detectors.decoders.known import check_parameters
 from landmark_ops.errors import InputError
 from landmark_ops.wording import shown
 
@@ -89,6 +90,11 @@ class InputSpec(_Part):
             raise ValueError("give both width and height, or neither where the network takes any size")
         if self.dtype == "uint8" and (self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0)):
             raise ValueError("a uint8 input takes bytes as they are: leave mean and std out, or use dtype: float32")
+        if min(self.std) < 1 or any(mean != 0 and not 1 <= mean <= 255 for mean in self.mean):
+            raise ValueError(
+                f"mean {list(self.mean)} and std {list(self.std)} are not on the 0..255 scale of pixels: those of "
+                "pixels divided by 255, such as 0.485 and 0.229, have to be multiplied by 255"
+            )
         return self
 
 
@@ -157,9 +163,14 @@ def parse_spec(data: Any, where: str, folder: str | None = None) -> ModelSpec:
     if "folder" in data:
         raise InputError(f"{where}: folder is no key of a spec: file is relative to the spec file itself")
     try:
-        return ModelSpec.model_validate({**data, "folder": folder})
+        spec = ModelSpec.model_validate({**data, "folder": folder})
     except ValidationError as error:
         raise InputError(_explain(error, where)) from error
+    try:
+        check_parameters(spec.decoder, spec.parameters, any_size=spec.input.width is None)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return spec
 
 
 def _explain(error: ValidationError, name: str) -> str:

@@ -1,8 +1,8 @@
 """Landmark sets: which points a keypoint table's rows hold, in order, and how they belong together.
 
-A set is a file under `sets/`: names, lines (from which edges follow), flip pairs and, where someone has measured them,
-the sigmas of object keypoint similarity. A composed set, such as the holistic 543, names its parts instead of
-repeating them. Left and right are the subject's own. Nothing here knows of models or pictures.
+A set is a file under `sets/`, or a user's own: names, lines (from which edges follow), flip pairs and, where someone
+has measured them, the sigmas of object keypoint similarity. A composed set, such as the holistic 543, names its parts
+instead of repeating them. Left and right are the subject's own. Nothing here knows of models or pictures.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError
 
 from landmark_ops.errors import InputError
-from landmark_ops.plain_yaml import parse_yaml
+from landmark_ops.plain_yaml import parse_yaml, read_yaml
 
 _FOLDER = "sets"
 
@@ -45,6 +47,65 @@ class LandmarkSet(NamedTuple):
         return len(self.names)
 
 
+class SetFile(BaseModel):
+    """A landmark set of a user's own, as its file states it; immutable, unknown keys and other types refused.
+
+    name: what rows will say. names: one per point, each different. lines: runs of indices to join when drawing. flip:
+    pairs of points that change places in a mirrored picture. sigmas: one per point, of object keypoint similarity.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    title: str = ""
+    names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    lines: tuple[Annotated[tuple[NonNegativeInt, ...], Field(min_length=2)], ...] = ()
+    flip: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ()
+    sigmas: tuple[PositiveFloat, ...] | None = None
+
+
+def read_set(path: Path) -> SetFile:
+    """A landmark set of a user's own; its name is that of its file unless the key `name` says another.
+
+    Raises InputError naming the file and what is wrong in it, and for the name of a shipped set.
+    """
+    data = read_yaml(path, "landmark set")
+    return parse_set({"name": path.stem, **data} if isinstance(data, dict) else data, f"landmark set {path}")
+
+
+def parse_set(data: Any, where: str) -> SetFile:
+    """A checked set from the plain values of its file; `where` names that in messages."""
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: holds {type(data).__name__}, needs a mapping with names, lines, flip")
+    try:
+        own = SetFile.model_validate(_tuples(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            reason = f"is no known key: valid: {', '.join(SetFile.model_fields)}"
+        else:
+            reason = f"{first['msg'][:1].lower()}{first['msg'][1:]}, got {str(first.get('input'))[:60]!r}"
+        raise InputError(f"{where}: {key}: {reason}") from error
+    if own.name in available():
+        raise InputError(f"{where}: {own.name} is the name of a shipped set: give yours another, key name or file name")
+    set_of(own)
+    return own
+
+
+@lru_cache(maxsize=32)
+def set_of(own: SetFile) -> LandmarkSet:
+    """The set that a file of a user's own states; InputError where it does not hold together."""
+    return build(own.name, own.model_dump(exclude={"name"}, exclude_none=True) | {"title": own.title or own.name})
+
+
+def _tuples(data: Any) -> Any:
+    """YAML's lists as tuples, which strict models ask for."""
+    if isinstance(data, list):
+        return tuple(_tuples(each) for each in data)
+    return {key: _tuples(value) for key, value in data.items()} if isinstance(data, dict) else data
+
+
 @lru_cache(maxsize=1)
 def available() -> tuple[str, ...]:
     """Names of the sets there are, sorted."""
@@ -58,7 +119,10 @@ def landmark_set(name: str) -> LandmarkSet:
     if name not in available():
         near = difflib.get_close_matches(name, available(), n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"landmark set {name!r} is not known: {hint}there are {', '.join(available())}")
+        raise InputError(
+            f"landmark set {name!r} is not known: {hint}there are {', '.join(available())}, or name the YAML file of "
+            "your own"
+        )
     return build(name, _document(name))
 
 
@@ -92,6 +156,8 @@ def build(name: str, document: Mapping[str, Any]) -> LandmarkSet:
     flip += range(len(flip), len(names))
     edges += _edges(name, document.get("lines", []), len(names))
     for a, b in document.get("flip", []):
+        if not (0 <= a < len(names) and 0 <= b < len(names)):
+            raise InputError(f"landmark set {name}: flip {[a, b]} leaves the {len(names)} points: number them from 0")
         flip[a], flip[b] = b, a
     if len(set(names)) != len(names):
         raise InputError(f"landmark set {name}: a name is given twice: name every point differently")

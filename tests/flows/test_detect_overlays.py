@@ -12,6 +12,7 @@ from flows import overlays
 from flows.overlays import MAX_WAITING, OVERLAY_SIDE, Overlays, Waiting
 from landmark_ops.detectors.instances import Instances, unknown
 from landmark_ops.images.decode import Decoded
+from landmark_ops.keypoints.landmark_sets import landmark_set
 
 
 def found(n: int = 1) -> Instances:
@@ -32,7 +33,7 @@ def draw_of(name: str) -> int:
 @pytest.mark.parametrize("wanted", [5, MAX_WAITING + 9])
 def test_the_lowest_draws_are_kept_in_any_order(order: int, wanted: int) -> None:
     names = [f"{i}.jpg" for i in range(80)]
-    sample = Overlays("face-68", wanted)
+    sample = Overlays(landmark_set("face-68"), wanted)
     for name in names[::order]:
         sample.offer(name, picture(), found())
         assert sum(isinstance(kept, Waiting) for kept in sample._kept) <= MAX_WAITING
@@ -42,7 +43,7 @@ def test_the_lowest_draws_are_kept_in_any_order(order: int, wanted: int) -> None
 def test_only_what_is_kept_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
     monkeypatch.setattr(overlays, "overlay", lambda image, *_, **__: drawn.append(1) or image)
-    sample = Overlays("face-68", 4)
+    sample = Overlays(landmark_set("face-68"), 4)
     for i in range(60):
         sample.offer(f"{i}.jpg", picture(), found())
     assert drawn == []
@@ -50,7 +51,7 @@ def test_only_what_is_kept_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_instances_or_a_sample_nothing_is_kept() -> None:
-    sample, none = Overlays("face-68", 4), Overlays("face-68", 0)
+    sample, none = Overlays(landmark_set("face-68"), 4), Overlays(landmark_set("face-68"), 0)
     sample.offer("a.jpg", picture(), found(0))
     none.offer("a.jpg", picture(), found())
     assert sample.pictures() == none.pictures() == []
@@ -59,7 +60,7 @@ def test_without_instances_or_a_sample_nothing_is_kept() -> None:
 def test_a_large_picture_waits_small_and_its_points_stay_in_place() -> None:
     side = 4 * OVERLAY_SIDE
     large = Decoded(np.zeros((side, side, 3), np.uint8), 2 * side, 2 * side, 0.5)  # a JPEG decoded at one half
-    sample = Overlays("face-68", 1)
+    sample = Overlays(landmark_set("face-68"), 1)
     instances = found()
     sample.offer("a.jpg", large, instances._replace(boxes=np.array([[2000.0, 2000, 6000, 6000]])))
     (waiting,) = sample._kept
@@ -74,7 +75,7 @@ def test_a_large_picture_waits_small_and_its_points_stay_in_place() -> None:
 
 def test_what_waits_does_not_hold_on_to_a_larger_array() -> None:
     batch = np.zeros((16, 100, 100, 3), np.uint8)
-    sample = Overlays("face-68", 1)
+    sample = Overlays(landmark_set("face-68"), 1)
     sample.offer("a.jpg", Decoded(batch[3], 100, 100, 1.0), found())
     (waiting,) = sample._kept
     assert isinstance(waiting, Waiting)

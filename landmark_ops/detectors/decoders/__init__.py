@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from landmark_ops.detectors.decoders.blaze_ssd import decode_blaze_ssd
 from landmark_ops.detectors.decoders.blazepose import decode_blazepose
@@ -19,6 +20,8 @@ from landmark_ops.detectors.decoders.ssd_priors import decode_retinaface, decode
 from landmark_ops.detectors.decoders.yunet import decode_yunet
 from landmark_ops.detectors.instances import Found, Outputs, Parameters, Points, Size
 from landmark_ops.errors import InputError
+
+Decoded = TypeVar("Decoded")
 
 #: Decoders of whole images: where are the subjects?
 FINDERS: dict[str, Callable[[Outputs, Size, Parameters], list[Found]]] = {
@@ -48,11 +51,25 @@ def finder(name: str, model: str) -> Callable[[Outputs, Size, Parameters], list[
     """The decoder of a model that finds; InputError where `name` is none of them."""
     if name not in FINDERS:
         raise InputError(f"model {model}: decoder {name!r} finds nothing in whole images; valid: {', '.join(FINDERS)}")
-    return FINDERS[name]
+    return _named(FINDERS[name], model)
 
 
 def locator(name: str, model: str) -> Callable[[Outputs, Size, Parameters], Points]:
     """The decoder of a model that locates points in crops; InputError where `name` is none of them."""
     if name not in LOCATORS:
         raise InputError(f"model {model}: decoder {name!r} locates no points in crops; valid: {', '.join(LOCATORS)}")
-    return LOCATORS[name]
+    return _named(LOCATORS[name], model)
+
+
+def _named(
+    decode: Callable[[Outputs, Size, Parameters], Decoded], model: str
+) -> Callable[[Outputs, Size, Parameters], Decoded]:
+    """The decoder, whose messages name the model."""
+
+    def named(outputs: Outputs, size: Size, parameters: Parameters) -> Decoded:
+        try:
+            return decode(outputs, size, parameters)
+        except InputError as error:
+            raise InputError(f"model {model}: {error}") from error
+
+    return named

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from landmark_ops.detectors.decoders.activations import EDGE, sigmoid
+from landmark_ops.detectors.decoders.heads import heads, logits, shaped
 from landmark_ops.detectors.decoders.parameters import count, number, whole_numbers
 from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
 from landmark_ops.detectors.nms import blend
@@ -22,18 +23,19 @@ def decode_blaze_ssd(outputs: Outputs, size: Size, parameters: Parameters) -> li
     outputs: regressors (n, A, 4 + 2K) of centre, size and K points in input pixels relative to the anchor; score logits
     (n, A, 1). parameters: strides, anchors_per_cell for each stride, keypoints (K), score_threshold, nms_iou.
     """
-    regressors, logits = map(np.asarray, outputs)
+    regressors, scores = heads(outputs, "regressors", "scores")
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")
     n_keypoints = count(parameters, "keypoints")
     cells = anchors(
         size, tuple(whole_numbers(parameters, "strides")), tuple(whole_numbers(parameters, "anchors_per_cell"))
     )
+    shaped(regressors, "regressors", None, None)
     if regressors.shape[1:] != (len(cells), 4 + 2 * n_keypoints):
         raise InputError(
             f"the net gives {regressors.shape[1]} anchors of {regressors.shape[2]} values, its spec makes {len(cells)} "
             f"of {4 + 2 * n_keypoints}: correct parameters.strides, anchors_per_cell or keypoints"
         )
-    confidences = sigmoid(logits[..., 0])
+    confidences = sigmoid(logits(shaped(scores, "scores", len(cells), 1), "scores")[..., 0])
     found = []
     for score, offsets in zip(confidences, regressors, strict=True):
         seen = np.flatnonzero(score > threshold)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.detectors.decoders.activations import EDGE, sigmoid
+from landmark_ops.detectors.decoders.heads import flat, heads, probabilities, shaped
 from landmark_ops.detectors.decoders.parameters import count, number
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size
 from landmark_ops.errors import InputError
@@ -19,16 +20,22 @@ def decode_blazepose(outputs: Outputs, size: Size, parameters: Parameters) -> Po
     0..1; optionally heatmaps (n, 39, 64, 64) as logits. parameters: heatmap_refine, true to move points by `refine`
     where a heatmap reaches heatmap_threshold within heatmap_kernel cells.
     """
-    landmarks, flag = (np.asarray(output) for output in outputs[:2])
-    values = landmarks.astype(np.float64).reshape(-1, N_POINTS, 5)[:, :N_KEYPOINTS]
+    landmarks, flag = heads(outputs, "landmarks", "pose flag")
+    values = flat(landmarks, "landmarks", 5 * N_POINTS).reshape(-1, N_POINTS, 5)[:, :N_KEYPOINTS]
     keypoints = values[..., :3].copy()
     if parameters.get("heatmap_refine", False):
         if len(outputs) < 3:
             raise InputError("heatmap_refine needs the net's heatmap: name it third among the spec's outputs")
         threshold, reach = number(parameters, "heatmap_threshold"), count(parameters, "heatmap_kernel") // 2
-        keypoints[..., :2] = refine(keypoints[..., :2], np.asarray(outputs[2])[:, :N_KEYPOINTS], size, threshold, reach)
+        keypoints[..., :2] = refine(
+            keypoints[..., :2],
+            shaped(np.asarray(outputs[2]), "heatmap", N_POINTS, None, None)[:, :N_KEYPOINTS],
+            size,
+            threshold,
+            reach,
+        )
     keypoints[..., :2] += EDGE
-    presence = flag.astype(np.float64).reshape(len(values))
+    presence = flat(probabilities(flag, "pose flag"), "pose flag", 1)[:, 0]
     return Points(keypoints, sigmoid(values[..., 4]), sigmoid(values[..., 3]), presence, {})
 
 

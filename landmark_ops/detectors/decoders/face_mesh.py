@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.detectors.decoders.activations import EDGE, sigmoid
+from landmark_ops.detectors.decoders.heads import flat, heads
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
 
 N_MESH, N_IRIS = 468, 5
@@ -12,10 +13,11 @@ N_MESH, N_IRIS = 468, 5
 
 def decode_face_mesh(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     """The mesh of each crop: landmarks (n, 1404) as x, y, z in input pixels; face flag (n, 1), a logit."""
-    landmarks, flag = map(np.asarray, outputs)
-    keypoints = _pixels(landmarks, N_MESH)
+    landmarks, flag = heads(outputs, "landmarks", "face flag")
+    keypoints = _pixels(landmarks, "landmarks", N_MESH)
     n = len(keypoints)
-    return Points(keypoints, unknown(n, N_MESH), unknown(n, N_MESH), sigmoid(flag.reshape(n)), {})
+    presence = sigmoid(flat(flag, "face flag", 1)[:, 0])
+    return Points(keypoints, unknown(n, N_MESH), unknown(n, N_MESH), presence, {})
 
 
 def decode_iris(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
@@ -24,12 +26,12 @@ def decode_iris(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     outputs: eye contour (n, 213), left alone; iris (n, 15) as x, y, z in input pixels. The net was trained on the eye
     at the left of an unmirrored picture: crops of the other eye are mirrored by their affine.
     """
-    keypoints = _pixels(np.asarray(outputs[1]), N_IRIS)
+    keypoints = _pixels(heads(outputs, "eye contour", "iris")[1], "iris", N_IRIS)
     n = len(keypoints)
     return Points(keypoints, unknown(n, N_IRIS), unknown(n, N_IRIS), unknown(n), {})
 
 
-def _pixels(landmarks: np.ndarray, n_keypoints: int) -> Floats:
-    keypoints = landmarks.astype(np.float64).reshape(-1, n_keypoints, 3)
+def _pixels(landmarks: np.ndarray, name: str, n_keypoints: int) -> Floats:
+    keypoints = flat(landmarks, name, 3 * n_keypoints).reshape(-1, n_keypoints, 3)
     keypoints[..., :2] += EDGE
     return keypoints

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.heads import flat, heads, probabilities
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
 
@@ -20,10 +19,13 @@ def decode_hand(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     extra["right_hand"] is the net's handedness as it comes: how sure it is of a real right hand in an unmirrored
     picture. MediaPipe reports the same number as the score of its label "Left", for it expects mirrored selfies.
     """
-    landmarks, flag, handedness = (np.asarray(output) for output in outputs[:3])
-    keypoints = landmarks.astype(np.float64).reshape(-1, N_KEYPOINTS, 3)
+    landmarks, *flags = heads(outputs, "landmarks", "hand flag", "handedness")
+    keypoints = flat(landmarks, "landmarks", 3 * N_KEYPOINTS).reshape(-1, N_KEYPOINTS, 3)
     keypoints[..., :2] += EDGE
     keypoints[..., 2] /= number(parameters, "normalize_z")
     n = len(keypoints)
-    presence, right = (head.astype(np.float64).reshape(n) for head in (flag, handedness))
+    presence, right = (
+        flat(probabilities(head, name), name, 1)[:, 0]
+        for head, name in zip(flags, ("hand flag", "handedness"), strict=True)
+    )
     return Points(keypoints, unknown(n, N_KEYPOINTS), unknown(n, N_KEYPOINTS), presence, {"right_hand": right})

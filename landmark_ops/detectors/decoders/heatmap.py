@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.detectors.decoders.activations import softmax
+from landmark_ops.detectors.decoders.heads import heads
 from landmark_ops.detectors.decoders.parameters import choice, number
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
 from landmark_ops.errors import InputError
@@ -29,7 +30,7 @@ def decode_heatmap(outputs: Outputs, size: Size, parameters: Parameters) -> Poin
     (11); beta of soft (1). A point's score is its map's maximum (soft: the softmax's); where that is not above 0 the
     point is NaN.
     """
-    maps = np.asarray(outputs[0], dtype=np.float64)
+    maps = heads(outputs, "heatmap")[0].astype(np.float64)
     if maps.ndim != 4:
         raise InputError(f"the net's heatmap has shape {maps.shape}: decoder heatmap needs (n, K, rows, columns)")
     method = choice(parameters, "method", tuple(_METHODS), "argmax")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from landmark_ops.detectors.decoders.heads import flat, heads
 from landmark_ops.detectors.decoders.parameters import number, numbers
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
 
@@ -21,7 +22,8 @@ def decode_morphable62(outputs: Outputs, size: Size, parameters: Parameters) -> 
     parameters: mean and std (12 or 62 numbers); pixel_offset as in regression68.
     extra: yaw, pitch, roll in degrees; see `head_pose` for signs.
     """
-    values, points = (np.asarray(output).astype(np.float64) for output in outputs[:2])
+    given, landmarks = heads(outputs, "params", "landmarks")
+    values, points = flat(given, "params", 62), flat(landmarks, "landmarks", 2 * N_KEYPOINTS)
     n = len(values)
     keypoints = unknown(n, N_KEYPOINTS, 3)
     pairs = points.reshape(n, 2, N_KEYPOINTS).transpose(0, 2, 1)

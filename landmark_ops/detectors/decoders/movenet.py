@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.heads import flat, heads, probabilities
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
 
 N_KEYPOINTS = 17
@@ -15,7 +14,9 @@ def decode_movenet(outputs: Outputs, size: Size, parameters: Parameters) -> Poin
 
     The net has no flag of its own: presence is the mean of the points' scores.
     """
-    values = np.asarray(outputs[0]).astype(np.float64).reshape(-1, N_KEYPOINTS, 3)
+    (told,) = heads(outputs, "y, x and score")
+    values = flat(told, "y, x and score", 3 * N_KEYPOINTS).reshape(-1, N_KEYPOINTS, 3)
+    probabilities(values[..., 2], "score")
     n = len(values)
     keypoints = unknown(n, N_KEYPOINTS, 3)
     keypoints[..., 0] = values[..., 1] * size[0] + EDGE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.heads import heads, probabilities, shaped
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
 from landmark_ops.detectors.nms import keep
@@ -23,8 +24,11 @@ def decode_pnet(outputs: Outputs, size: Size, parameters: Parameters) -> list[Fo
     parameters: score_threshold, nms_iou.
     """
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")
+    offsets, shares = heads(outputs, "regression", "probabilities")
+    shaped(shares, "probabilities", *shaped(offsets, "regression", None, None, 4).shape[1:3], 2)
+    probabilities(shares, "probabilities")
     found = []
-    for regression, probability in zip(*map(np.asarray, outputs), strict=True):
+    for regression, probability in zip(offsets, shares, strict=True):
         columns, rows = np.nonzero(probability[..., 1] > threshold)
         corner = np.stack([columns, rows], axis=1) * float(STRIDE) + EDGE
         windows = np.hstack([corner, corner + WINDOW])
@@ -39,7 +43,9 @@ def decode_pnet(outputs: Outputs, size: Size, parameters: Parameters) -> list[Fo
 
 def decode_rnet(outputs: Outputs, size: Size) -> Found:
     """One box per crop, in crop pixels: outputs are regression (n, 4) and probabilities (n, 2). Nothing is dropped."""
-    regression, probability = map(np.asarray, outputs)
+    regression, probability = heads(outputs, "regression", "probabilities")
+    shaped(regression, "regression", 4)
+    probabilities(shaped(probability, "probabilities", 2), "probabilities")
     boxes = _refined(regression, size)
     return Found(boxes, probability[:, 1].astype(np.float64), np.empty((len(boxes), 0, 2)))
 
@@ -49,7 +55,10 @@ def decode_onet(outputs: Outputs, size: Size) -> Found:
 
     outputs: regression (n, 4), points (n, 10) as 5 x then 5 y, probabilities (n, 2).
     """
-    regression, points, probability = map(np.asarray, outputs)
+    regression, points, probability = heads(outputs, "regression", "points", "probabilities")
+    shaped(regression, "regression", 4)
+    shaped(points, "points", 2 * N_KEYPOINTS)
+    probabilities(shaped(probability, "probabilities", 2), "probabilities")
     keypoints = points.astype(np.float64).reshape(-1, 2, N_KEYPOINTS).transpose(0, 2, 1) * size + EDGE
     return Found(_refined(regression, size), probability[:, 1].astype(np.float64), keypoints)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark_ops.detectors.decoders.heads import heads, shaped
 from landmark_ops.detectors.decoders.parameters import number, numbers
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
 from landmark_ops.errors import InputError
@@ -21,10 +22,15 @@ def decode_pipnet(outputs: Outputs, size: Size, parameters: Parameters) -> Point
     A point is the mean of its own place and what the points that count it among their neighbours say of it.
     Scores are the maxima of the class maps, which PIPNet trains towards 1 by squared error: no sigmoid.
     """
-    cls, x, y, neighbour_x, neighbour_y = (np.asarray(output, dtype=np.float64) for output in outputs)
-    n, n_keypoints, _, columns = cls.shape
     neighbours = numbers(parameters, "neighbours").astype(np.intp)
     stride = number(parameters, "stride")
+    names = ("class maps", "offsets x", "offsets y", "neighbours x", "neighbours y")
+    cells = [round(side / stride) for side in size[::-1]]
+    cls, x, y, neighbour_x, neighbour_y = (
+        shaped(head, name, neighbours.size if "neigh" in name else len(neighbours), *cells).astype(np.float64)
+        for head, name in zip(heads(outputs, *names), names, strict=True)
+    )
+    n, n_keypoints, _, columns = cls.shape
     best = cls.reshape(n, n_keypoints, -1).argmax(axis=2)
     column, row = best % columns, best // columns  # whole numbers: a true division shifts every row
     own = np.stack([column + _at(x, best), row + _at(y, best)], axis=-1)

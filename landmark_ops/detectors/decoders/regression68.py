@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from landmark_ops.detectors.decoders.heads import heads
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
 from landmark_ops.errors import InputError
@@ -15,7 +16,7 @@ def decode_regression68(outputs: Outputs, size: Size, parameters: Parameters) ->
     parameters: pixel_offset, added to the pixels: 0 where the net's 0 is a pixel's centre (default), -0.5 where it is
     the edge.
     """
-    values = np.asarray(outputs[0]).astype(np.float64)
+    values = heads(outputs, "points")[0].astype(np.float64)
     n, width = len(values), int(np.prod(values.shape[1:]))  # n may be 0: an image without faces
     if width % 2:
         raise InputError(f"the net gives {width} values per crop: decoder regression68 needs x, y pairs")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from landmark_ops.detectors.decoders.heads import heads, shaped
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
 
@@ -17,9 +18,13 @@ def decode_simcc(outputs: Outputs, size: Size, parameters: Parameters) -> Points
     parameters: split_ratio (2.0), classes per pixel. Score: the smaller of the two maxima. Where it is not above 0 the
     point is NaN (MMPose writes -1, which a map back to the image would turn into a place).
     """
-    across, down = (np.asarray(output, dtype=np.float64) for output in outputs[:2])
+    ratio = number(parameters, "split_ratio", 2.0)
+    across, down = (
+        shaped(head, name, None, round(side * ratio)).astype(np.float64)
+        for head, name, side in zip(heads(outputs, "simcc_x", "simcc_y"), ("simcc_x", "simcc_y"), size, strict=True)
+    )
     scores = np.minimum(across.max(axis=2), down.max(axis=2))
     keypoints = unknown(*scores.shape, 3)
-    places = np.stack([across.argmax(axis=2), down.argmax(axis=2)], axis=-1) / number(parameters, "split_ratio", 2.0)
+    places = np.stack([across.argmax(axis=2), down.argmax(axis=2)], axis=-1) / ratio
     keypoints[..., :2] = np.where(scores[..., None] > 0, places, np.nan)
     return Points(keypoints, scores, unknown(*scores.shape), unknown(len(scores)), {})

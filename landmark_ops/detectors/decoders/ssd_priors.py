@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.heads import heads, probabilities, shaped
 from landmark_ops.detectors.decoders.parameters import number, numbers, whole_numbers
 from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
 from landmark_ops.detectors.nms import keep
@@ -25,8 +26,12 @@ def decode_retinaface(outputs: Outputs, size: Size, parameters: Parameters) -> l
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")
     centre_variance, size_variance = numbers(parameters, "variances")
     priors = prior_boxes(size, whole_numbers(parameters, "strides"), numbers(parameters, "min_sizes"))
+    named = heads(outputs, "loc", "conf", "landms")
+    for head, name, width in zip(named, ("loc", "conf", "landms"), (4, 2, 2 * N_KEYPOINTS), strict=True):
+        shaped(head, name, len(priors), width)
+    probabilities(named[1], "conf")
     faces = []
-    for loc, conf, landms in zip(*map(np.asarray, outputs), strict=True):
+    for loc, conf, landms in zip(*named, strict=True):
         seen = np.flatnonzero(conf[:, 1] > threshold)
         prior, offsets = priors[seen], loc[seen].astype(np.float64)
         centre = prior[:, :2] + offsets[:, :2] * centre_variance * prior[:, 2:]
@@ -57,8 +62,11 @@ def decode_ultralight(outputs: Outputs, size: Size, parameters: Parameters) -> l
     parameters: score_threshold, nms_iou.
     """
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")
+    likely, corners = heads(outputs, "scores", "boxes")
+    shaped(corners, "boxes", shaped(likely, "scores", None, 2).shape[1], 4)
+    probabilities(likely, "scores")
     faces = []
-    for scores, boxes in zip(*map(np.asarray, outputs), strict=True):
+    for scores, boxes in zip(likely, corners, strict=True):
         seen = np.flatnonzero(scores[:, 1] > threshold)
         pixels = boxes[seen].astype(np.float64) * [*size, *size] + EDGE
         faces.append(keep(Found(pixels, scores[seen, 1].astype(np.float64), np.empty((len(seen), 0, 2))), max_iou))

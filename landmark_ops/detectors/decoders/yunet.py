@@ -10,11 +10,13 @@ from functools import lru_cache
 import numpy as np
 
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.heads import heads, probabilities, shaped
 from landmark_ops.detectors.decoders.parameters import number, whole_numbers
 from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
 from landmark_ops.detectors.nms import keep
 
 N_KEYPOINTS = 5
+WIDTHS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 2 * N_KEYPOINTS}
 
 
 def decode_yunet(outputs: Outputs, size: Size, parameters: Parameters) -> list[Found]:
@@ -27,10 +29,15 @@ def decode_yunet(outputs: Outputs, size: Size, parameters: Parameters) -> list[F
     """
     strides = whole_numbers(parameters, "strides")
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")
-    heads = [np.asarray(head) for head in outputs]
-    levels = [heads[at :: len(strides)] for at in range(len(strides))]
+    named = heads(outputs, *(f"{part}_{stride}" for part in WIDTHS for stride in strides))
+    levels = [named[at :: len(strides)] for at in range(len(strides))]
+    for level, stride in zip(levels, strides, strict=True):
+        for head, (part, width) in zip(level, WIDTHS.items(), strict=True):
+            shaped(head, f"{part}_{stride}", len(_cells(size, stride)), width)
+        probabilities(level[0], f"cls_{stride}")
+        probabilities(level[1], f"obj_{stride}")
     faces = []
-    for image in range(len(heads[0])):
+    for image in range(len(named[0])):
         parts = [
             _level([head[image] for head in level], _cells(size, stride), stride, threshold)
             for level, stride in zip(levels, strides, strict=True)
