@@ -10,6 +10,7 @@ import json
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,11 +25,11 @@ from flows.runtime import open_engine
 from flows.stage import stage
 from landmark_ops.blocks.cluster import ClusterEngine
 from landmark_ops.detect_config import DetectConfig
-from landmark_ops.detectors.api import local_session
 from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
-from landmark_ops.detectors.pipelines import run_pipeline
+from landmark_ops.detectors.pipelines import check_thresholds
 from landmark_ops.detectors.pull import read_model
 from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.session import load_session
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.errors import InputError
@@ -115,9 +116,10 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     """
     source, detector = config.source, config.detector
     pipeline = get_pipeline(detector.name)
-    run_pipeline(pipeline, [], sessions=local_session, thresholds=detector.thresholds)  # refuses unknown thresholds
-    if not is_shipped(pipeline, get_spec):
-        try_out(pipeline, local_session)
+    specs = {name: get_spec(name) for name in pipeline.models}
+    check_thresholds(pipeline, detector.thresholds, specs.__getitem__, boxes_given=detector.boxes is not None)
+    if not is_shipped(pipeline, specs.__getitem__):
+        try_out(pipeline, lambda name: load_session(specs[name]))
     boxes = detector.boxes.column if detector.boxes else None
     if boxes is not None and not pipeline.steps:
         raise InputError(f"detector.landmarks: {detector.name} finds boxes only: name a pipeline with points")
@@ -138,11 +140,9 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         agreed = tables.agree("folder", {"buckets": opened.buckets})["buckets"]
         if agreed != opened.buckets:
             opened = open_shards(source.uri, source.format, options._replace(buckets=agreed))
-    specs = [get_spec(name) for name in pipeline.models]
-    for spec in specs:
+    for spec in specs.values():
         read_model(spec)
-    models = {spec.name: spec.sha256 for spec in specs}
-    generation = generation_hash(config, pipeline, specs)
+    generation = generation_hash(config, pipeline, specs.values())
     todo = [(shard, 1) for shard in opened.shards]
     if recover:
         tables.recover()
@@ -151,6 +151,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         todo = [(shard, 1) for shard in seen.new] + [(shard, ledger[shard.id].rounds + 1) for shard in seen.changed]
     job = Job(
         pipeline=pipeline,
+        specs=specs,
         boxes_given=boxes is not None,
         thresholds=detector.thresholds,
         batch=detector.batch,
@@ -159,14 +160,13 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         format=config.output.format,
         config_hash=generation,
         run_id=uuid.uuid4().hex,
-        model_sha256=models,
         overlays=max(1, -(-2 * config.report.sample // max(1, len(todo)))) if config.report.sample else 0,
-        min_side=enough(pipeline),
+        min_side=enough(pipeline, specs),
     )
     return Work(opened, tables, job, todo)
 
 
-def generation_hash(config: DetectConfig, pipeline: Pipeline, specs: list[ModelSpec]) -> str:
+def generation_hash(config: DetectConfig, pipeline: Pipeline, specs: Iterable[ModelSpec]) -> str:
     """Hex digest of all that decides what rows say: pipeline, landmark set, model files, how they are fed and decoded.
 
     Of the config thresholds and boxes; of a spec all but where its file lies and what its licence says.

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.overlays import Overlays, Picture
-from landmark_ops.detectors.api import local_session
 from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
-from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.session import Session, load_session
+from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.images.decode import Decoded
 from landmark_ops.images.isolated import Isolation, decode_safely
 from landmark_ops.images.reasons import DecodeFailure
@@ -33,10 +33,12 @@ from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, 
 class Job:
     """What every shard of one run shares; small, sent to each worker once.
 
-    `pipeline` is the pipeline itself: a file of a user's own is read once, where the run starts.
+    `pipeline` and `specs` are what the run started with: files of a user's own are read once, and a worker that has
+    lived through several runs remembers none of them.
     """
 
     pipeline: Pipeline
+    specs: Mapping[str, ModelSpec]
     boxes_given: bool
     thresholds: Mapping[str, float]
     batch: int
@@ -45,9 +47,17 @@ class Job:
     format: TableFormat
     config_hash: str
     run_id: str
-    model_sha256: Mapping[str, str]
     overlays: int  # per shard, at most
     min_side: int | None  # see `enough`
+
+    @property
+    def model_sha256(self) -> dict[str, str]:
+        """Of every model that makes rows, by name."""
+        return {name: spec.sha256 for name, spec in self.specs.items()}
+
+    def session(self, model: str) -> Session:
+        """The session of a model by name; its network is loaded once per process."""
+        return load_session(self.specs[model])
 
 
 class ShardDone(NamedTuple):
@@ -112,7 +122,7 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
     found = run_pipeline(
         job.pipeline,
         [one.picture.image for one in opened],
-        sessions=local_session,
+        sessions=job.session,
         boxes=given if job.boxes_given else None,
         thresholds=job.thresholds,
         batch=job.batch,
@@ -150,14 +160,14 @@ def open_member(member: Member, job: Job, isolation: Isolation) -> Opened:
     return Opened(member, hashlib.sha256(data).hexdigest(), picture)
 
 
-def enough(pipeline: Pipeline) -> int | None:
+def enough(pipeline: Pipeline, specs: Mapping[str, ModelSpec]) -> int | None:
     """The shorter side in pixels from which a picture may be decoded smaller: where nothing is cropped from it.
 
     A finder with a fixed input sees no more than its own size; twice that keeps the shrinking by the finder's own rule.
     """
     if pipeline.steps or pipeline.refine or pipeline.find is None:
         return None
-    sides = get_spec(pipeline.find).input
+    sides = specs[pipeline.find].input
     return 2 * max(sides.width, sides.height) if sides.width and sides.height else None
 
 

@@ -22,6 +22,7 @@ from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step, get
 from landmark_ops.detectors.regions import affines, black_bars, clip, regions
 from landmark_ops.detectors.sampling import Image, inputs, per_run
 from landmark_ops.detectors.session import Session
+from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.errors import InputError
 
 #: From a model's name to its session; `functools.cache` around `load_session` makes one.
@@ -65,7 +66,9 @@ def run_pipeline(
     an unknown pipeline or threshold, images or boxes of the wrong form.
     """
     chosen = pipeline if isinstance(pipeline, Pipeline) else get_pipeline(pipeline)
-    settings = _settings(chosen, thresholds or {})
+    settings = check_thresholds(
+        chosen, thresholds or {}, lambda name: sessions(name).spec, boxes_given=boxes is not None
+    )
     size = chosen.batch if batch is None else batch
     if size < 1:
         raise InputError(f"batch={size}: give 1 or more")
@@ -74,9 +77,7 @@ def run_pipeline(
         return []
     cast = _find(chosen, images, sessions, settings, size) if boxes is None else _given(chosen, images, boxes)
     if not chosen.steps:
-        _check_used(chosen, settings["step"], [])
         return _split(chosen, cast, None, len(images))
-    _check_used(chosen, settings["step"], [sessions(step.model) for step in chosen.steps])
     located: dict[str, Points] = {}
     for step in chosen.steps:
         before = located[step.of].keypoints if step.of else cast.keypoints
@@ -97,13 +98,11 @@ def _find(
     chosen: Pipeline, images: Sequence[Image], sessions: Sessions, settings: dict[str, dict[str, float]], batch: int
 ) -> Cast:
     if chosen.find is None:  # the whole image is the one region
-        _check_used(chosen, settings["find"], [])
         sizes = np.array([image.shape[1::-1] for image in images], dtype=np.float64).reshape(-1, 2)
         boxes = np.concatenate([np.full_like(sizes, -0.5), sizes - 0.5], axis=1)
         return Cast(np.arange(len(images)), boxes, unknown(len(images)), unknown(len(images), 0, 2), False)
     found: list[Found]
     session = sessions(chosen.find)
-    _check_used(chosen, settings["find"], [session])
     parameters = {**session.spec.parameters, **settings["find"]}
     if chosen.refine is None:
         found = find(images, session, parameters, batch)
@@ -298,26 +297,29 @@ def _split(chosen: Pipeline, cast: Cast, located: dict[str, Points] | None, n_im
     ]
 
 
-def _settings(chosen: Pipeline, thresholds: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """A caller's thresholds as parameters of the finder and of the steps."""
+def check_thresholds(
+    chosen: Pipeline, thresholds: Mapping[str, float], specs: Callable[[str], ModelSpec], *, boxes_given: bool
+) -> dict[str, dict[str, float]]:
+    """A caller's thresholds as parameters of the finder and of the steps.
+
+    Raises InputError for one that is unknown or out of range, and for one that no net asks for: with a caller's own
+    boxes no finder runs.
+    """
+    finders = [] if boxes_given or chosen.find is None else [chosen.find]
+    nets = {"find": finders, "step": [step.model for step in chosen.steps]}
     settings: dict[str, dict[str, float]] = {"find": {}, "step": {}}
     for key, value in thresholds.items():
         if key not in SETTINGS:
             raise InputError(f"threshold {key!r} is unknown: valid: {', '.join(SETTINGS)}")
         low, high = (1.0, np.inf) if key in ("max_side", "min_face_px") else (0.0, 1.0)
-        if not isinstance(value, int | float) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise InputError(f"threshold {key}={value!r}: give a number from {low:g} to {high:g}")
         stage, parameter = SETTINGS[key]
+        if not any(parameter in specs(name).parameters for name in nets[stage]):
+            beside = " with boxes of your own" if boxes_given and stage == "find" else ""
+            raise InputError(f"threshold {key} changes nothing in pipeline {chosen.name}{beside}: leave it out")
         settings[stage][parameter] = float(value)
     return settings
-
-
-def _check_used(chosen: Pipeline, settings: dict[str, float], nets: list[Session]) -> None:
-    """Refuse a threshold that none of the nets asks for: it would change nothing."""
-    for parameter in settings:
-        if not any(parameter in net.spec.parameters for net in nets):
-            (name,) = [key for key, (_, of) in SETTINGS.items() if of == parameter]
-            raise InputError(f"threshold {name} changes nothing in pipeline {chosen.name}: leave it out")
 
 
 def _check_images(images: Sequence[Image]) -> None:

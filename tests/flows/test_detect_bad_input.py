@@ -193,7 +193,8 @@ def test_a_pipeline_with_an_unknown_model(config: dict[str, Any], tmp_path: Path
     [
         ({"landmark_set": "face-5000"}, "face-5000"),
         ({"landmark_set": "face-68"}, "face-68"),
-        ({"points": 4}, "its nets give 5 points, points says 4"),
+        ({"points": 4}, "points is 4, landmark set face-5 has 5"),
+        ({"points": 4, "landmark_set": None}, "its nets give 5 points, points says 4"),
     ],
 )
 def test_a_pipeline_whose_points_do_not_fit(

@@ -40,7 +40,6 @@ def own(tmp_path: Path, tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch
     specs = tmp_path / "specs"
     shutil.copytree(tiny_models.specs, specs)
     monkeypatch.setenv("LANDMARKS_MODEL_SPECS", str(specs))
-    monkeypatch.setattr("flows.detect.local_session.cache_clear", lambda: None, raising=False)
     pipeline = yaml.safe_load(Path(tiny_models.pipeline).read_text()) | {"landmark_set": "lights-5.yaml"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(pipeline))
     (tmp_path / "lights-5.yaml").write_text(yaml.safe_dump(OWN))
@@ -126,9 +125,6 @@ def test_a_changed_spec_makes_a_new_generation(own: dict[str, Any], tmp_path: Pa
     assert run_detect(own)["outcome"] == "nothing new"
     spec["parameters"]["pixel_offset"] = 0.5
     place.write_text(yaml.safe_dump(spec))
-    from landmark_ops.detectors.api import local_session
-
-    local_session.cache_clear()
     second = run_detect(own)
     assert second["config_hash"] != first["config_hash"]
     once(tmp_path / "out", N, generations=2)
