@@ -17,7 +17,7 @@ from flows.progress import Progress
 from flows.resume import load_landmarks, load_work
 from flows.run import Part, Run
 from flows.runtime import open_engine, worker_memory
-from flows.scoring import error_stage, score_stage
+from flows.scoring import Outcome, error_stage, score_stage
 from flows.tasks import Work
 from landmark_ops import __version__
 from landmark_ops.config import EmbedConfig
@@ -76,7 +76,12 @@ def run_stages(run: Run, opened: Opened, plan: Plan) -> None:
         reporting.report_stage(run, work, sample, quality, cover, outcome)
         measured = {} if work.part.config.method.name in SUPERVISED else reporting.quality_attributes(quality)
         attributes = {**measured, **outcome.attributes()}
-        tasks.complete_stage(run, work, attributes, int(work.records.bad_rows.sum()))
+        tasks.complete_stage(run, work, attributes, int(work.records.bad_rows.sum()), undefined_attributes(outcome))
+
+
+def undefined_attributes(outcome: Outcome) -> dict[str, Any]:
+    """Why rows have no coordinates, as the output's attributes hold it."""
+    return {cause.name.lower(): found._asdict() for cause, found in outcome.undefined.items()}
 
 
 def prepare(run: Run, opened: Opened, plan: Plan) -> list[Work]:

@@ -21,7 +21,7 @@ from flows.plan import landmark_count
 from flows.run import Part
 from landmark_ops.blocks.sums import Targets, check_targets
 from landmark_ops.config import EmbedConfig, TargetConfig
-from landmark_ops.errors import InputError
+from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import is_remote, normalise
 from landmark_ops.stores.open import open_rows, open_values
@@ -80,6 +80,7 @@ def fingerprint_of(rows: Rows, targets: Targets | None) -> str:
     return rows.fingerprint() if targets is None else f"{rows.fingerprint()}+{targets.rows.fingerprint()}"
 
 
+@speaks(Edge.CONFIG)
 def open_source(config: EmbedConfig) -> Rows:
     """The rows that `source:` names."""
     source = config.source
@@ -92,6 +93,7 @@ def open_source(config: EmbedConfig) -> Rows:
     )
 
 
+@speaks(Edge.TARGET)
 def open_targets(config: EmbedConfig, target: TargetConfig) -> Targets:
     """The target as rows of one value; an array or column of the source unless it has a uri of its own."""
     uri = address(target.uri or config.source.uri, config)

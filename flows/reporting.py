@@ -21,6 +21,7 @@ from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.heads import Clusters, Regression
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.quality import Estimate, Quality
+from landmark_ops.numerics.undefined import describe
 from landmark_ops.report.content import (
     Classified,
     Clustered,
@@ -129,16 +130,12 @@ def compose(
     densities: list[Density],
 ) -> EmbedReport:
     """Everything the report says."""
-    landmarks, solution, records = work.landmarks, work.solution, work.records
+    landmarks, solution = work.landmarks, work.solution
     config, rows, block = work.part.config, run.rows, row_geometry(solution.map.block)
     method = METHOD_NAMES[config.method.name]
-    bad = int(records.bad_rows.sum())
     warnings = list(solution.warnings)
-    if bad:
-        warnings.append(
-            f"{bad:,} rows hold NaN or Inf, or are undefined under {block.name}: they have NaN coordinates; the first "
-            f"is row {int(records.first_bad[records.bad_rows > 0].min()):,}"
-        )
+    if outcome.undefined:
+        warnings.append(f"{describe(outcome.undefined, solution.map.block)}: they have NaN coordinates")
     distance = f"{block.name} distance" if isinstance(block, Metric) else f"distance in the {block.name} feature space"
     thumbnails = None
     if config.report.thumbnail is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from flows.run import Run
 from flows.stage import stage
-from flows.tasks import Work, watch_progress
+from flows.tasks import Work, watch_progress, why_undefined
 from landmark_ops.blocks.extension import add_histograms
 from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.scores import Scores, add_scores, count_labels_block, score_block
@@ -17,6 +18,7 @@ from landmark_ops.methods.diagnosing import NystromErrors, nystrom_error
 from landmark_ops.methods.solving import Source
 from landmark_ops.numerics.blocks import block_key
 from landmark_ops.numerics.heads import Classes, Clusters, Head, Regression
+from landmark_ops.numerics.undefined import Cause, Found
 from landmark_ops.report.content import Measure
 
 
@@ -24,7 +26,7 @@ from landmark_ops.report.content import Measure
 class Outcome:
     """Cluster sizes, or scores on held-out rows, or neither; and what the method itself has to say, `facts`.
 
-    `errors`: of the Nystrom approximation that a kernel method rests on.
+    `errors`: of the Nystrom approximation that a kernel method rests on. `undefined`: why rows have no coordinates.
     """
 
     facts: dict[str, float | str]
@@ -32,6 +34,7 @@ class Outcome:
     head: Head | None = None
     cluster_sizes: list[int] | None = None
     scores: Scores | None = None
+    undefined: Mapping[Cause, Found] = field(default_factory=dict)
 
     def measures(self) -> list[Measure]:
         """Errors and scores as lines of the quality table."""
@@ -117,6 +120,11 @@ def error_stage(run: Run, works: list[Work]) -> list[NystromErrors | None]:
 @stage("score")
 def score_stage(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
     """One pass over the arrays just written, where there is anything to count or to compare."""
+    return replace(score(run, work, errors), undefined=why_undefined(run, work))
+
+
+def score(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
+    """Cluster sizes, or scores on rows held out, as far as the method has any."""
     head, uri = work.solution.map.head, work.part.store.uri
     facts = dict(work.solution.facts)
     items = work.records.items(committed=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from flows.stage import stage
 from landmark_ops.blocks.engine import Done, Item
 from landmark_ops.blocks.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.blocks.ranges import ranges, task_rows
-from landmark_ops.errors import BadRowsError, InputError, RunError
+from landmark_ops.blocks.undefined_rows import find_causes, refuse_undefined
+from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_words_of
 from landmark_ops.method_config import AnyMethodConfig
 from landmark_ops.methods.aligning import align_solution
 from landmark_ops.methods.geometry import selection_geometry, with_bandwidth
@@ -28,6 +29,7 @@ from landmark_ops.methods.solving import Source, Watch, solve_all
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.undefined import Cause, Found, add_tallies
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
 from landmark_ops.stores.locations import exists, remove
@@ -50,6 +52,7 @@ class Work:
     solution: Solution
     sha256: str
     records: ChunkRecords
+    undefined: dict[Item, dict[Cause, Found]] = field(default_factory=dict)  # why rows placed in this run have nothing
 
     @property
     def output(self) -> Output:
@@ -126,19 +129,13 @@ def solve_stage(run: Run, parts: list[Part], chosen: Chosen, earlier: Earlier | 
     Where landmarks were added to an earlier embedding, coordinates are turned onto its own.
     """
     strict = run.config.source.bad_rows == "error"
-
-    def missing(count: int) -> None:
-        if strict:
-            refuse_bad_rows(run, plan)
-            refuse_undefined_rows(run, count, None)
-
     source = Source(
         run.rows,
         run.engine,
         ranges(run.rows.n, plan.step),
         run.config.landmarks.seed,
         run.targets,
-        missing,
+        None if strict else lambda count: None,
         watch_progress(run),
         scratch_address(parts[0].store.uri),
         chosen.landmarks.indices,
@@ -148,7 +145,12 @@ def solve_stage(run: Run, parts: list[Part], chosen: Chosen, earlier: Earlier | 
     methods = [solver(part, chosen) for part in parts]
     with run.progress.between("solve"):
         solutions = solve_all([method.solve(points, dtype) for method in methods], source)
-        return [one if earlier is None else align_solution(one, earlier.map) for one in solutions]
+        return [in_keys(one if earlier is None else align_solution(one, earlier.map)) for one in solutions]
+
+
+def in_keys(solution: Solution) -> Solution:
+    """The solution with its warnings in the words of a config."""
+    return solution._replace(warnings=tuple(in_words_of(warning, Edge.CONFIG) for warning in solution.warnings))
 
 
 def watch_progress(run: Run) -> Watch:
@@ -263,17 +265,27 @@ def extend_group(run: Run, works: list[Work], items: list[Item], sample: Array, 
     outputs = tuple(work.output for work in works)
     done = run.progress.advance
     for item, part in run.engine.imap(extend_block, items, run.rows, outputs, sample, done=done):
-        for work, written in zip(works, part.written, strict=True):
+        for work, written, undefined in zip(works, part.written, part.undefined, strict=True):
             if written.bad_rows and strict and not leaves_rows_out(work):
-                refuse_bad_rows(run, None)
-                refuse_undefined_rows(run, written.bad_rows, written.first_bad)
+                everything = ranges(run.rows.n, work.records.chunk_rows)
+                refuse_undefined(run.rows, work.solution.map, run.engine, everything, work.solution.blocks)
             work.records.add(item[0], written)
+            work.undefined[item] = undefined
         rows[item] = part.rows
 
 
 def leaves_rows_out(work: Work) -> bool:
     """Whether the user asked for rows without coordinates: those off the largest component of the graph."""
     return getattr(work.part.config.method, "components", None) == "largest"
+
+
+def why_undefined(run: Run, work: Work) -> dict[Cause, Found]:
+    """Why rows of a method have no coordinates; chunks placed by an interrupted run are looked at again."""
+    records = work.records
+    held = [item for item in records.items(committed=True) if records.bad_rows[item[0] // records.chunk_rows]]
+    unknown = [item for item in held if item not in work.undefined]
+    again = find_causes(run.rows, work.solution.map, run.engine, unknown, work.solution.blocks)
+    return add_tallies([again, *work.undefined.values()])
 
 
 def gather_sample(run: Run, work: Work, sample: NDArray[np.int64], rows: dict[Item, Array]) -> Sample:
@@ -291,7 +303,7 @@ def sample_within(sample: NDArray[np.int64], item: Item) -> NDArray[np.int64]:
 
 
 @stage("complete")
-def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int) -> None:
+def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int, undefined: dict[str, Any]) -> None:
     """Check that the source is still the one that was read, then turn the status to complete: the last write."""
     if fingerprint_of(run.rows, run.targets) != run.fingerprint:
         raise RunError(
@@ -299,7 +311,7 @@ def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int)
             "run again once the source is at rest"
         )
     stages = {stage.name: round(stage.seconds, 3) for stage in run.progress.stages}
-    work.part.store.update(quality=quality, bad_rows=bad_rows, seconds=stages, status="complete")
+    work.part.store.update(quality=quality, bad_rows=bad_rows, undefined=undefined, seconds=stages, status="complete")
 
 
 def clear_scratch(parts: list[Part]) -> None:
@@ -319,14 +331,3 @@ def refuse_bad_rows(run: Run, plan: Plan | None) -> None:
         first = min(first, index) if bad else first
     if count:
         raise BadRowsError(count, first, run.rows.n, run.rows.uri)
-
-
-def refuse_undefined_rows(run: Run, count: int, first: int | None) -> None:
-    """Raise for rows that are finite and yet have no coordinates."""
-    seen = "" if first is None else f", the first seen is row {first}"
-    raise InputError(
-        f"{run.rows.uri}: the metric or kernel is undefined on {count} or more rows{seen} (zero "
-        "rows have no direction under cosine and correlation; a narrow bandwidth makes a kernel vanish far from all "
-        "landmarks): choose another metric or a smaller gamma, or set source.bad_rows: mark to give such rows NaN "
-        "coordinates"
-    )

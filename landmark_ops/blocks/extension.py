@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Item
 from landmark_ops.blocks.stored_map import load_maps
+from landmark_ops.blocks.undefined_rows import causes_of_rows
 from landmark_ops.numerics.evaluation import place_all
 from landmark_ops.numerics.landmark_map import LandmarkMap, Placed, narrow_rows
 from landmark_ops.numerics.ranges import narrow, squares
+from landmark_ops.numerics.undefined import Cause, Found
 from landmark_ops.stores.embedding import EmbeddingStore, Written, describe
 from landmark_ops.stores.rows import Rows
 
@@ -37,6 +39,7 @@ class Extended(NamedTuple):
 
     written: list[Written]
     rows: NDArray[Any]  # (s, d) sampled rows, as stored
+    undefined: list[dict[Cause, Found]]  # per output, why rows have no coordinates
 
 
 class Gathered(NamedTuple):
@@ -53,7 +56,8 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
     maps = load_maps(tuple((output.uri, output.sha256) for output in outputs))
     direct = [at for at, output in enumerate(outputs) if output.blocks is None]
     placed = dict(zip(direct, place_all([maps[at] for at in direct], X), strict=True))
-    written = []
+    written: list[Written] = []
+    undefined: list[dict[Cause, Found]] = []
     for at, output in enumerate(outputs):
         if output.blocks is not None:
             placed[at] = place_geodesics(maps[at], output.blocks, start, stop)
@@ -65,7 +69,9 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
             found = head.read(placed[at].embedding, placed[at].residual)
             read = {name: found[name].astype(dtype) for name, dtype in head.arrays.items()}
         written.append(EmbeddingStore(output.uri).write(start, embedding, residual, read))
-    return Extended(written, X[within(sample, start, stop) - start])
+        bad = np.flatnonzero(np.isnan(embedding).any(axis=1)) if written[-1].bad_rows else np.zeros(0, np.int64)
+        undefined.append(causes_of_rows(X[bad], start + bad, maps[at], output.blocks) if len(bad) else {})
+    return Extended(written, X[within(sample, start, stop) - start], undefined)
 
 
 def place_geodesics(fitted: LandmarkMap, lengths: Rows, start: int, stop: int) -> Placed:

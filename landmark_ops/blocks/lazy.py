@@ -9,6 +9,7 @@ import numpy as np
 
 from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.blocks.ranges import ranges, task_rows
+from landmark_ops.errors import Edge, speaks
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.landmark_map import LandmarkMap
@@ -47,12 +48,14 @@ def map_lazily(X: Any, fn: Callable[[Array], Array], k: int, dtype: np.dtype[Any
     import dask.array as da
 
     meta = np.empty((0, k), dtype)
+    fn = speaks(Edge.ESTIMATOR)(fn)
     if isinstance(X, da.Array) and X.ndim == 2:
         whole = X.rechunk({1: -1})
         return whole.map_blocks(fn, dtype=dtype, chunks=(whole.chunks[0], (k,)), meta=meta)
     rows = as_rows(X)
     items = ranges(rows.n, task_rows(rows, k))
 
+    @speaks(Edge.ESTIMATOR)
     def read(block_info: Any = None) -> Any:
         start, stop = block_info[None]["array-location"][0]
         return fn(rows.read(start, stop))

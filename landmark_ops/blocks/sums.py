@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Done, Engine, Item
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.evaluation import place_all
 from landmark_ops.numerics.landmark_map import Placed
 from landmark_ops.numerics.moments import SUM_ROWS, Sum, Tile
@@ -105,14 +105,15 @@ class _Add:
 def check_targets(targets: Targets | None, rows: Rows, method: str) -> Targets:
     """The targets a supervised method needs; InputError where there are none or they do not fit the rows."""
     if targets is None:
-        raise InputError(f"method {method} learns from a target and none is given: set target: {{array: ...}}")
+        raise InputError(f"method {method} learns from a target and none is given: {Word.GIVE_TARGET}")
     if targets.rows.n != rows.n:
         raise InputError(
-            f"target {targets.rows.uri}: {targets.rows.n:,} values for {rows.n:,} rows of {rows.uri}: one per row is "
-            "needed"
+            f"{Word.TARGET} {targets.rows.uri}: {targets.rows.n:,} values for {rows.n:,} rows of {rows.uri}: one "
+            "per row is needed"
         )
     if targets.rows.d != 1:
         raise InputError(
-            f"target {targets.rows.uri}: {targets.rows.d} values per row, one is needed: choose one column or array"
+            f"{Word.TARGET} {targets.rows.uri}: {targets.rows.d} values per row, one is needed: choose one "
+            "column or array"
         )
     return targets

@@ -18,14 +18,14 @@ from landmark_ops.blocks.engine import Engine, LocalEngine
 from landmark_ops.blocks.lazy import is_lazy, map_rows, place_lazily
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
-from landmark_ops.errors import InputError
+from landmark_ops.errors import Edge, InputError, in_words_of, speaks
 from landmark_ops.methods.geometry import selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, solve_one
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import probe_rows, select
+from landmark_ops.selection.select import check_strategy, probe_rows, select
 from landmark_ops.stores.open import as_rows
 from landmark_ops.stores.rows import Rows
 
@@ -56,7 +56,7 @@ class MapEstimator(BaseEstimator):
         source = Source(rows, engine, items, seed, targets, landmark_indices=landmarks.indices)
         solution = solve_one(method.solve(landmarks.points, compute_dtype(rows.dtype)), source)
         for message in solution.warnings:
-            warnings.warn(message, UserWarning, stacklevel=3)
+            warnings.warn(in_words_of(message, Edge.ESTIMATOR), UserWarning, stacklevel=4)
         self._keep(solution, landmarks)
         return solution
 
@@ -76,12 +76,13 @@ class MapEstimator(BaseEstimator):
             chosen = np.asarray(self.selection)
             given: dict[str, Any] = {"indices" if chosen.ndim == 1 else "points": chosen}
             return method, select(rows, len(chosen), "given", seed=seed, engine=engine, **given)
+        check_strategy(self.selection)
         count = self.n_landmarks
         if count > rows.n:
             warnings.warn(
                 f"n_landmarks={count} exceeds the {rows.n} rows: every row is a landmark, the exact method",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
             return method, select(rows, rows.n, "given", seed=seed, engine=engine, indices=np.arange(rows.n))
         metric, kernel = selection_geometry(self.selection, method, lambda: probe_rows(rows, seed, engine))
@@ -103,6 +104,7 @@ class MapEstimator(BaseEstimator):
 class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):
     """Base of the estimators that place rows."""
 
+    @speaks(Edge.ESTIMATOR)
     def fit(self, X: Any, y: None = None) -> Self:
         """Select landmarks from the rows X (n, d) and solve for the map.
 
@@ -113,6 +115,7 @@ class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEs
         self._fit(self._rows(X, reset=True), None)
         return self
 
+    @speaks(Edge.ESTIMATOR)
     def transform(self, X: Any) -> Any:
         """Place rows X (b, d): an (b, k) ndarray, or a lazy dask array where X is lazy. Costs no refit."""
         check_is_fitted(self, "map_")

@@ -9,6 +9,7 @@ import numpy as np
 from landmark_ops.blocks.lazy import is_lazy, map_lazily
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
+from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
 from landmark_ops.methods.method import Method, Solution
@@ -81,6 +82,7 @@ class LandmarkIsomap(LandmarkEstimator):
         """The method these parameters describe."""
         return LandmarkIsomapMethod(self.n_components, self.n_neighbors, self.metric, self.components, self.max_support)
 
+    @speaks(Edge.ESTIMATOR)
     def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any:
         """Fit, and place the rows of X themselves along the whole graph; lazy where X is lazy.
 

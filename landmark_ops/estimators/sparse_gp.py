@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.supervised import LandmarkRegressor
 from landmark_ops.methods.method import KernelChoice, Method, Solution
 from landmark_ops.methods.sparse_gp import Approximation, SparseGPMethod
@@ -88,6 +89,7 @@ class SparseGPRegressor(LandmarkRegressor):
         choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
         return SparseGPMethod(choice, self.approximation, self.noise, self.signal)
 
+    @speaks(Edge.ESTIMATOR)
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Values (b,) of rows X (b, d), and the standard errors (b,) of new observations there; lazy where X is."""
         if not return_std:

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
+from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod
@@ -81,6 +82,7 @@ class SpectralClustering(ClusterMixin, LandmarkEstimator):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         return SpectralClusteringMethod(self.n_clusters, self.n_components, choice, seed)
 
+    @speaks(Edge.ESTIMATOR)
     def fit(self, X: Any, y: None = None) -> Self:
         """Select landmarks from the rows X (n, d), embed, cluster a sample; see `LandmarkMDS.fit` for X."""
         super().fit(X)
@@ -88,6 +90,7 @@ class SpectralClustering(ClusterMixin, LandmarkEstimator):
         self.labels_ = self.predict(X)
         return self
 
+    @speaks(Edge.ESTIMATOR)
     def predict(self, X: Any) -> Any:
         """The cluster of each of the rows X (b, d), (b,) int32; a lazy dask array where X is lazy."""
         check_is_fitted(self, "map_")

@@ -19,12 +19,13 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, va
 
 from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.blocks.sums import Targets, check_targets
-from landmark_ops.errors import InputError
+from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.estimators.base import MapEstimator
 from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.heads import Classes, Regression
 from landmark_ops.numerics.landmark_map import LandmarkMap
+from landmark_ops.numerics.undefined import causes, refusal, tally
 from landmark_ops.stores.open import as_rows, as_values
 from landmark_ops.stores.rows import Rows
 
@@ -32,6 +33,7 @@ from landmark_ops.stores.rows import Rows
 class SupervisedEstimator(MapEstimator):
     """Base of regressors and classifiers."""
 
+    @speaks(Edge.ESTIMATOR)
     def fit(self, X: Any, y: Any) -> Self:
         """Select landmarks from the rows X (n, d) and learn the targets y (n,) in one pass over both.
 
@@ -46,7 +48,7 @@ class SupervisedEstimator(MapEstimator):
             warnings.warn(
                 f"target: {rows.n - used:,} of {rows.n:,} rows hold NaN or Inf there and were not learned from",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         self._finish(solution)
         return self
@@ -85,6 +87,7 @@ class SupervisedEstimator(MapEstimator):
 class LandmarkRegressor(RegressorMixin, SupervisedEstimator):
     """Base of regressors."""
 
+    @speaks(Edge.ESTIMATOR)
     def predict(self, X: Any) -> Any:
         """Values (b,) float64 of rows X (b, d), lazy where X is."""
         return self._predicted(X, ("prediction",))[:, 0]
@@ -109,15 +112,21 @@ class LandmarkClassifier(ClassifierMixin, SupervisedEstimator):
 
     classes_: NDArray[Any]
 
+    @speaks(Edge.ESTIMATOR)
     def predict(self, X: Any) -> Any:
-        """Labels (b,) of rows X (b, d), lazy where X is."""
+        """Labels (b,) of rows X (b, d), lazy where X is; InputError for rows without scores, which have no label."""
         fitted, classes = self._scorer(), np.asarray(self.classes_)
 
+        if not is_lazy(X):
+            X = self._validated(X, reset=False)
+            return classes[largest(map_rows(X, fitted), X, fitted, "X")]
+
         def read(block: Array) -> Array:
-            return classes[fitted(block).argmax(axis=1)][:, None]
+            return classes[largest(fitted(block), block, fitted, "a block of X")][:, None]
 
         return self._apply(X, read, 1, classes.dtype)[:, 0]
 
+    @speaks(Edge.ESTIMATOR)
     def decision_function(self, X: Any) -> Any:
         """Scores (b, c) of rows X (b, d), the largest wins; of the second of two classes alone, (b,)."""
         scores = self._apply(X, self._scorer(), len(self.classes_), np.dtype(np.float64))
@@ -146,6 +155,17 @@ class LandmarkClassifier(ClassifierMixin, SupervisedEstimator):
         assert isinstance(head, Classes)
         if not hasattr(self, "classes_"):
             self.classes_ = head.classes
+
+
+def largest(scores: Array, X: Array, fitted: LandmarkMap, where: str) -> NDArray[np.int64]:
+    """Columns of the largest of scores (b, c), the first of equal ones, (b,).
+
+    Raises InputError naming the cause where some of the rows X (b, d) have no scores: no class stands for "undefined".
+    """
+    bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(bad):
+        raise refusal(tally(causes(fitted, X[bad]), bad), fitted.block, len(X), where)
+    return np.asarray(scores.argmax(axis=1))
 
 
 def mean_only(fitted: LandmarkMap) -> LandmarkMap:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import Edge, InputError, Word, speaks
 from landmark_ops.methods.method import F64, Solution
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.landmark_map import LandmarkMap
@@ -22,6 +22,7 @@ from landmark_ops.selection.landmarks import Landmarks
 MOVED = "old landmarks moved, relative RMS"
 
 
+@speaks(Edge.CALL)
 def align_map(new: LandmarkMap, old: LandmarkMap, points: Array | None = None) -> LandmarkMap:
     """The map `new` with its coordinates turned and shifted onto those of `old`, as near as they come.
 
@@ -82,7 +83,7 @@ def find_motion(new: LandmarkMap, points: Array, targets: F64) -> Motion:
     if targets.shape[1] > new.n_components:
         raise InputError(
             f"align: the old embedding has {targets.shape[1]} components, the new map {new.n_components}: raise "
-            f"method.n_components to at least {targets.shape[1]}, or start a new embedding"
+            f"{Word.N_COMPONENTS} to at least {targets.shape[1]}, or start a new embedding"
         )
     placed = place(new, points)
     good = np.isfinite(placed).all(axis=1) & np.isfinite(targets).all(axis=1)
@@ -113,7 +114,7 @@ def grow_landmarks(old: Landmarks, select: Callable[[int], Landmarks], count: in
     held = len(old.points)
     if count <= held:
         raise InputError(
-            f"landmarks.count={count}: there are {held} old landmarks already, and all are kept: raise landmarks.count "
+            f"{Word.COUNT}={count}: there are {held} old landmarks already, and all are kept: raise {Word.COUNT} "
             f"above {held}"
         )
     lacking = count - held
@@ -130,8 +131,8 @@ def grow_landmarks(old: Landmarks, select: Callable[[int], Landmarks], count: in
             break
         if ask >= count:  # at most `held` of so many are old ones
             raise InputError(
-                f"landmarks.count={count}: only {held + len(fresh)} distinct landmarks are found, {held} of them old: "
-                f"lower landmarks.count to at most {held + len(fresh)}"
+                f"{Word.COUNT}={count}: only {held + len(fresh)} distinct landmarks are found, {held} of them old: "
+                f"lower {Word.COUNT} to at most {held + len(fresh)}"
             )
         # Few were old ones: a few more do. Many were: a strategy that goes the same way again, ask for all at once.
         ask = ask + lacking - len(fresh) if 2 * len(fresh) >= lacking else count

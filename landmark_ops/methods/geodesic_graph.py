@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from landmark_ops.blocks.engine import Item
 from landmark_ops.blocks.geodesics import Geodesics, geodesic_support, landmark_geodesics
 from landmark_ops.blocks.graph import NeighborGraph, neighbor_graph
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.methods.solving import Source
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.geodesic_block import Geodesic
@@ -48,7 +48,7 @@ class AskGraph:
         if landmarks is None or (landmarks < 0).any():
             raise InputError(
                 "graph methods need landmarks that are rows of the source, these are centres or given points: use "
-                "landmarks.strategy uniform, maxmin or given with row numbers"
+                f"{Word.STRATEGY} uniform, maxmin or given with row numbers"
             )
         support = self._support(source, landmarks)
         size = source.rows.n if support is None else len(support)

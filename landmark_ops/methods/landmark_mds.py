@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.methods.method import F64, KernelChoice, Solution, check_n_components, duplicate_warning
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import Array, Callback, Metric, resolve_metric, sq_dists
 from landmark_ops.numerics.eigen import double_center, fix_signs, symmetric_eigen
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.moments import Moments, moments
+from landmark_ops.numerics.undefined import landmark_refusal
 
 RANK_CUTOFF = 1e-10  # of the largest eigenvalue; float32 input leaves noise near 1e-14 of it
 
@@ -46,14 +47,14 @@ class LandmarkMDSMethod:
         """The metric itself; V and VI cannot be estimated before there are landmarks and must be given."""
         if self.metric == "precomputed":
             raise InputError(
-                "metric precomputed: rows are distances to landmarks that are chosen already: use landmarks.strategy: "
-                "given with their row numbers, in the order of the columns"
+                f"metric precomputed: rows are distances to landmarks that are chosen already: use {Word.GIVEN_ROWS}, "
+                "in the order of the columns"
             )
         if self.metric in ("seuclidean", "mahalanobis") and not self.metric_params:
             key = "V" if self.metric == "seuclidean" else "VI"
             raise InputError(
                 f"metric {self.metric}: this selection strategy measures distances before there are landmarks to "
-                f"estimate {key} from: give metric_params.{key}, or use landmarks.strategy: uniform"
+                f"estimate {key} from: give metric_params.{key}, or use {Word.STRATEGY:uniform}"
             )
         return resolve_metric(self.metric, self.metric_params, np.zeros((1, 2)))
 
@@ -72,11 +73,7 @@ class LandmarkMDSMethod:
             check_precomputed(Z64)
         D = np.asarray(sq_dists(Z64, Z64, metric), np.float64)
         if not np.isfinite(D).all():
-            bad = sum(not np.isfinite(sq_dists(z[None], z[None], metric)).all() for z in Z64)
-            raise InputError(
-                f"metric {metric.name}: undefined on {bad} of {len(Z)} landmarks (zero rows have no direction under "
-                "cosine and correlation): remove such rows, or choose another metric"
-            )
+            raise landmark_refusal(metric, Z64)
         if not (D > 0).any():
             raise InputError(
                 f"all {len(Z)} landmarks are identical under {metric.name}: the data is constant, there is nothing "
@@ -137,14 +134,14 @@ def check_precomputed(D: F64, what: str = "distances") -> None:
     if D.shape != (m, m):
         raise InputError(
             f"precomputed {what}: rows hold {D.shape[1]} values for {m} landmarks: one per landmark is needed, in the "
-            "order of landmarks.indices"
+            f"order of {Word.ROW_NUMBERS}"
         )
     asymmetry = float(np.abs(D - D.T).max())
     if not asymmetry <= 1e-5 * float(np.abs(D).max()):
         i, j = np.unravel_index(np.abs(D - D.T).argmax(), D.shape)
         raise InputError(
             f"precomputed {what}: the landmarks' own block is not symmetric, entry ({i}, {j}) differs from ({j}, {i}) "
-            f"by {asymmetry:.3g}: give landmarks.indices in the order of the columns, or symmetrise the block"
+            f"by {asymmetry:.3g}: give {Word.ROW_NUMBERS} in the order of the columns, or symmetrise the block"
         )
     if what == "distances" and (D.min() < 0 or np.abs(np.diagonal(D)).max() > 1e-5 * D.max()):
         raise InputError(

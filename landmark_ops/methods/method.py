@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Callback, Metric
 from landmark_ops.numerics.kernels import ALIASES, Kernel, kernel_block, resolve_kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
+from landmark_ops.numerics.undefined import landmark_refusal
 
 F64 = NDArray[np.float64]
 
@@ -121,10 +122,7 @@ def landmark_kernel(kernel: Kernel, Z: F64) -> F64:
     """W = k(Z, Z), (m, m) float64; InputError where it is undefined or vanishes."""
     W = np.asarray(kernel_block(Z, Z, kernel), np.float64)
     if not np.isfinite(W).all():
-        raise InputError(
-            f"kernel {kernel.name}: undefined on {int((~np.isfinite(W)).any(axis=1).sum())} of {len(Z)} landmarks "
-            "(zero rows have no direction under cosine; large rows overflow polynomial): scale or clean the source"
-        )
+        raise landmark_refusal(kernel, Z)
     if not W.any():
         raise InputError(f"kernel {kernel.name}: all its values between the {len(Z)} landmarks are zero")
     return W
@@ -150,7 +148,7 @@ def duplicate_warning(Z: Array) -> tuple[str, ...]:
         return ()
     return (
         f"{len(Z) - distinct} of {len(Z)} landmarks repeat another: {distinct} distinct ones carry the map; "
-        "deduplicate the source, or use landmarks.strategy: maxmin",
+        f"deduplicate the source, or use {Word.STRATEGY:maxmin}",
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.methods.method import KernelChoice, Solution
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
@@ -105,8 +105,8 @@ class NystroemRidgeMethod:
         refuse_none(n)
         if len(summed.classes) < 2:
             raise InputError(
-                f"target: all {n:,} rows are of class {summed.classes[0]}, at least 2 classes are needed: check the "
-                "target"
+                f"{Word.TARGET}: all {n:,} rows are of class {summed.classes[0]}, at least 2 classes are needed: "
+                "check the target"
             )
         ones = summed.totals.sum(axis=0)
         ridge = Ridge.of(summed.gram, ones, n, self.alpha, self.intercept)
@@ -179,4 +179,4 @@ class Ridge:
 def refuse_none(rows: int) -> None:
     """InputError where nothing can be learned from."""
     if rows == 0:
-        raise InputError("target: no row has both coordinates and a finite target: check the target")
+        raise InputError(f"{Word.TARGET}: no row has both coordinates and a finite target: check the target")

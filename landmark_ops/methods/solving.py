@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Done, Engine, Item
 from landmark_ops.blocks.sums import Targets, sum_over
+from landmark_ops.blocks.undefined_rows import refuse_undefined
 from landmark_ops.errors import InputError
 from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.moments import Sum
 from landmark_ops.selection.grid import gather
 from landmark_ops.selection.landmarks import good
@@ -47,7 +49,7 @@ class Source:
     items
         The ranges of rows that blocks are read in.
     missing
-        Called with the number of rows that had no coordinates in a pass, before its sums are used.
+        Called with the number of rows that had no coordinates in a pass, before its sums are used; None refuses them.
     watch
         `with watch(stage, rows) as done` shows the progress of a pass.
     scratch
@@ -74,19 +76,17 @@ class Source:
         with self.watch(asks[0].name, self.rows.n) as done:
             summed = sum_over(self.rows, asks, self.engine, self.items, self.targets, done)
         if summed.rows < self.rows.n:
-            self._refuse_missing(self.rows.n - summed.rows)
+            self._tell_missing(self.rows.n - summed.rows, [fitted for ask in asks for fitted in ask.maps])
         if summed.rows == 0:
             raise InputError(f"{self.rows.uri}: none of its {self.rows.n:,} rows has coordinates: clean the source")
         return summed.values
 
-    def _refuse_missing(self, count: int) -> None:
+    def _tell_missing(self, count: int, maps: list[LandmarkMap]) -> None:
         if self.missing is not None:
             self.missing(count)
             return
-        raise InputError(
-            f"{self.rows.uri}: {count:,} of {self.rows.n:,} rows hold NaN or Inf, or are undefined under the metric or "
-            "kernel (zero rows under cosine, a bandwidth so narrow that the kernel vanishes): clean them, or widen it"
-        )
+        for fitted in maps:
+            refuse_undefined(self.rows, fitted, self.engine, self.items)
 
 
 class Ask(Protocol):

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.methods.method import KernelChoice, Solution
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.solving import Draw, Drawn
@@ -129,13 +129,13 @@ class SparseGPMethod:
         X, y = drawn.X[defined], drawn.y[defined, 0]
         if len(y) < 2:
             raise InputError(
-                f"target: {len(y)} of {SAMPLE_ROWS:,} rows drawn have a target and coordinates, at least 2 are needed "
-                "to find noise, signal and gamma: give these, or clean the target"
+                f"{Word.TARGET}: {len(y)} of {SAMPLE_ROWS:,} rows drawn have a target and coordinates, at least 2 are "
+                "needed to find noise, signal and gamma: give these, or clean the target"
             )
         if not np.ptp(y) > 1e-12 * np.abs(y).max():
             raise InputError(
-                f"target: all {len(y):,} values drawn are {y[0]:g}, so no noise, signal and gamma can be found: check "
-                "the target, or give them"
+                f"{Word.TARGET}: all {len(y):,} values drawn are {y[0]:g}, so no noise, signal and gamma can be found: "
+                "check the target, or give them"
             )
         found = maximise(kernel, few, X, y - y.mean(), gamma=self.kernel.gamma, signal=self.signal, noise=self.noise)
         if not np.isfinite(found.bound):
@@ -168,7 +168,7 @@ class SparseGPMethod:
         """
         n, signal = summed.rows, parameters.signal
         if n == 0:
-            raise InputError("target: no row has both coordinates and a finite target: check the target")
+            raise InputError(f"{Word.TARGET}: no row has both coordinates and a finite target: check the target")
         noise, scale = parameters.noise / signal, float(np.sqrt(signal))
         fitc = self.approximation == "fitc"
         variance = 1.0 if fitc else noise  # what the sums are still to be divided by

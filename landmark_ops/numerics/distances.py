@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.ranges import SQUARES, exponent, largest, squares_fit
 
 Array = NDArray[Any]
@@ -96,7 +96,7 @@ def resolve_metric(metric: str | Callback, params: Mapping[str, Any] | None, Z: 
             if np.linalg.matrix_rank(cov) < len(cov):
                 raise InputError(
                     f"metric mahalanobis: the covariance of {len(Z)} landmarks is singular over {len(cov)} "
-                    "features: raise landmarks.count or give metric_params.VI"
+                    f"features: raise {Word.COUNT} or give metric_params.VI"
                 )
             params["VI"] = np.linalg.inv(cov)
         params["VI"] = np.asarray(params["VI"], float)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.moments import Tile
 
 F64 = NDArray[np.float64]
@@ -105,8 +105,8 @@ def class_sums(tile: Tile) -> ClassSums:
     wrong = y[(y != np.rint(y)) | (np.abs(y) > LARGEST_CLASS)]
     if len(wrong):
         raise InputError(
-            f"target: {wrong[0]:g} is not a class, classes are integers up to 2^53: number them 0, 1, 2, ..., or use "
-            "task: regression"
+            f"{Word.TARGET}: {wrong[0]:g} is not a class, classes are integers up to 2^53: number them 0, 1, 2, ..., "
+            f"or use {Word.REGRESSION}"
         )
     classes, at, counts = np.unique(y.astype(np.int64), return_inverse=True, return_counts=True)
     check_class_count(len(classes))
@@ -132,6 +132,6 @@ def check_class_count(count: int) -> None:
     """InputError for more classes than make sense."""
     if count > MAX_CLASSES:
         raise InputError(
-            f"target: holds more than {MAX_CLASSES:,} different values, too many for classes: use task: regression, or "
-            "merge classes"
+            f"{Word.TARGET}: holds more than {MAX_CLASSES:,} different values, too many for classes: "
+            f"use {Word.REGRESSION}, or merge classes"
         )

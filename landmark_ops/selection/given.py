@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.selection.grid import cells, gather, unusable_rows, usable
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 
@@ -20,7 +20,7 @@ def select_given(ask: Request) -> Landmarks:
     chosen = given_rows(ask) if ask.indices is not None else given_points(ask)
     if len(chosen.points) != ask.count:
         raise InputError(
-            f"strategy given: {len(chosen.points)} landmarks given, landmarks.count is {ask.count}: make them equal"
+            f"strategy given: {len(chosen.points)} landmarks given, {Word.COUNT} is {ask.count}: make them equal"
         )
     return chosen
 

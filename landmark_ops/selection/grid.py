@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Done, Engine, Item
-from landmark_ops.errors import BadRowsError, InputError
+from landmark_ops.errors import BadRowsError, InputError, Word
 from landmark_ops.numerics.distances import Array, Metric, transform_rows
 from landmark_ops.selection.landmarks import good
 from landmark_ops.stores.rows import Rows
@@ -94,7 +94,7 @@ def unusable_rows(points: Array, indices: NDArray[np.int64], metric: Metric | No
     name = metric.name if metric is not None else "euclidean"
     return InputError(
         f"{where}: {len(bad)} of {len(points)} rows have no direction, which metric {name} needs (zero or constant "
-        f"rows), the first is row {bad.min()}: drop them, set source.bad_rows: mark, or use metric euclidean"
+        f"rows), the first is row {bad.min()}: drop them, use metric euclidean{Word.OR_MARK}"
     )
 
 

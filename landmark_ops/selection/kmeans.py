@@ -90,7 +90,7 @@ def every_row(ask: Request, metric: Metric) -> Landmarks:
     points = gather(ask.rows, indices, ask.engine, ask.done)
     if not usable(points, metric).all():
         raise unusable_rows(points, indices, metric, f"{ask.rows.uri}, all rows taken as landmarks")
-    return Landmarks(indices, points, np.ones(len(indices)), "kmeans: every row is its own centre, landmarks.count = n")
+    return Landmarks(indices, points, np.ones(len(indices)), "kmeans: as many centres as rows, every row is its own")
 
 
 def farthest_start(ask: Request, metric: Metric) -> NDArray[np.float64]:

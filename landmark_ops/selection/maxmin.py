@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Item
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.selection.grid import BLOCK_ELEMENTS, block_rows, grid, power_of_two, read_usable, working_rows
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
@@ -60,8 +60,8 @@ def select_maxmin(ask: Request) -> Landmarks:
         cover = shrink(cover, start.points, m, metric)
     if len(cover.indices) < m - 1:
         raise InputError(
-            f"{rows.uri}: only {len(cover.indices) + 1} distinct rows under metric {metric.name}, landmarks.count is "
-            f"{m}: lower landmarks.count to {len(cover.indices) + 1}"
+            f"{rows.uri}: only {len(cover.indices) + 1} distinct rows under metric {metric.name}, {Word.COUNT} is "
+            f"{m}: lower {Word.COUNT} to {len(cover.indices) + 1}"
         )
     indices = np.concatenate([start.indices, cover.indices])
     points = np.concatenate([start.points, cover.points])

@@ -17,7 +17,7 @@ from scipy.linalg.blas import dtrsm, strsm
 from threadpoolctl import ThreadpoolController
 
 from landmark_ops.blocks.engine import Item
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
 from landmark_ops.numerics.row_random import row_uniforms
@@ -210,8 +210,8 @@ def not_positive(kernel: Kernel, what: str) -> InputError:
 def too_few(ask: Request, found: int, why: str) -> InputError:
     """The error for fewer landmarks than asked for."""
     return InputError(
-        f"{ask.rows.uri}: only {found} landmarks can be had ({why}), landmarks.count is {ask.count}: lower "
-        f"landmarks.count to {found}"
+        f"{ask.rows.uri}: only {found} landmarks can be had ({why}), {Word.COUNT} is {ask.count}: lower "
+        f"{Word.COUNT} to {found}"
     )
 
 

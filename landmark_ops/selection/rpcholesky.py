@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 from landmark_ops.selection.pivots import (
@@ -74,9 +74,9 @@ def select_rpcholesky(ask: Request) -> Landmarks:
             break
         if ask.tolerance is not None and len(pivots.indices) == m:
             raise InputError(
-                f"strategy rpcholesky: landmarks.tolerance {ask.tolerance:g} not reached, the relative trace error is "
-                f"{errors[-1]:.3g} with {m} landmarks, the most that landmarks.count allows: raise landmarks.count, or "
-                f"landmarks.tolerance above {errors[-1]:.3g}"
+                f"strategy rpcholesky: {Word.TOLERANCE} {ask.tolerance:g} not reached, the relative trace error is "
+                f"{errors[-1]:.3g} with {m} landmarks, the most that {Word.COUNT} allows: raise {Word.COUNT}, or "
+                f"{Word.TOLERANCE} above {errors[-1]:.3g}"
             )
         before = len(pivots.indices)
         most = m if ask.tolerance is None else min(m, before + max(LEAST_ACCEPTED, before))
@@ -87,8 +87,8 @@ def select_rpcholesky(ask: Request) -> Landmarks:
             raise too_few(ask, before, "the residuals of all rows are 0 up to rounding: the others add nothing")
         if exhausted:  # only rounding is left, and it does not come below the tolerance
             raise InputError(
-                f"strategy rpcholesky: landmarks.tolerance {ask.tolerance:g} not reached, the relative trace error is "
-                f"{errors[-1]:.3g} with {before} landmarks, the rest is rounding: raise landmarks.tolerance above it"
+                f"strategy rpcholesky: {Word.TOLERANCE} {ask.tolerance:g} not reached, the relative trace error is "
+                f"{errors[-1]:.3g} with {before} landmarks, the rest is rounding: raise {Word.TOLERANCE} above it"
             )
         relative = errors[-1] * result.ratio
         if ask.tolerance is None and len(pivots.indices) == m:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from landmark_ops.blocks.engine import Done, Engine, LocalEngine
-from landmark_ops.errors import InputError
+from landmark_ops.errors import Edge, InputError, Word, speaks
 from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, resolve_metric
 from landmark_ops.numerics.kernels import Kernel, resolve_kernel
 from landmark_ops.selection.active import select_active
@@ -86,36 +86,35 @@ def select(
     USES_EITHER. Raises InputError for an unknown strategy, a count below 1 or above n, a missing kernel, and what the
     strategy refuses.
     """
-    if strategy not in STRATEGIES:
-        raise InputError(f"landmarks.strategy {strategy!r} is unknown: choose one of {', '.join(STRATEGIES)}")
+    check_strategy(strategy)
     if count < 1:
-        raise InputError(f"landmarks.count is {count}, at least 1 is needed: raise landmarks.count")
+        raise InputError(f"{Word.COUNT} is {count}, at least 1 is needed: raise {Word.COUNT}")
     if count > rows.n and strategy != "given":
         raise InputError(
-            f"landmarks.count is {count}, {rows.uri} has {rows.n} rows: lower landmarks.count to at most {rows.n}"
+            f"{Word.COUNT} is {count}, {rows.uri} has {rows.n} rows: lower {Word.COUNT} to at most {rows.n}"
         )
     if not 0 <= seed < SEEDS:
-        raise InputError(f"landmarks.seed is {seed}, needs 0 to 2^63 - 1: choose another")
+        raise InputError(f"{Word.SEED} is {seed}, needs 0 to 2^63 - 1: choose another")
     if strategy != "given" and (indices is not None or points is not None):
-        raise InputError(f"landmarks.strategy {strategy} takes no indices or points: use strategy given for them")
+        raise InputError(f"{Word.STRATEGY} {strategy} takes no indices or points: use strategy given for them")
     if strategy in USES_KERNEL and kernel is None:
         raise InputError(
-            f"landmarks.strategy {strategy} chooses by a kernel, got none: use a method with a kernel, give kernel=, "
+            f"{Word.STRATEGY} {strategy} chooses by a kernel, got none: use a method with a kernel, give kernel=, "
             "or choose strategy uniform, maxmin or kmeans"
         )
     looks_at = (kernel or metric or Metric("euclidean")) if strategy in (*USES_KERNEL, *USES_EITHER) else None
     if looks_at is not None and looks_at.name == "precomputed":
         raise InputError(
-            f"landmarks.strategy {strategy} compares any two rows, which precomputed blocks do not allow: use strategy "
+            f"{Word.STRATEGY} {strategy} compares any two rows, which precomputed blocks do not allow: use strategy "
             "given"
         )
     if tolerance is not None and strategy not in USES_TOLERANCE:
         raise InputError(
-            f"landmarks.tolerance is {tolerance:g}, strategy {strategy} takes none: use strategy "
-            f"{', '.join(USES_TOLERANCE)}, or leave landmarks.tolerance out"
+            f"{Word.TOLERANCE} is {tolerance:g}, strategy {strategy} takes none: use strategy "
+            f"{', '.join(USES_TOLERANCE)}, or leave {Word.TOLERANCE} out"
         )
     if tolerance is not None and not 0 <= tolerance < 1:
-        raise InputError(f"landmarks.tolerance is {tolerance}, a relative trace error is 0 to 1: choose e.g. 1e-3")
+        raise InputError(f"{Word.TOLERANCE} is {tolerance}, a relative trace error is 0 to 1: choose e.g. 1e-3")
     request = Request(
         rows, count, seed, engine, metric, skip_bad_rows, indices, points, done, planned, kernel, tolerance
     )
@@ -123,6 +122,12 @@ def select(
         return STRATEGIES[strategy](request)
     with one_blas_thread():
         return STRATEGIES[strategy](request)
+
+
+def check_strategy(strategy: str) -> None:
+    """InputError for the name of no strategy."""
+    if strategy not in STRATEGIES:
+        raise InputError(f"{Word.STRATEGY} {strategy!r} is unknown: choose one of {', '.join(STRATEGIES)}")
 
 
 def probe_rows(rows: Rows, seed: int, engine: Engine, skip_bad_rows: bool = False, count: int = PROBE_ROWS) -> Array:
@@ -135,6 +140,7 @@ def probe_rows(rows: Rows, seed: int, engine: Engine, skip_bad_rows: bool = Fals
     return draw_rows(Request(rows, wanted, seed, engine, skip_bad_rows=skip_bad_rows), wanted, least=1).points
 
 
+@speaks(Edge.CALL)
 def select_landmarks(
     X: Any,
     m: int,

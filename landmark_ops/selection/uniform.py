@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.selection.grid import cells, gather, unusable_rows, usable
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 
@@ -43,8 +43,8 @@ def draw_rows(ask: Request, m: int, least: int) -> Landmarks:
                 break
             if len(order) == at:
                 raise InputError(
-                    f"{ask.rows.uri}: only {m - missing} usable rows among {at} of {n} looked at, landmarks.count is "
-                    f"{ask.count}: clean the source, or lower landmarks.count"
+                    f"{ask.rows.uri}: only {m - missing} usable rows among {at} of {n} looked at, {Word.COUNT} is "
+                    f"{ask.count}: clean the source, or lower {Word.COUNT}"
                 )
             continue
         found = gather(ask.rows, take, ask.engine, ask.done if at == 0 else None)

@@ -221,12 +221,18 @@ def test_almost_nothing_but_bad_rows(tmp_path: Path) -> None:
     assert unfinished(tmp_path / "out.zarr")
 
 
+ZERO_ROWS = (
+    r"x\.npy: 2 of 400 rows are zero rows, which have no direction under metric cosine, the first is row 11: drop "
+    r"them, or choose another metric or kernel, or set source\.bad_rows: mark to give such rows NaN coordinates$"
+)
+
+
 def test_metric_undefined_on_zero_rows(tmp_path: Path) -> None:
     zeros = X.copy()
     zeros[[11, 222]] = 0
     config = make_config(write_npy(tmp_path / "x.npy", zeros), tmp_path / "out.zarr", method={"metric": "cosine"})
     config["landmarks"] = landmarks_without([11, 222])
-    with pytest.raises(InputError, match=r"undefined on 2 or more rows, the first seen is row 11 \(zero rows have no"):
+    with pytest.raises(InputError, match=ZERO_ROWS):
         run_embed(config)
     assert unfinished(tmp_path / "out.zarr")
 
@@ -496,3 +502,33 @@ def test_target_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"file is a file, not a folder: choose another output\.uri"):
         open_only(make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "file/out.zarr"))
+
+
+def test_causes_are_told_apart_and_counted_in_attributes(tmp_path: Path) -> None:
+    mixed = X.copy()
+    mixed[[11, 222]], mixed[300] = 0, np.nan
+    config = make_config(write_npy(tmp_path / "x.npy", mixed), tmp_path / "out.zarr", method={"metric": "cosine"})
+    config["landmarks"] = landmarks_without([11, 222, 300])
+    with pytest.raises(
+        InputError, match=r"1 of 400 rows hold NaN or Inf, the first is row 300; 2 of 400 rows are zero"
+    ):
+        run_embed(config)
+    config["source"]["bad_rows"] = "mark"
+    assert run_embed(config)["bad_rows"] == 3
+    assert attributes(tmp_path / "out.zarr")["undefined"] == {
+        "not_finite": {"rows": 1, "first": 300},
+        "zero": {"rows": 2, "first": 11},
+    }
+
+
+def test_a_vanished_kernel_is_named_with_its_bandwidth(tmp_path: Path) -> None:
+    far = X.copy()
+    far[17] = 1e4
+    config = make_config(write_npy(tmp_path / "x.npy", far), tmp_path / "out.zarr")
+    config["method"] = {"name": "spectral_embedding", "n_components": 2, "gamma": 0.01}
+    config["landmarks"] = landmarks_without([17])
+    expected = (
+        r"1 of 400 rows lie far .* the kernel vanishes \(kernel rbf with gamma 0\.01\), the first is row 17: choose"
+    )
+    with pytest.raises(InputError, match=expected):
+        run_embed(config)
