@@ -97,7 +97,7 @@ def open_source(config: EmbedConfig) -> Rows:
 def open_targets(config: EmbedConfig, target: TargetConfig) -> Targets:
     """The target as rows of one value; an array or column of the source unless it has a uri of its own."""
     uri = address(target.uri or config.source.uri, config)
-    rows = open_values(uri, array=target.array, column=target.column)
+    rows = open_values(uri, array=target.array, column=target.column, missing_chunks=config.source.missing_chunks)
     return Targets(rows, target.held_out, config.landmarks.seed)
 
 

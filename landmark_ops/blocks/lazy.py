@@ -39,7 +39,8 @@ def map_rows(X: Array, fn: Callable[[Array], Array]) -> Array:
 
 def place_lazily(X: Any, fitted: LandmarkMap) -> da.Array:
     """A lazy (n, k) array of the rows' coordinates; nothing is read or computed here."""
-    dtype = X.dtype if hasattr(X, "dtype") else as_rows(X).dtype
+    # Of a zarr array it is the rows that know: a packed one decodes to another type.
+    dtype = X.dtype if type(X).__module__.partition(".")[0] == "dask" else as_rows(X).dtype
     return map_lazily(X, fitted, fitted.n_components, compute_dtype(np.dtype(dtype)))
 
 

@@ -63,7 +63,7 @@ class ZarrShard(Shard):
 
 def zarr_shards(root: str, array: str | None, limits: Limits) -> list[ZarrShard]:
     """The shards of the array at or below `root`. Raises `InputError` where it does not hold RGB pictures."""
-    rows = ZarrRows(root, array)
+    rows = ZarrRows(root, array, as_stored=True)
     shape = (rows.n, *rows.row_shape)
     if len(shape) != 4 or shape[3] != 3 or rows.dtype != np.uint8:
         raise InputError(

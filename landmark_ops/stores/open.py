@@ -52,9 +52,9 @@ def open_rows(
             f"{fitting})"
         )
     if kind == "zarr":
-        from landmark_ops.stores.zarr_rows import ZarrRows
+        from landmark_ops.stores.zarr_sparse import open_zarr
 
-        return ZarrRows(address, array, missing_chunks=missing_chunks)
+        return open_zarr(address, array, missing_chunks=missing_chunks)
     if kind == "npy":
         from landmark_ops.stores.npy_rows import NpyRows
 
@@ -66,7 +66,13 @@ def open_rows(
     return ParquetRows(address, column=column, columns=columns)
 
 
-def open_values(uri: str | os.PathLike[str], *, array: str | None = None, column: str | None = None) -> Rows:
+def open_values(
+    uri: str | os.PathLike[str],
+    *,
+    array: str | None = None,
+    column: str | None = None,
+    missing_chunks: Literal["error", "fill"] = "error",
+) -> Rows:
     """One number per row by its address, as rows of one: an array (n,) or (n, 1) of Zarr or .npy, a Parquet column.
 
     Raises `InputError` as `open_rows` does.
@@ -75,9 +81,9 @@ def open_values(uri: str | os.PathLike[str], *, array: str | None = None, column
     with locations.opening(address):
         kind = source_kind(address)
     if kind == "zarr" and column is None:
-        from landmark_ops.stores.zarr_rows import ZarrRows
+        from landmark_ops.stores.zarr_sparse import open_zarr
 
-        return ZarrRows(address, array, missing_chunks="fill", values=True)
+        return open_zarr(address, array, missing_chunks=missing_chunks, values=True)
     if kind == "npy" and array is None and column is None:
         from landmark_ops.stores.npy_rows import NpyRows
 
@@ -142,6 +148,8 @@ def _holds_parquet(uri: str, listed: list[locations.Child], suffixes: tuple[str,
 def as_rows(X: Any) -> Rows:
     """What an estimator was given, as `Rows`: an array, a Dask or Zarr array, a DataFrame, nested lists, or `Rows`.
 
+    A Zarr array that is packed by its attributes is decoded, as it is by `open_rows`.
+
     Raises `InputError` for sparse and masked arrays, whose missing entries rows cannot express, and for addresses.
     """
     if isinstance(X, Rows):
@@ -165,7 +173,8 @@ def as_rows(X: Any) -> Rows:
         if isinstance(X, zarr.Array):
             from landmark_ops.stores.zarr_rows import ZarrRows
 
-            return ZarrRows(X)
+            # Whoever holds the array reads its fill value where a chunk was never written: so does the estimator.
+            return ZarrRows(X, missing_chunks="fill")
         raise InputError(f"got a zarr {type(X).__name__}: pass one of its arrays, e.g. X['name']")
     if home == "scipy" and type(X).__module__.startswith("scipy.sparse"):
         raise InputError(f"got a sparse {type(X).__name__} of shape {X.shape}, rows must be dense: pass X.toarray()")

@@ -3,7 +3,8 @@
 zarr answers a read with the fill value wherever an object is missing, whether it was never written, was lost, or one
 request failed in a way that looks like absence (zarr-python #486, fsspec #255). A lost chunk would so become plausible
 zeros in a result. Therefore every stored piece that comes back as nothing but fill value is looked up, and a missing
-object is an error unless the config says that it is meant. Decodes only codecs on the list in `zarr_meta`.
+object is an error unless the config says that it is meant. Decodes only codecs on the list in `zarr_meta`, and what the
+array's attributes say of its numbers by `zarr_packing`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from zarr.core.sync import sync  # stores are bound to zarr's event loop: only i
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations, zarr_meta
-from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
+from landmark_ops.stores.rows import Rows, check_exact, check_range, check_shape_and_dtype
+from landmark_ops.stores.zarr_packing import Packing, packing_of
 
 T = TypeVar("T")
 MissingChunks = Literal["error", "fill"]
@@ -48,6 +50,8 @@ class ZarrRows(Rows):
         What a chunk without a stored object means: "error", or its "fill" value.
     values
         One number per row is wanted: an array of shape (n,) will do.
+    as_stored
+        No number means that one is missing: pictures are wanted, in which every value is a colour.
     """
 
     def __init__(
@@ -57,15 +61,17 @@ class ZarrRows(Rows):
         *,
         missing_chunks: MissingChunks = "error",
         values: bool = False,
+        as_stored: bool = False,
     ) -> None:
         if missing_chunks not in ("error", "fill"):
             raise InputError(f"source.missing_chunks is {missing_chunks!r}, it may be 'error' or 'fill'")
-        self._missing_chunks, self._values = missing_chunks, values
+        self._missing_chunks, self._values, self._as_stored = missing_chunks, values, as_stored
         self._array: zarr.Array[Any] | None = None
         self._reopens = True
         if isinstance(source, zarr.Array):
             self.uri = _address_of(source)
-            zarr_meta.check_document(_document_of(source), self.uri, values)
+            document = _document_of(source)
+            zarr_meta.check_document(document, self.uri, values)
             # A local store is reopened by path where it is needed; any other may hold options that only it knows.
             self._reopens = isinstance(source.store, zarr.storage.LocalStore)
             opened = self._array = source
@@ -73,17 +79,50 @@ class ZarrRows(Rows):
             base = locations.normalise(source)
             with locations.opening(base):
                 self.uri, document = zarr_meta.find_array(base, array)
+                if sparse := zarr_meta.sparse_of(document):
+                    raise InputError(
+                        f"{self.uri}: is a sparse {sparse.format} matrix of {sparse.shape[0]} x {sparse.shape[1]}, a "
+                        "dense array is needed here: store X.toarray()"
+                    )
                 zarr_meta.check_document(document, self.uri, values)
-                opened = self._array = _open(self.uri, document["zarr_format"])
-        self._document = _document_of(opened)
+                opened = self._array = _open(self.uri, document)
+        self._bfloat16 = zarr_meta.is_bfloat16(document)
+        self._document = _without_attributes(_document_of(opened))
         check_shape_and_dtype(opened.shape, opened.dtype, self.uri, values)
         self.n, self.d = opened.shape[0], math.prod(opened.shape[1:])
         self.row_shape = tuple(opened.shape[1:])
-        self.dtype = opened.dtype.newbyteorder("=")
+        self._stored = opened.dtype.newbyteorder("=")
+        self._packing = self._packing_of(opened)
+        self.dtype = self._stored if self._packing is None else self._packing.dtype
         self.chunk_rows = min(opened.chunks[0], self.n)
         self._chunks: tuple[int, ...] = tuple(opened.chunks)
         self._objects: tuple[int, ...] = tuple(opened.shards or opened.chunks)  # what one stored object covers
-        self._fill = np.asarray(0 if opened.fill_value is None else opened.fill_value).astype(self.dtype)
+        self._fill = np.asarray(0 if opened.fill_value is None else opened.fill_value).astype(self._stored)
+
+    def _packing_of(self, array: zarr.Array[Any]) -> Packing | None:
+        """What the attributes say of the numbers; of pictures, which have no missing values, nothing may be said."""
+        folder, name = locations.parent_and_name(self.uri)
+        beside = zarr_meta.read_document(folder) if self._reopens and name in ("codes", "values") and folder else None
+        encoding = ((beside or {}).get("attributes") or {}).get("encoding-type", "")
+        if str(encoding).startswith("nullable-"):
+            raise InputError(
+                f"{self.uri}: is part of a {encoding}, whose missing values are in the array 'mask' beside it: store "
+                "it as floats with NaN instead"
+            )
+        packing = packing_of(
+            array.attrs.asdict(),
+            self._stored,
+            array.metadata.fill_value,
+            zarr_format=array.metadata.zarr_format,
+            bfloat16=self._bfloat16,
+            categories=encoding == "categorical",
+            uri=self.uri,
+        )
+        if not self._as_stored or packing is None:
+            return packing
+        if packing.scale is None and packing.offset is None and packing.seen_as is None:
+            return None
+        raise InputError(f"{self.uri}: is packed ({packing.describe()}), pictures must not be: write it unpacked")
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the open array, which the receiving process opens itself."""
@@ -97,22 +136,28 @@ class ZarrRows(Rows):
     def _opened(self) -> zarr.Array[Any]:
         if self._array is None:
             try:
-                array = _open(self.uri, self._document["zarr_format"])
-                zarr_meta.check_document(_document_of(array), self.uri, self._values)
+                document = zarr_meta.read_document(self.uri)
+                if document is None:
+                    raise FileNotFoundError("its metadata has gone")
+                zarr_meta.check_document(document, self.uri, self._values)
+                array = _open(self.uri, document)
+                packing = self._packing_of(array)
             except (InputError, OSError) as error:
                 raise RunError(f"{self.uri}: could be opened when the run began, now not: {error}") from error
-            if array.shape != (self.n, *self.row_shape) or array.dtype.newbyteorder("=") != self.dtype:
+            if array.shape != (self.n, *self.row_shape) or array.dtype.newbyteorder("=") != self._stored:
                 raise RunError(
-                    f"{self.uri}: was {(self.n, *self.row_shape)} {self.dtype} when the run began, now "
+                    f"{self.uri}: was {(self.n, *self.row_shape)} {self._stored} when the run began, now "
                     f"{array.shape} {array.dtype}: the source was rewritten; run again"
                 )
+            if packing != self._packing:
+                raise RunError(f"{self.uri}: its attributes say something else than when the run began: run again")
             self._array = array
         return self._array
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start..stop. InputError names a chunk that is missing, RunError one that cannot be decoded."""
         check_range(start, stop, self.n, self.uri)
-        out = np.empty((stop - start, *self.row_shape), self.dtype)
+        out = np.empty((stop - start, *self.row_shape), self._stored)
         if stop > start:
             self._opened()
             try:
@@ -121,6 +166,10 @@ class ZarrRows(Rows):
                 self._fetch_one_by_one(out, start, stop)
             if self._missing_chunks == "error":
                 self._check_missing(out, start, stop)
+        if self._packing is None or self._packing.scale is None:
+            check_exact(out, self.uri, start, self.d)
+        if self._packing is not None:
+            out = self._packing.decode(out)
         return out.reshape(stop - start, self.d)
 
     def _fetch(self, out: NDArray[Any], region: Region) -> None:
@@ -231,6 +280,8 @@ class ZarrRows(Rows):
     def fingerprint(self) -> str:
         """sha256 of the metadata and of the listing; of the content where an open store has no versions to list."""
         described = json.dumps(self._document, sort_keys=True, default=str)
+        if self._packing is not None:
+            described += repr(self._packing)
         if self._reopens:
             with locations.opening(self.uri):
                 return locations.digest(described, locations.list_objects(self.uri))
@@ -250,7 +301,7 @@ async def _list_contents(store: Any, path: str) -> list[locations.StoredObject]:
     return found
 
 
-def _open(uri: str, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:
+def _open(uri: str, document: zarr_meta.Document) -> zarr.Array[Any]:
     store: Any
     if locations.is_remote(uri):
         store = zarr.storage.FsspecStore.from_url(uri, storage_options=locations.storage_options(uri), read_only=True)
@@ -261,14 +312,20 @@ def _open(uri: str, zarr_format: Literal[2, 3]) -> zarr.Array[Any]:
             # Both are about writing; the array is only read, and its codecs have been checked against our list.
             warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3")
             warnings.filterwarnings("ignore", message="Found an empty list of filters")
-            return zarr.open_array(store, mode="r", zarr_format=zarr_format)
+            if zarr_meta.is_bfloat16(document):
+                metadata: Any = zarr_meta.carried(document)
+                return zarr.Array(zarr.AsyncArray(metadata, zarr.storage.StorePath(store)))
+            return zarr.open_array(store, mode="r", zarr_format=document["zarr_format"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{uri}: zarr cannot open it ({error}): the array's metadata is damaged") from error
 
 
 def _document_of(array: zarr.Array[Any]) -> zarr_meta.Document:
-    document = {key: value for key, value in array.metadata.to_dict().items() if key != "attributes"}
-    return {"node_type": "array", **document}
+    return {"node_type": "array", **array.metadata.to_dict()}
+
+
+def _without_attributes(document: zarr_meta.Document) -> zarr_meta.Document:
+    return {key: value for key, value in document.items() if key != "attributes"}
 
 
 def _address_of(array: zarr.Array[Any]) -> str:

@@ -12,8 +12,10 @@ import pytest
 import zarr
 from sklearn.datasets import make_moons
 
+from flows.opening import open_run
 from landmark_ops import InputError, NystroemRidge, SparseGPRegressor, open_map
 from landmark_ops.blocks.sums import Targets
+from landmark_ops.config import EmbedConfig
 from landmark_ops.stores.rows import ArrayRows
 from tests.flows.running import attributes, landmark_indices, make_config, run_embed
 
@@ -138,3 +140,17 @@ def test_another_target_is_another_run(tmp_path: Path) -> None:
     run_embed(configure(tmp_path, GP))
     with pytest.raises(InputError, match=r"holds a complete embedding made with another source, or the source has"):
         run_embed(configure(tmp_path, GP, Y + 1))
+
+
+def test_a_missing_chunk_of_the_target_is_no_row_of_zeros(tmp_path: Path) -> None:
+    y = Y.copy()
+    y[70:140] = 0  # a chunk that zarr leaves out
+    config = configure(tmp_path, GP, y)
+    with pytest.raises(
+        InputError, match=r"x\.zarr/y: chunk c/1 \(rows 70\.\.140\) is missing.*source\.missing_chunks: fill"
+    ):
+        run_embed(config)
+    config["source"]["missing_chunks"] = "fill"
+    targets = open_run(EmbedConfig.model_validate(config)).targets
+    assert targets is not None
+    np.testing.assert_array_equal(targets.read(0, 500)[:, 0], y)
