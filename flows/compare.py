@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow
-
 from flows.artifacts import publish
 from flows.comparing import Comparison, Setting, open_comparison, prepare_stage, try_stage
+from flows.pipeline import pipeline
 from flows.progress import Progress
 from flows.reporting import METHOD_NAMES
 from flows.run import Run
@@ -27,7 +26,7 @@ from landmark_ops.stores.locations import join, write_bytes
 from landmark_ops.stores.lock import OutputLock
 
 
-@flow(name="compare", log_prints=False, persist_result=False)
+@pipeline("compare")
 def compare(config: CompareConfig) -> dict[str, Any]:
     """Compare strategies and numbers of landmarks for `config.method`; returns addresses and the table as lines."""
     return run_compare(config, Progress())

@@ -14,12 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from prefect import flow
-
 from flows.detect_report import publish_detect
 from flows.detecting import Job, ShardDone, detect_shard, enough
 from flows.overlays import Picture
 from flows.own_sets import record_set
+from flows.pipeline import pipeline
 from flows.progress import Progress
 from flows.runtime import open_engine
 from flows.stage import stage
@@ -84,7 +83,7 @@ class Totals:
         self.overlays = sorted([*self.overlays, *shard.overlays], key=lambda picture: picture.draw)[:overlays]
 
 
-@flow(name="detect", log_prints=False, persist_result=False)
+@pipeline("detect")
 def detect(config: DetectConfig) -> dict[str, Any]:
     """Detect in every shard not yet done and commit its rows exactly once; returns the account.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from prefect import flow
 
 from flows import reporting, tasks
 from flows.opening import Opened, check_unchanged, hash_given, open_run
+from flows.pipeline import pipeline
 from flows.plan import Plan, check_memory, make_plan
 from flows.progress import Progress
 from flows.resume import load_landmarks, load_work
@@ -28,7 +28,7 @@ from landmark_ops.stores.lock import OutputLock
 SAMPLE_BYTES = 256 << 20  # of sampled rows held by the flow and each worker: caps report.sample for very wide rows
 
 
-@flow(name="embed", log_prints=False, persist_result=False)
+@pipeline("embed")
 def embed(config: EmbedConfig) -> dict[str, Any]:
     """Embed the rows of `config.source` into `config.output`; returns addresses and quality.
 

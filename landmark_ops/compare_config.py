@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, model_validator
 
-from landmark_ops.method_config import Section, Strategy
+from landmark_ops.method_config import Strategy
+from landmark_ops.section import Listed, Section
 
 
 class CompareSection(Section):
@@ -20,8 +21,8 @@ class CompareSection(Section):
     on; landmarks are always chosen among all rows. `repeats`: seeds each strategy is run with, from landmarks.seed on.
     """
 
-    strategies: Annotated[tuple[Strategy, ...], Field(min_length=1)] | None = None
-    counts: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] | None = None
+    strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Listed] | None = None
+    counts: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1), Listed] | None = None
     rows: Annotated[int, Field(ge=100)] = 50_000
     repeats: PositiveInt = 3
 

@@ -13,10 +13,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     PositiveInt,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from landmark_ops.compare_config import CompareSection
 from landmark_ops.errors import InputError
@@ -26,10 +31,10 @@ from landmark_ops.method_config import (
     AnyMethodConfig,
     LandmarkMDSConfig,
     MethodConfig,
-    Section,
     Strategy,
 )
 from landmark_ops.plain_yaml import parse_yaml, read_yaml
+from landmark_ops.section import Listed, Section
 from landmark_ops.wording import shown
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -37,6 +42,8 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "m
 
 def parse_bytes(value: Any) -> Any:
     """4GiB, 500MB or a number of bytes, as an int."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if not isinstance(value, str):
         return value
     text = value.strip().lower().removesuffix("b")
@@ -48,7 +55,7 @@ def parse_bytes(value: Any) -> Any:
         raise ValueError(f"{shown(value)} is no size: write e.g. 4GiB or 500MB") from None
 
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_bytes, json_schema_input_type=PositiveInt | str)]
 
 
 class SourceConfig(Section):
@@ -57,7 +64,7 @@ class SourceConfig(Section):
     uri: str
     array: str | None = None
     column: str | None = None
-    columns: tuple[str, ...] | None = None
+    columns: Annotated[tuple[str, ...], Listed] | None = None
     bad_rows: Literal["error", "mark"] = "error"
     missing_chunks: Literal["error", "fill"] = "error"
 
@@ -83,7 +90,7 @@ class LandmarksConfig(Section):
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
     add_to: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
-    indices: tuple[int, ...] | None = None
+    indices: Annotated[tuple[int, ...], Listed] | None = None
     points: str | None = None
 
     @model_validator(mode="after")
@@ -137,7 +144,7 @@ class ReportConfig(Section):
 
     sample: Annotated[int, Field(ge=100)] = 20_000
     kernel_error: Literal["exact", "sample"] = "exact"
-    thumbnail: tuple[PositiveInt, ...] | None = None
+    thumbnail: Annotated[tuple[PositiveInt, ...], Listed] | None = None
 
     @model_validator(mode="after")
     def _pictures_have_two_axes(self) -> ReportConfig:
@@ -154,7 +161,7 @@ class EmbedConfig(Section):
     output: OutputConfig
     landmarks: LandmarksConfig = LandmarksConfig()
     method: MethodConfig = LandmarkMDSConfig()
-    methods: tuple[MethodConfig, ...] = ()
+    methods: Annotated[tuple[MethodConfig, ...], Listed] = ()
     target: TargetConfig | None = None
     cluster: ClusterConfig = ClusterConfig()
     report: ReportConfig = ReportConfig()
@@ -175,6 +182,21 @@ class EmbedConfig(Section):
                 raise ValueError("methods: the list is empty: give at least one method, or leave it out")
             return {**data, "methods": [named(one) if isinstance(one, dict) else one for one in data["methods"]]}
         return data
+
+    @model_serializer(mode="wrap")
+    def _what_was_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One of method and methods, so that a config that was written down can be read again."""
+        data: dict[str, Any] = dump(self)
+        data.pop("method" if self.methods else "methods", None)
+        return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As of any section, without the defaults of method and methods: a form would fill in both."""
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        for key in ("method", "methods"):
+            handler.resolve_ref_schema(schema)["properties"][key].pop("default", None)
+        return schema
 
     @model_validator(mode="after")
     def _supervised_methods_have_a_target(self) -> EmbedConfig:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from landmark_ops.config import ClusterConfig
-from landmark_ops.method_config import Section
+from landmark_ops.section import Section
 
 
 class ShardsConfig(Section):

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveFloat, PositiveInt
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
 
-
-class Section(BaseModel):
-    """A part of a config: immutable, unknown keys, NaN and infinite numbers refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
-
+from landmark_ops.section import AnyOf, Section
 
 #: Ways of choosing landmarks.
 Strategy = Literal[
@@ -129,7 +124,7 @@ AnyMethodConfig = (
     | SparseGPConfig
     | NystroemRidgeConfig
 )
-MethodConfig = Annotated[AnyMethodConfig, Field(discriminator="name")]
+MethodConfig = Annotated[AnyMethodConfig, Field(discriminator="name"), AnyOf()]
 METHODS: dict[str, type[AnyMethodConfig]] = {
     "landmark_mds": LandmarkMDSConfig,
     "landmark_isomap": LandmarkIsomapConfig,
