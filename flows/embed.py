@@ -5,6 +5,7 @@ open, plan, select, solve, commit map, [verify], extend, then for each method: q
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from flows.scoring import Outcome, error_stage, score_stage
 from flows.tasks import Work
 from landmark_ops import __version__
 from landmark_ops.config import EmbedConfig
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, RunError
 from landmark_ops.method_config import SUPERVISED
+from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
 
 SAMPLE_BYTES = 256 << 20  # of sampled rows held by the flow and each worker: caps report.sample for very wide rows
@@ -41,29 +43,38 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
 def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
     """The body of the flow."""
     opened = open_run(config)
+    lock = opened.parts[0].store.uri if not config.methods else config.output.uri
     if opened.state == "complete":
+        finish_swaps(opened, lock)
         tasks.clear_scratch(opened.parts)  # of a run that was killed after its last write
         return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
     if config.cluster.address is None:
         check_memory(plan, opened.rows, worker_memory(config.cluster))
-    lock = opened.parts[0].store.uri if not config.methods else config.output.uri
-    with OutputLock(lock), open_engine(config.cluster, opened.rows.nbytes) as engine:
+    with OutputLock(lock) as held, open_engine(config.cluster, opened.rows.nbytes) as engine:
         if config.cluster.address and engine.task_memory:
             check_memory(plan, opened.rows, engine.task_memory)
         check_unchanged(opened)
+        for part in opened.parts:
+            part.store = part.store.fenced(held.fence)
+            part.store.current.fenced(held.fence).settle()
         run = Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress)
         try:
             run_stages(run, opened, plan)
         except InputError:
-            for part in opened.parts:
-                if part.state == "new":  # refused, not interrupted: what it began must not block the remedy
-                    part.store.discard()
-            if opened.state == "new":
-                tasks.clear_scratch(opened.parts)
+            with suppress(OSError, RunError):  # the refusal is what there is to tell
+                tasks.give_up(opened.parts)
             raise
         tasks.clear_scratch(opened.parts)
     return summary(config, opened, "resumed" if opened.state == "resume" else "done")
+
+
+def finish_swaps(opened: Opened, lock: str) -> None:
+    """Tidy up after a run that was killed between its last write and its end."""
+    if any(exists(part.store.successor.address) for part in opened.parts):
+        with OutputLock(lock) as held:
+            for part in opened.parts:
+                part.store.fenced(held.fence).settle()
 
 
 def run_stages(run: Run, opened: Opened, plan: Plan) -> None:
@@ -90,13 +101,16 @@ def prepare(run: Run, opened: Opened, plan: Plan) -> list[Work]:
     for part in opened.parts:
         if part.state == "resume":
             works[part.name] = load_work(part, opened.rows)
-            tasks.verify_stage(run, works[part.name].records, part.store.uri)
+            tasks.verify_stage(run, works[part.name].records)
     new = [part for part in opened.parts if part.state == "new"]
     for part in new:
-        part.store.create(attributes(part, opened))
+        if not part.store.staged:  # so that the place is taken, and shown to be writable, before hours of work
+            part.store.create(attributes(part, opened))
     if new:
         chosen = tasks.select_stage(run, opened, plan) if not works else load_landmarks(next(iter(works.values())))
         for part, solution in zip(new, tasks.solve_stage(run, new, chosen, opened.earlier, plan), strict=True):
+            if part.store.staged:  # from here on there is something to go on from: not before is another one given up
+                part.store.create(attributes(part, opened))
             works[part.name] = tasks.commit_map(run, part, chosen, solution, plan)
     return [works[part.name] for part in opened.parts if part.name in works]
 
@@ -140,12 +154,13 @@ def summary(config: EmbedConfig, opened: Opened, outcome: str) -> dict[str, Any]
 
 def account(part: Part, n: int) -> dict[str, Any]:
     """Where one method's output is, and how good."""
-    recorded = part.store.read_attributes()
+    store = part.store.current
+    recorded = store.read_attributes()
     return {
-        "embedding": part.store.uri,
-        "report": f"{reporting.report_address(part.store.uri)}/index.html",
+        "embedding": store.uri,
+        "report": f"{reporting.report_address(store.uri)}/index.html",
         "rows": n,
-        "components": int(part.store.shape[1]),
+        "components": int(store.shape[1]),
         "bad_rows": recorded.get("bad_rows", 0),
         "quality": recorded.get("quality", {}),
     }

@@ -58,7 +58,7 @@ def read_earlier(config: EmbedConfig, rows: Rows) -> Earlier | None:
     indices = still_there(rows, arrays["indices"], points)
     landmarks = Landmarks(indices, points, arrays["weights"], str(status["selection"]))
     sha256 = str(status["map_sha256"])
-    return Earlier(uri, landmarks, load_map(store.uri, sha256), sha256)
+    return Earlier(uri, landmarks, load_map(store, sha256), sha256)
 
 
 def still_there(rows: Rows, indices: Any, points: Any) -> Any:

@@ -69,8 +69,11 @@ def open_run(config: EmbedConfig) -> Opened:
     fingerprint = fingerprint_of(rows, targets)
     parts = []
     for name, single in singles.items():
-        store = EmbeddingStore(address(single.output.uri, single))
-        parts.append(Part(name, single, store, output_state(single, store, fingerprint, given, earlier)))
+        store, state = output_state(single, address(single.output.uri, single), fingerprint, given, earlier)
+        parts.append(Part(name, single, store, state))
+    if any(part.state == "resume" for part in parts):
+        for part in parts:  # swapped in by the interrupted run of several methods, which is gone on with
+            part.state = "complete" if done_already(part, fingerprint, given, earlier) else part.state
     check_writable(parts[0].store.uri)
     return Opened(rows, fingerprint, targets, parts, given, earlier)
 
@@ -162,8 +165,8 @@ def check_apart(source: str, output: str) -> None:
 def check_unchanged(opened: Opened) -> None:
     """With the lock held: InputError where another run has worked on the output since it was looked at."""
     for part in opened.parts:
-        found = output_state(part.config, part.store, opened.fingerprint, opened.given, opened.earlier)
-        if found != part.state:
+        store, state = output_state(part.config, part.store.uri, opened.fingerprint, opened.given, opened.earlier)
+        if store != part.store or (state != part.state and part.state != "complete"):
             raise InputError(
                 f"output {part.store.uri}: another run has just worked on it: run again to go on from there"
             )
@@ -171,26 +174,48 @@ def check_unchanged(opened: Opened) -> None:
 
 def output_state(
     config: EmbedConfig,
-    store: EmbeddingStore,
+    uri: str,
     fingerprint: str,
     given: NDArray[Any] | None = None,
     earlier: Earlier | None = None,
-) -> State:
-    """Whether the output is new, to be resumed, or already complete; InputError where it may not be touched."""
-    status = store.read_status()
-    if status is None or config.output.overwrite:
-        return "new"
+) -> tuple[EmbeddingStore, State]:
+    """Where this run writes, and whether that is new, to be resumed, or already complete.
+
+    What is there is replaced by a successor built beside it; an unfinished one of the same making is gone on with.
+    InputError where the output may not be touched.
+    """
+    here = EmbeddingStore(uri)
+    status = here.read_status()
+    if status is None or (status.get("status") != "complete" and not status.get("map_sha256")):
+        return here, "new"  # nothing has been committed there
+    overwrite = config.output.overwrite
     differs = difference(status, config, fingerprint, given, earlier)
     complete = status.get("status") == "complete"
-    if differs:
+    if not differs:
+        if complete and not overwrite:
+            return here, "complete"
+        if not complete and (not overwrite or here.can_resume()):
+            return here, "resume"
+    elif not overwrite and not status.get("refused"):
         kind = "a complete embedding" if complete else "an unfinished embedding"
         raise InputError(
-            f"output {store.uri}: holds {kind} made with {differs}: "
+            f"output {here.uri}: holds {kind} made with {differs}: "
             "set output.overwrite: true to replace it, or choose another output.uri"
         )
-    if complete:
-        return "complete"
-    return "resume" if status.get("map_sha256") else "new"
+    successor = here.successor
+    begun = successor.read_status()
+    if begun is None or begun.get("build") == status.get("build"):  # none, or one that has been swapped in
+        return successor, "new"
+    same = not difference(begun, config, fingerprint, given, earlier)
+    return successor, "resume" if same and successor.can_resume() else "new"
+
+
+def done_already(part: Part, fingerprint: str, given: NDArray[Any] | None, earlier: Earlier | None) -> bool:
+    """Whether readers find the very embedding that this part would make, complete."""
+    status = part.store.current.read_status()
+    if status is None or status.get("status") != "complete":
+        return False
+    return not difference(status, part.config, fingerprint, given, earlier)
 
 
 def hash_given(given: NDArray[Any] | None, earlier: Earlier | None) -> str | None:

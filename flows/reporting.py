@@ -90,6 +90,7 @@ def report_stage(run: Run, work: Work, sample: Sample, quality: Quality, cover: 
         report = compose(run, work, sample, quality, cover, outcome, densities)
         files: dict[str, bytes] = {}
         write_report(report, files.__setitem__)
+        work.part.store.check()
         for name, content in files.items():
             write_bytes(join(place, name), content)
         publish(quality_markdown(report), files, join(place, "index.html"), key=key, title=report.title)
@@ -110,7 +111,7 @@ def count_rows(run: Run, work: Work) -> list[Density]:
     high = np.nanmax(records.high, axis=0).astype(np.float64)
     items = ranges(run.rows.n, records.chunk_rows)
     counts = run.engine.reduce(
-        histogram_block, add_histograms, items, work.part.store.uri, pairs, low, high, BINS, done=run.progress.advance
+        histogram_block, add_histograms, items, work.part.store, pairs, low, high, BINS, done=run.progress.advance
     )
     if k == 1:
         return [Density((0, 0), np.diagonal(counts[0])[None, :], (low[0], high[0], 0.0, 1.0))]

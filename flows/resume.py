@@ -34,7 +34,7 @@ def load_work(part: Part, rows: Rows) -> Work:
     sha256 = str(known["map_sha256"])
     landmarks = Landmarks(arrays["indices"], arrays["points"], arrays["weights"], str(known["selection"]))
     solution = Solution(
-        load_map(store.uri, sha256),
+        load_map(store, sha256),
         np.asarray(arrays["embedding"], np.float64),
         np.asarray(arrays["eigenvalues"], np.float64),
         np.asarray(arrays["spectrum"], np.float64),

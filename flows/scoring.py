@@ -125,18 +125,18 @@ def score_stage(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
 
 def score(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
     """Cluster sizes, or scores on rows held out, as far as the method has any."""
-    head, uri = work.solution.map.head, work.part.store.uri
+    head, store = work.solution.map.head, work.part.store
     facts = dict(work.solution.facts)
     items = work.records.items(committed=True)
     if isinstance(head, Clusters):
         with run.progress.stage("score", run.rows.n):
             done = run.progress.advance
             count = len(head.centroids)
-            sizes = run.engine.reduce(count_labels_block, add_histograms, items, uri, count, done=done)
+            sizes = run.engine.reduce(count_labels_block, add_histograms, items, store, count, done=done)
         return Outcome(facts, errors, head, [int(size) for size in sizes])
     if isinstance(head, Regression | Classes) and run.targets is not None and run.targets.held_out > 0:
         with run.progress.stage("score", run.rows.n):
             done = run.progress.advance
-            scores = run.engine.reduce(score_block, add_scores, items, uri, run.targets, done=done)
+            scores = run.engine.reduce(score_block, add_scores, items, store, run.targets, done=done)
         return Outcome(facts, errors, head, scores=scores)
     return Outcome(facts, errors, head)

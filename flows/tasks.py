@@ -32,7 +32,7 @@ from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.undefined import Cause, Found, add_tallies
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
-from landmark_ops.stores.locations import exists, remove
+from landmark_ops.stores.locations import exists, join, remove
 from landmark_ops.stores.records import ChunkRecords
 
 
@@ -57,7 +57,7 @@ class Work:
     @property
     def output(self) -> Output:
         """Where rows are written, for `extend_block`."""
-        return Output(self.part.store.uri, self.sha256, self.solution.blocks)
+        return Output(self.part.store, self.sha256, self.solution.blocks)
 
 
 class Sample(NamedTuple):
@@ -137,7 +137,7 @@ def solve_stage(run: Run, parts: list[Part], chosen: Chosen, earlier: Earlier | 
         run.targets,
         None if strict else lambda count: None,
         watch_progress(run),
-        scratch_address(parts[0].store.uri),
+        scratch_address(parts[0]),
         chosen.landmarks.indices,
         not strict,
     )
@@ -164,9 +164,14 @@ def watch_progress(run: Run) -> Watch:
     return watch
 
 
-def scratch_address(uri: str) -> str:
+def scratch_folder(uri: str) -> str:
     """Where large intermediate arrays of an output lie while it is made: out/x.zarr -> out/x.scratch."""
     return f"{uri.removesuffix('.zarr')}.scratch"
+
+
+def scratch_address(part: Part) -> str:
+    """The part of it that runs of this config use: an unfinished one of another config goes on needing its own."""
+    return join(scratch_folder(part.store.uri), part.config.result_hash()[:12])
 
 
 def solver(part: Part, chosen: Chosen) -> Method:
@@ -217,12 +222,12 @@ def commit_map(run: Run, part: Part, chosen: Chosen, solution: Solution, plan: P
 
 
 @stage("verify")
-def verify_stage(run: Run, records: ChunkRecords, uri: str) -> int:
+def verify_stage(run: Run, records: ChunkRecords) -> int:
     """On resume: compare every committed chunk with its hash; those that differ will be computed again."""
     committed = records.items(committed=True)
     lost = 0
     with run.progress.stage("verify", sum(stop - start for start, stop in committed)):
-        for item, found in run.engine.imap(reread_block, committed, uri, done=run.progress.advance):
+        for item, found in run.engine.imap(reread_block, committed, records.store, done=run.progress.advance):
             if found is not None and records.matches(item[0], found):
                 records.set(item[0], found)  # a crash may have come between the columns of the table
             else:
@@ -291,7 +296,7 @@ def why_undefined(run: Run, work: Work) -> dict[Cause, Found]:
 def gather_sample(run: Run, work: Work, sample: NDArray[np.int64], rows: dict[Item, Array]) -> Sample:
     """The sampled rows of one method: their coordinates read back, the rows themselves as far as not at hand."""
     items = work.records.items(committed=True)
-    parts = dict(run.engine.imap(gather_block, items, work.part.store.uri, sample))
+    parts = dict(run.engine.imap(gather_block, items, work.part.store, sample))
     stored = [rows[item] if item in rows else run.rows.take(sample_within(sample, item)) for item in items]
     columns = zip(*(parts[item] for item in items), strict=True)
     return Sample(sample, np.concatenate(stored), *(np.concatenate(column) for column in columns))
@@ -306,20 +311,27 @@ def sample_within(sample: NDArray[np.int64], item: Item) -> NDArray[np.int64]:
 def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int, undefined: dict[str, Any]) -> None:
     """Check that the source is still the one that was read, then turn the status to complete: the last write."""
     if fingerprint_of(run.rows, run.targets) != run.fingerprint:
+        work.part.store.update(map_sha256=None)  # of no worth: neither gone on with, nor in the way of running again
         raise RunError(
             f"{run.rows.uri}: changed while it was read, the embedding mixes old and new rows and stays incomplete: "
             "run again once the source is at rest"
         )
     stages = {stage.name: round(stage.seconds, 3) for stage in run.progress.stages}
-    work.part.store.update(quality=quality, bad_rows=bad_rows, undefined=undefined, seconds=stages, status="complete")
+    work.part.store.complete(quality=quality, bad_rows=bad_rows, undefined=undefined, seconds=stages)
 
 
 def clear_scratch(parts: list[Part]) -> None:
     """Delete what runs of these outputs put down between their stages, once nothing needs it any more."""
     for part in parts:
-        address = scratch_address(part.store.uri)
-        if exists(address):
-            remove(address)
+        store = part.store
+        remove(scratch_address(part) if exists(store.successor.address) else scratch_folder(store.uri))
+
+
+def give_up(parts: list[Part]) -> None:
+    """After a refusal: what is committed stays to be gone on with, and nothing is in the way of the remedy."""
+    for part in parts:
+        if part.state != "complete" and not part.store.give_up(keep=part.state == "resume"):
+            remove(scratch_address(part))
 
 
 def refuse_bad_rows(run: Run, plan: Plan | None) -> None:

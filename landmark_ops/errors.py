@@ -142,3 +142,7 @@ class speaks(ContextDecorator):
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, LandmarkOpsError):
             error.speak(self.edge)
+
+
+class DamagedError(RunError):
+    """What is stored is not what was committed: a chunk is gone, a checksum or a hash differs."""

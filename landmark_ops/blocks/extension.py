@@ -13,23 +13,25 @@ from numpy.typing import NDArray
 from landmark_ops.blocks.engine import Item
 from landmark_ops.blocks.stored_map import load_maps
 from landmark_ops.blocks.undefined_rows import causes_of_rows
+from landmark_ops.errors import DamagedError
 from landmark_ops.numerics.evaluation import place_all
 from landmark_ops.numerics.landmark_map import LandmarkMap, Placed, narrow_rows
 from landmark_ops.numerics.ranges import narrow, squares
 from landmark_ops.numerics.undefined import Cause, Found
-from landmark_ops.stores.embedding import EmbeddingStore, Written, describe
+from landmark_ops.stores.contents import Written, describe
+from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.rows import Rows
 
 GEODESIC_ROWS = 16_384  # read together where geodesics place rows: a chunk of them
 
 
 class Output(NamedTuple):
-    """One embedding a pass writes: its address, the hash of its map, and where the rows' geodesics (n, m) are kept.
+    """One embedding a pass writes: its store, the hash of its map, and where the rows' geodesics (n, m) are kept.
 
     `blocks` is None for maps that place rows themselves; lengths along a graph were found for all rows at once.
     """
 
-    uri: str
+    store: EmbeddingStore
     sha256: str
     blocks: Rows | None = None
 
@@ -53,7 +55,7 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
     """Place rows item[0]..item[1] and commit them to every output. `sample`: sorted global row indices."""
     start, stop = item
     X = rows.read(start, stop)
-    maps = load_maps(tuple((output.uri, output.sha256) for output in outputs))
+    maps = load_maps(tuple((output.store, output.sha256) for output in outputs))
     direct = [at for at, output in enumerate(outputs) if output.blocks is None]
     placed = dict(zip(direct, place_all([maps[at] for at in direct], X), strict=True))
     written: list[Written] = []
@@ -68,7 +70,7 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
         if head is not None:
             found = head.read(placed[at].embedding, placed[at].residual)
             read = {name: found[name].astype(dtype) for name, dtype in head.arrays.items()}
-        written.append(EmbeddingStore(output.uri).write(start, embedding, residual, read))
+        written.append(output.store.write(start, embedding, residual, read))
         bad = np.flatnonzero(np.isnan(embedding).any(axis=1)) if written[-1].bad_rows else np.zeros(0, np.int64)
         undefined.append(causes_of_rows(X[bad], start + bad, maps[at], output.blocks) if len(bad) else {})
     return Extended(written, X[within(sample, start, stop) - start], undefined)
@@ -83,10 +85,10 @@ def place_geodesics(fitted: LandmarkMap, lengths: Rows, start: int, stop: int) -
     return Placed(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def gather_block(item: Item, uri: str, sample: NDArray[np.int64]) -> Gathered:
+def gather_block(item: Item, store: EmbeddingStore, sample: NDArray[np.int64]) -> Gathered:
     """The sampled rows of a committed chunk."""
     start, stop = item
-    embedding, residual = EmbeddingStore(uri).read(start, stop)
+    embedding, residual = store.read(start, stop)
     local = within(sample, start, stop) - start
     return Gathered(embedding[local], residual[local])
 
@@ -96,12 +98,11 @@ def within(sample: NDArray[np.int64], start: int, stop: int) -> NDArray[np.int64
     return sample[np.searchsorted(sample, start) : np.searchsorted(sample, stop)]
 
 
-def reread_block(item: Item, uri: str) -> Written | None:
+def reread_block(item: Item, store: EmbeddingStore) -> Written | None:
     """Describe the chunk as it now lies in storage, for comparison with its record; None where it is damaged."""
-    store = EmbeddingStore(uri)
     try:
         return describe(item[0], *store.read(*item), store.read_outputs(*item))
-    except ValueError:  # what codecs raise on a flipped or cut byte
+    except (ValueError, DamagedError):  # what codecs raise on a flipped or cut byte; a chunk that has gone
         return None
 
 
@@ -115,13 +116,18 @@ def count_bad_block(item: Item, rows: Rows) -> tuple[int, int]:
 
 
 def histogram_block(
-    item: Item, uri: str, pairs: tuple[tuple[int, int], ...], low: NDArray[Any], high: NDArray[Any], bins: int
+    item: Item,
+    store: EmbeddingStore,
+    pairs: tuple[tuple[int, int], ...],
+    low: NDArray[Any],
+    high: NDArray[Any],
+    bins: int,
 ) -> NDArray[np.int64]:
     """Count the placed rows of one chunk on grids over pairs of components; (pairs, bins, bins), row = second.
 
     Edges run from `low` to `high` (k,), the extent of all rows, so every row with coordinates is counted.
     """
-    embedding, _ = EmbeddingStore(uri).read(*item)
+    embedding, _ = store.read(*item)
     embedding = embedding[~np.isnan(embedding).any(axis=1)]
     span = np.where(high > low, high - low, 1)
     cells = np.minimum(((embedding.astype(np.float64) - low) * (bins / span)).astype(np.int64), bins - 1)

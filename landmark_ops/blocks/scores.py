@@ -27,9 +27,9 @@ class Scores(NamedTuple):
     square: float
 
 
-def score_block(item: Item, uri: str, targets: Targets) -> Scores:
+def score_block(item: Item, store: EmbeddingStore, targets: Targets) -> Scores:
     """Scores of the held-out rows of one chunk, from the arrays as written."""
-    read = EmbeddingStore(uri).read_outputs(*item)
+    read = store.read_outputs(*item)
     y = targets.read(*item)[:, 0]
     prediction = read["prediction"].astype(np.float64)
     keep = ~targets.trains(*item) & np.isfinite(y) & np.isfinite(prediction)
@@ -47,7 +47,7 @@ def add_scores(parts: list[Scores]) -> Scores:
     return Scores(*(sum(column) for column in zip(*parts, strict=True)))
 
 
-def count_labels_block(item: Item, uri: str, clusters: int) -> NDArray[np.int64]:
+def count_labels_block(item: Item, store: EmbeddingStore, clusters: int) -> NDArray[np.int64]:
     """How many rows of one chunk carry each label, (clusters,)."""
-    labels = EmbeddingStore(uri).read_outputs(*item)["labels"]
+    labels = store.read_outputs(*item)["labels"]
     return np.bincount(labels[labels >= 0], minlength=clusters)

@@ -13,20 +13,20 @@ from landmark_ops.stores.embedding import EmbeddingStore
 
 
 @lru_cache(maxsize=8)
-def load_map(uri: str, sha256: str) -> LandmarkMap:
-    """The map with this content hash in the embedding at `uri`, read once per process.
+def load_map(store: EmbeddingStore, sha256: str) -> LandmarkMap:
+    """The map with this content hash in an embedding, read once per process.
 
     Workers call this per task: one that is new, or lost its memory, reads the map again.
     """
-    return LandmarkMap.from_state(*EmbeddingStore(uri).get_map(sha256))
+    return LandmarkMap.from_state(*store.get_map(sha256))
 
 
 @lru_cache(maxsize=8)
-def load_maps(stored: tuple[tuple[str, str], ...]) -> list[LandmarkMap]:
-    """Several maps by (uri, sha256); those of equal landmarks hold the same array, so that they share blocks."""
+def load_maps(stored: tuple[tuple[EmbeddingStore, str], ...]) -> list[LandmarkMap]:
+    """Several maps by embedding and hash; those of equal landmarks hold the same array, so that they share blocks."""
     maps: list[LandmarkMap] = []
-    for uri, sha256 in stored:
-        fitted = load_map(uri, sha256)
+    for store, sha256 in stored:
+        fitted = load_map(store, sha256)
         same = next((one.landmarks for one in maps if np.array_equal(one.landmarks, fitted.landmarks)), None)
         maps.append(fitted if same is None else replace(fitted, landmarks=same))
     return maps
@@ -37,8 +37,9 @@ def open_map(uri: str) -> LandmarkMap:
 
     Raises InputError where there is no complete embedding.
     """
-    status = EmbeddingStore(uri).read_status()
+    store = EmbeddingStore(uri)
+    status = store.read_status()
     if status is None or status.get("status") != "complete":
         state = "nothing is there" if status is None else f"its status is {status.get('status')}"
         raise InputError(f"{uri}: no complete embedding to take a map from: {state}")
-    return load_map(uri, str(status["map_sha256"]))
+    return load_map(store, str(status["map_sha256"]))

@@ -1,126 +1,247 @@
-"""The embedding as a Zarr v3 group, readable with plain zarr: created first, filled by region, complete last.
+"""The embedding as a Zarr v3 group, readable with plain zarr: filled by region beside what is there, swapped in last.
 
     embedding (n, k) float32   residual (n,) float32   labels | prediction, std (n,), where the method has them
     landmarks/{indices, points, embedding, eigenvalues, spectrum}
     map/                       the LandmarkMap         chunks/  what is committed, with content hashes
     attributes: landmark_ops = {version, method, parameters, source, seed, rank, quality, status, ...}
 
+The first output at an address is built in place, its status `partial`; every later one is a successor: its chunks lie
+in a slot of their own within the same arrays, its metadata in `<output>.next`, until one write of the group's
+metadata turns the old output into the new one (infra/decisions/0026). `status` is `complete` from then on.
+
 One task writes whole chunks, so no two writers ever touch one object; only the process that runs the flow writes
-`chunks/` and the attributes. `status` turns from `partial` to `complete` as the very last write.
+`chunks/` and the attributes. Every write asks first whether the run still holds its lock.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec
 
-from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.locations import (
-    children,
-    exists,
-    is_empty,
-    join,
-    normalise,
-    remove,
-    stat,
-)
-from landmark_ops.stores.output_store import open_store
+from landmark_ops.errors import DamagedError, InputError, RunError
+from landmark_ops.stores import swaps
+from landmark_ops.stores.contents import F32, Written, describe, hash_map
+from landmark_ops.stores.documents import GROUP, KEY, ROOT, Document, array_node, read_document, walk_nodes
+from landmark_ops.stores.fence import CHECK_SECONDS, Fence
+from landmark_ops.stores.locations import exists, is_empty, join, normalise, remove, remove_objects, stat, write_bytes
+from landmark_ops.stores.slots import free_slot, slot_of, wipe
+from landmark_ops.stores.whole import read_whole
 
-KEY = "landmark_ops"
 ALWAYS = ("embedding", "residual")
 OPTIONAL = ("labels", "prediction", "std")
-F32 = NDArray[np.float32]
 
 
-class Written(NamedTuple):
-    """What a task tells of the chunk it committed."""
+class Arrays(NamedTuple):
+    """The arrays of rows, by name. `all_chunks`: each chunk that was written is there, also one of fill values."""
 
-    sha256: bytes
-    bad_rows: int  # rows without coordinates
-    first_bad: int  # global row index of the first of them, -1 if none
-    low: F32  # (k,) smallest and
-    high: F32  # (k,) largest coordinates, NaN rows aside
+    arrays: dict[str, zarr.Array[Any]]
+    all_chunks: bool
 
 
+@dataclass(frozen=True)
 class EmbeddingStore:
-    """One embedding, being written or finished, at `uri`."""
+    """One embedding, being written or finished, at `uri`.
 
-    def __init__(self, uri: str) -> None:
-        self.uri = normalise(uri)
+    `staged`: the successor of what is there, unfinished and seen by no reader. `fence`: of the run that writes it.
+    """
+
+    uri: str
+    staged: bool = False
+    fence: Fence | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", normalise(self.uri))
+
+    @property
+    def address(self) -> str:
+        """Where its metadata lies, as one object."""
+        return f"{self.uri}.next" if self.staged else join(self.uri, ROOT)
+
+    @property
+    def current(self) -> EmbeddingStore:
+        """What readers of `uri` see."""
+        return EmbeddingStore(self.uri)
+
+    @property
+    def successor(self) -> EmbeddingStore:
+        """What may be in the making beside it."""
+        return EmbeddingStore(self.uri, staged=True)
+
+    def fenced(self, fence: Fence) -> EmbeddingStore:
+        """The same, written by the run that holds this lock, and by nobody else."""
+        return replace(self, fence=fence)
+
+    def check(self, max_age: float = 0.0) -> None:
+        """RunError where the run that writes this has lost its lock."""
+        if self.fence is not None:
+            self.fence.check(max_age)
+
+    def document(self) -> Document:
+        """The metadata; RunError where it has gone."""
+        found = read_document(self.uri, self.address)
+        if found is None:
+            raise RunError(f"{self.uri}: the output has gone while it was being used")
+        return found
 
     @property
     def group(self) -> zarr.Group:
         """The Zarr group; RunError where it has gone."""
-        try:
-            return open_group(self.uri, "r+")
-        except FileNotFoundError as error:
-            raise RunError(f"{self.uri}: the output has gone while it was being written") from error
+        return self.document().group(self.uri)
 
     def read_status(self) -> dict[str, Any] | None:
         """The `landmark_ops` attributes, or None where nothing of ours is there.
 
         Raises InputError where something else is there: it is never overwritten.
         """
-        if not exists(self.uri):
+        found = read_document(self.uri, self.address)
+        if found is not None:
+            return found.ours
+        if not exists(self.address) if self.staged else is_empty(self.uri):
             return None
-        try:
-            attributes = dict(open_group(self.uri, "r").attrs)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            attributes = {}
-        if isinstance(ours := attributes.get(KEY), dict):
-            return dict(ours)
-        if is_empty(self.uri):
-            return None
+        what = self.address if self.staged else self.uri
         raise InputError(
-            f"output {self.uri}: holds something that is no embedding of ours and is never overwritten: "
+            f"output {what}: holds something that is no embedding of ours and is never overwritten: "
             "choose another output.uri, or move it away"
         )
 
     def read_attributes(self) -> dict[str, Any]:
         """The `landmark_ops` attributes of the output, which must exist."""
-        return dict(self.group.attrs[KEY])  # type: ignore[arg-type]
+        return self.document().ours
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, k) of the embedding."""
-        n, k = open_group(self.uri, "r")["embedding"].shape  # type: ignore[union-attr]
+        n, k = self.group["embedding"].shape  # type: ignore[union-attr]
         return n, k
 
     def create(self, attributes: Mapping[str, Any]) -> None:
-        """Make an empty group with status `partial`, replacing an embedding of ours. InputError if it cannot be.
+        """Begin an output without arrays, `partial`, in a slot that neither the present one nor another run uses.
 
-        The attributes go first, in one write: after a crash in here the output still is ours, and partial.
+        In place where nothing is there or what is there holds nothing of worth: that is replaced. Chunks that no
+        document names any more go. Raises InputError where nothing can be written.
         """
-        ours: dict[str, Any] = {KEY: {**attributes, "status": "partial"}}
+        self.check()
         try:
-            if is_empty(self.uri):
-                zarr.create_group(store=store_of(self.uri), zarr_format=3, attributes=ours)
-                return
-            self.group.attrs.put(ours)
-            for child in children(self.uri):
-                if child.name != "zarr.json":
-                    remove(join(self.uri, child.name))
+            old = None if is_empty(self.uri) else read_document(self.uri, join(self.uri, ROOT))
+            other = read_document(self.uri, f"{self.uri}.next")
+            slots = {document.slot for document in (old, other) if document is not None}
+            slot = free_slot(self._slot_there(old), slots)
+            ours = {**attributes, "status": "partial", "build": uuid.uuid4().hex, "slot": slot}
+            self._write(Document({KEY: ours}, {}, swaps.see(self.address)))
+            if not is_empty(self.uri):
+                kept = old if self.staged else other
+                wipe(self.uri, set() if kept is None else {kept.slot})
+            if not self.staged:
+                self._tidy(self.document())
         except OSError as error:
             raise InputError(
                 f"output {self.uri}: cannot be written: {error.strerror or error}: choose a place you may write to"
             ) from error
 
+    def _slot_there(self, old: Document | None) -> int | None:
+        """The slot of what readers see now."""
+        if old is not None:
+            return old.slot
+        arrays = [node for node in ({} if is_empty(self.uri) else walk_nodes(self.uri)).values() if "shape" in node]
+        return slot_of(arrays[0]) if arrays else None
+
     def discard(self) -> None:
-        """Delete the output."""
-        remove(self.uri)
+        """Delete what was begun; of a successor, all but what it stands beside."""
+        self.check()
+        if not self.staged:
+            remove(self.uri)
+            return
+        remove(self.address)
+        if (old := read_document(self.uri, join(self.uri, ROOT))) is not None:
+            wipe(self.uri, {old.slot})
+
+    def can_resume(self) -> bool:
+        """Whether what was begun here can be gone on with: a map, landmarks and blocks that are whole."""
+        status = self.read_status()
+        if status is None or not status.get("map_sha256"):
+            return False
+        try:
+            self.get_map(str(status["map_sha256"]))
+            self.get("landmarks")
+        except RunError:
+            return False
+        return status.get("blocks") is None or exists(status["blocks"])
+
+    def give_up(self, *, keep: bool) -> bool:
+        """After a refusal: another config may replace what was begun, without being told to.
+
+        Committed chunks stay, for when the refusal's cause has gone; without any, all is deleted unless it is to
+        `keep`. Returns whether anything stays.
+        """
+        document = read_document(self.uri, self.address)
+        if document is None:
+            return False
+        if not keep:
+            group: Any = document.group(self.uri)
+            keep = "chunks/committed" in document.nodes and bool(np.any(group["chunks/committed"][...]))
+        if keep:
+            self.update(refused=True)
+        else:
+            self.discard()
+        return keep
 
     def update(self, **attributes: Any) -> None:
         """Merge `attributes` into the `landmark_ops` attributes, one atomic rewrite of the group's metadata."""
-        group = self.group
-        group.attrs[KEY] = {**dict(group.attrs[KEY]), **attributes}  # type: ignore[arg-type]
+        self._write(self.document().changed(attributes))
+
+    def complete(self, **attributes: Any) -> None:
+        """Merge `attributes` and turn the status to complete: from this write on readers see this embedding."""
+        done = self.document().changed({**attributes, "status": "complete"})
+        done.attributes[KEY].pop("refused", None)
+        if not self.staged:
+            self._write(done)
+            return
+        current = self.current.fenced(self.fence) if self.fence else self.current
+        current._write(replace(done, seen=swaps.see(current.address)))
+        current.settle()
+
+    def settle(self) -> None:
+        """Finish a swap: the metadata of each array as the group's says, and no trace of a successor that has come."""
+        document = read_document(self.uri, join(self.uri, ROOT))
+        successor = read_document(self.uri, f"{self.uri}.next")
+        if document is None or successor is None or document.ours.get("build") != successor.ours.get("build"):
+            return
+        self.check()
+        self._write_nodes(document.nodes)
+        self._tidy(document)
+        remove(f"{self.uri}.next")
+
+    def _write(self, document: Document) -> None:
+        """Replace the metadata, unless another run has written it meanwhile."""
+        self.check()
+        if not swaps.replace(self.address, document.to_bytes(), document.seen):
+            raise RunError(
+                f"output {self.uri}: another run has written {self.address} meanwhile, this one changed nothing there: "
+                "run again"
+            )
+
+    def _add(self, nodes: Mapping[str, dict[str, Any]]) -> None:
+        """Put groups and arrays on record."""
+        self._write(self.document().changed({}, nodes))
+        if not self.staged:
+            self._write_nodes(nodes)
+
+    def _write_nodes(self, nodes: Mapping[str, dict[str, Any]]) -> None:
+        for path, node in nodes.items():
+            write_bytes(join(self.uri, path, ROOT), json.dumps(node, indent=1).encode())
+
+    def _tidy(self, document: Document) -> None:
+        """Delete the metadata of arrays that are no part of the output any more."""
+        gone = [f"{path}/{ROOT}" for path in walk_nodes(self.uri) if path not in document.nodes]
+        remove_objects(self.uri, gone)
 
     def allocate(self, n: int, k: int, chunk_rows: int, outputs: Mapping[str, str] | None = None) -> None:
         """Create the arrays of n rows in chunks of `chunk_rows`; crc32c guards every chunk, floats are not compressed.
@@ -129,58 +250,77 @@ class EmbeddingStore:
 
         Coordinates are noise to a compressor: 7 to 12 % smaller at twice the time.
         """
-        group = self.group
-        options: dict[str, Any] = {"dtype": "float32", "fill_value": np.nan, "compressors": [Crc32cCodec()]}
-        rows = min(chunk_rows, n)
-        group.create_array("embedding", shape=(n, k), chunks=(rows, k), dimension_names=["row", "component"], **options)
+        slot, rows = self.document().slot, min(chunk_rows, n)
+        nodes = {
+            "embedding": array_node(
+                slot, (n, k), "float32", (rows, k), fill_value=np.nan, dimension_names=("row", "component")
+            )
+        }
         for name, dtype in {"residual": "float32", **(outputs or {})}.items():
-            options |= {"dtype": dtype, "fill_value": np.nan if dtype.startswith("f") else -1}
-            group.create_array(name, shape=(n,), chunks=(rows,), dimension_names=["row"], **options)
+            fill = np.nan if dtype.startswith("f") else -1
+            nodes[name] = array_node(slot, (n,), dtype, (rows,), fill_value=fill, dimension_names=("row",))
+        self._add(nodes)
 
     def put(
-        self, group: str, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, tuple[str, ...]]
+        self,
+        group: str,
+        arrays: Mapping[str, NDArray[Any]],
+        names: Mapping[str, tuple[str, ...]],
+        attributes: Mapping[str, Any] | None = None,
     ) -> dict[str, zarr.Array[Any]]:
         """Write small arrays into a subgroup, each as one chunk, with dimension names where given; returns them."""
-        target = self.group.require_group(group)
-        written = {}
-        for name, values in arrays.items():
-            dimensions = names.get(name)
-            array = target.create_array(
-                name,
-                shape=values.shape,
-                dtype=values.dtype,
-                chunks=tuple(max(1, size) for size in values.shape),
-                compressors=[Crc32cCodec()],
-                dimension_names=list(dimensions) if dimensions else None,
-                overwrite=True,
+        document = self.document()
+        nodes = {
+            f"{group}/{name}": array_node(
+                document.slot,
+                values.shape,
+                values.dtype,
+                [max(1, size) for size in values.shape],
+                dimension_names=names.get(name),
             )
-            array[...] = values
-            written[name] = array
+            for name, values in arrays.items()
+        }
+        nodes[group] = {**GROUP, "attributes": dict(attributes or {})}
+        target: Any = document.changed({}, nodes).group(self.uri)
+        self.check()
+        written: dict[str, Any] = {name: stored_whole(target[f"{group}/{name}"]) for name in arrays}
+        for name, array in written.items():
+            array[...] = arrays[name]
+        self._add(nodes)
         return written
 
     def get(self, group: str) -> dict[str, NDArray[Any]]:
-        """The arrays of a subgroup, by name."""
-        found: Any = open_group(self.uri, "r")[group]
-        return {name: np.asarray(array[...]) for name, array in found.arrays()}
+        """The arrays of a subgroup, by name; RunError where one is damaged."""
+        try:
+            document = self.document()
+            found: Any = document.group(self.uri)[group]
+            if not document.all_chunks:
+                return {name: np.asarray(array[...]) for name, array in found.arrays()}
+            return {name: read_whole(self.uri, array) for name, array in found.arrays()}
+        except DamagedError:
+            raise
+        except (ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts that are not there
+            raise DamagedError(
+                f"{self.uri}: {group}/ is damaged ({error}): run again with output.overwrite: true"
+            ) from error
 
     def put_map(self, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
         """Store the state of a LandmarkMap; returns its content hash, by which workers cache it."""
-        self.put("map", arrays, {})
-        sha256 = _hash_map(arrays, meta)
-        self.group.require_group("map").attrs["landmark_map"] = {**meta, "sha256": sha256}
+        sha256 = hash_map(arrays, meta)
+        self.put("map", arrays, {}, {"landmark_map": {**meta, "sha256": sha256}})
         return sha256
 
     def get_map(self, sha256: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The stored state of the map; RunError unless its content has the given hash."""
         try:
             arrays = self.get("map")
-            group: Any = open_group(self.uri, "r")["map"]
+            group: Any = self.group["map"]
             meta = {key: value for key, value in group.attrs["landmark_map"].items() if key != "sha256"}
-            found = _hash_map(arrays, meta)
-        except (ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts that are not there
+            found = hash_map(arrays, meta)
+        except (RunError, ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts not there
             found = str(error)
         if found != sha256:
-            raise RunError(
+            raise DamagedError(
                 f"{self.uri}: the stored map has not the hash {sha256[:12]} it was committed with, it is damaged: "
                 "run again with output.overwrite: true"
             )
@@ -191,7 +331,8 @@ class EmbeddingStore:
     ) -> Written:
         """Commit the chunk that begins at row `start`, and describe it. `outputs`: those that were allocated."""
         stop = start + len(residual)
-        arrays = self._arrays()
+        self.check(CHECK_SECONDS)
+        arrays = self._arrays().arrays
         columns = {"embedding": embedding, "residual": residual, **(outputs or {})}
         try:
             for name, values in columns.items():
@@ -207,62 +348,33 @@ class EmbeddingStore:
 
     def read(self, start: int, stop: int) -> tuple[F32, F32]:
         """Embedding and residual of rows start..stop."""
-        arrays = self._arrays()
-        return np.asarray(arrays["embedding"][start:stop]), np.asarray(arrays["residual"][start:stop])
+        return self._read("embedding", start, stop), self._read("residual", start, stop)
 
     def read_outputs(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """What else was written of rows start..stop: labels, prediction and std; empty for most methods."""
-        arrays = self._arrays()
-        return {name: np.asarray(array[start:stop]) for name, array in arrays.items() if name not in ALWAYS}
+        return {name: self._read(name, start, stop) for name in self._arrays().arrays if name not in ALWAYS}
 
-    def _arrays(self) -> dict[str, zarr.Array[Any]]:
+    def _read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        opened = self._arrays()
+        array = opened.arrays[name]
+        return read_whole(self.uri, array, start, stop) if opened.all_chunks else np.asarray(array[start:stop])
+
+    def _arrays(self) -> Arrays:
         try:
-            return _open_arrays(self.uri, stat(join(self.uri, "embedding", "zarr.json")).version)
+            return _open_arrays(self.uri, self.staged, stat(self.address).version)
         except FileNotFoundError as error:
             raise RunError(f"{self.uri}: the output has gone while it was being used") from error
 
 
-def store_of(uri: str) -> Any:
-    """The zarr store at a local path or s3:// address."""
-    return open_store(uri)
-
-
-def open_group(uri: str, mode: Literal["r", "r+"]) -> zarr.Group:
-    """The Zarr v3 group at `uri`."""
-    return zarr.open_group(store=store_of(uri), mode=mode, zarr_format=3, use_consolidated=False)
-
-
-def describe(start: int, embedding: F32, residual: F32, outputs: Mapping[str, NDArray[Any]] | None = None) -> Written:
-    """Content hash and extent of a chunk: what `EmbeddingStore.write` returns and a resumed run verifies."""
-    digest = hashlib.sha256(np.ascontiguousarray(embedding, "<f4").data)
-    digest.update(np.ascontiguousarray(residual, "<f4").data)
-    for name, values in sorted((outputs or {}).items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(values).data)
-    # one product and not k comparisons: a NaN in a row makes its sum so, and nothing else does, Inf never being written
-    bad = np.flatnonzero(np.isnan(embedding @ np.ones(embedding.shape[1], embedding.dtype)))
-    good = embedding if len(bad) == 0 else np.delete(embedding, bad, axis=0)
-    columns = np.ascontiguousarray(good.T)  # reducing rows of ten numbers column by column takes five times as long
-    nothing = np.full(embedding.shape[1], np.nan, np.float32)
-    return Written(
-        digest.digest(),
-        len(bad),
-        start + int(bad[0]) if len(bad) else -1,
-        columns.min(axis=1) if len(good) else nothing,
-        columns.max(axis=1) if len(good) else nothing,
-    )
-
-
 @lru_cache(maxsize=8)
-def _open_arrays(uri: str, version: str) -> dict[str, zarr.Array[Any]]:
-    """The arrays of rows, opened once per process and `allocate`: a process may see its output replaced."""
-    group = open_group(uri, "r+")
-    there = {name: group[name] for name in ALWAYS} | {name: group[name] for name in OPTIONAL if name in group}
-    return there  # type: ignore[return-value]
+def _open_arrays(uri: str, staged: bool, version: str) -> Arrays:
+    """The arrays of rows, opened once per process and version of the metadata: a process may see it replaced."""
+    document = EmbeddingStore(uri, staged).document()
+    group: Any = document.group(uri)
+    names = [*ALWAYS, *(name for name in OPTIONAL if name in document.nodes)]
+    return Arrays({name: stored_whole(group[name]) for name in names}, document.all_chunks)
 
 
-def _hash_map(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
-    for name in sorted(arrays):
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
+def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """An array that stores chunks of nothing but fill values too, so that one that is missing can be told."""
+    return array.with_config({"write_empty_chunks": True})

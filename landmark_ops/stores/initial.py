@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.stores.embedding import EmbeddingStore, open_group
+from landmark_ops.stores.documents import open_group
+from landmark_ops.stores.embedding import EmbeddingStore
 
 TSNE_STD = 1e-4  # of the first component: Kobak & Berens 2019, "The art of using t-SNE for single-cell transcriptomics"
 UMAP_REACH = 10.0  # largest coordinate, as umap-learn scales its own spectral start

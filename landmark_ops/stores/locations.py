@@ -13,8 +13,8 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -300,6 +300,21 @@ def remove(uri: str) -> None:
             shutil.rmtree(uri)
         elif os.path.lexists(uri):
             os.unlink(uri)
+
+
+def remove_objects(uri: str, keys: Sequence[str]) -> None:
+    """Delete objects below a folder by their relative keys, and local folders that are empty then."""
+    if is_remote(uri):
+        if keys:
+            with _remote(uri, "removed") as (fs, path):
+                fs.rm([f"{path.rstrip('/')}/{key}" for key in keys])
+        return
+    with said(f"{uri}: cannot be removed"):
+        for key in keys:
+            Path(uri, key).unlink(missing_ok=True)
+    for folder in sorted({parent for key in keys for parent in Path(key).parents}, reverse=True):
+        with suppress(OSError):  # not empty, or gone
+            Path(uri, folder).rmdir()
 
 
 def nearest_names(uri: str) -> str:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from landmark_ops.errors import InputError
+from landmark_ops.stores.fence import Fence
 from landmark_ops.stores.locations import filesystem, is_remote, read_bytes, write_bytes
 
 LEASE_SECONDS = 90.0
@@ -29,7 +30,7 @@ class OutputLock:
 
     def __init__(self, uri: str) -> None:
         self.path = f"{uri}.lock"
-        self.owner = {"id": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
+        self.owner: dict[str, Any] = {"id": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
         self._file: Any = None
         self._stop = threading.Event()
         self._refresher: threading.Thread | None = None
@@ -61,6 +62,11 @@ class OutputLock:
         fs, path = filesystem(self.path)
         if self._read_lease().get("id") == self.owner["id"]:
             fs.rm_file(path)
+
+    @property
+    def fence(self) -> Fence:
+        """What tasks of this run, wherever they are, ask before they write."""
+        return Fence(self.path.removesuffix(".lock"), self.path, self.owner["id"])
 
     def _take_file(self) -> None:
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from landmark_ops.stores.embedding import EmbeddingStore, Written
+from landmark_ops.errors import DamagedError
+from landmark_ops.stores.contents import Written
+from landmark_ops.stores.embedding import EmbeddingStore
 
 FLUSH_SECONDS = 2.0
 
@@ -35,16 +37,14 @@ class ChunkRecords:
     def load(cls, store: EmbeddingStore, n: int, k: int, chunk_rows: int) -> ChunkRecords:
         """The table as last written, or an empty one where none, only part of one or a damaged one is there."""
         records = cls(store, n, k, chunk_rows)
-        group: Any = store.group.get("chunks")
-        if group is not None:
-            try:
-                stored = {name: np.asarray(array[...]) for name, array in group.arrays()}
-            except ValueError:  # a failed checksum
-                return records
-            ours = records._columns()
-            if stored.keys() >= ours.keys() and all(stored[name].shape == ours[name].shape for name in ours):
-                for name in ours:
-                    setattr(records, name, stored[name])
+        try:
+            stored = store.get("chunks")
+        except DamagedError:  # none, a failed checksum, or a part that is not there
+            return records
+        ours = records._columns()
+        if stored.keys() >= ours.keys() and all(stored[name].shape == ours[name].shape for name in ours):
+            for name in ours:
+                setattr(records, name, stored[name])
         return records
 
     def add(self, start: int, written: Written) -> None:
@@ -72,6 +72,7 @@ class ChunkRecords:
             last = {"committed": columns.pop("committed")}
             self._stored = {**self.store.put("chunks", columns, {}), **self.store.put("chunks", last, {})}
         else:  # the arrays exist: one object each, where making them anew takes 105 requests on S3
+            self.store.check()
             self.store.read_attributes()  # RunError where the output has gone, rather than a stray folder in its place
             for name, array in self._stored.items():
                 array[...] = columns[name]

@@ -19,7 +19,7 @@ from zarr.codecs import Crc32cCodec
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.embedding import store_of
+from landmark_ops.stores.documents import store_of
 from landmark_ops.stores.faults import said
 from landmark_ops.stores.rows import Rows
 

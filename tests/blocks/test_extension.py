@@ -23,7 +23,8 @@ from landmark_ops.blocks.ranges import ranges
 from landmark_ops.blocks.stored_map import load_map, open_map
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.stores.embedding import EmbeddingStore, describe
+from landmark_ops.stores.contents import describe
+from landmark_ops.stores.embedding import EmbeddingStore
 from tests.rows import ChunkedRows
 
 N, STEP = 100, 30
@@ -52,7 +53,7 @@ def placed(tmp_path, rng):
 def test_every_row_is_placed_and_written(placed, X):
     store, fitted, sha256 = placed
     rows, sample = ChunkedRows(X, STEP), np.array([0, 29, 30, 31, 65, 99])
-    parts = {item: extend_block(item, rows, (Output(store.uri, sha256),), sample) for item in ranges(N, STEP)}
+    parts = {item: extend_block(item, rows, (Output(store, sha256),), sample) for item in ranges(N, STEP)}
     embedding, residual = store.read(0, N)
     expected = fitted.place(X)
     np.testing.assert_array_equal(embedding, expected.embedding)
@@ -68,30 +69,28 @@ def test_every_row_is_placed_and_written(placed, X):
 def test_sampled_rows_come_back(placed, X):
     store, fitted, sha256 = placed
     rows, sample = ChunkedRows(X, STEP), np.array([0, 29, 30, 31, 65, 99])
-    parts = [extend_block(item, rows, (Output(store.uri, sha256),), sample) for item in ranges(N, STEP)]
+    parts = [extend_block(item, rows, (Output(store, sha256),), sample) for item in ranges(N, STEP)]
     assert [len(part.rows) for part in parts] == [2, 2, 1, 1]
     np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), X[sample])
     expected = fitted.place(X)
-    gathered = [gather_block(item, store.uri, sample) for item in ranges(N, STEP)]
+    gathered = [gather_block(item, store, sample) for item in ranges(N, STEP)]
     np.testing.assert_array_equal(np.concatenate([part.embedding for part in gathered]), expected.embedding[sample])
     np.testing.assert_array_equal(np.concatenate([part.residual for part in gathered]), expected.residual[sample])
 
 
 def test_a_chunk_without_sampled_rows_hands_back_none(placed, X):
     store, _, sha256 = placed
-    part = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store.uri, sha256),), np.array([0, 99]))
+    part = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store, sha256),), np.array([0, 99]))
     assert part.rows.shape == (0, 4)
-    gathered = gather_block((30, 60), store.uri, np.array([0, 99]))
+    gathered = gather_block((30, 60), store, np.array([0, 99]))
     assert [array.shape for array in gathered] == [(0, 3), (0,)]
 
 
 def test_hashes_match_what_lies_in_storage(placed, X):
     store, _, sha256 = placed
     for item in ranges(N, STEP):
-        written = extend_block(
-            item, ChunkedRows(X, STEP), (Output(store.uri, sha256),), np.array([], np.int64)
-        ).written[0]
-        found = reread_block(item, store.uri)
+        written = extend_block(item, ChunkedRows(X, STEP), (Output(store, sha256),), np.array([], np.int64)).written[0]
+        found = reread_block(item, store)
         assert found is not None
         for name, ours, theirs in zip(written._fields, written, found, strict=True):
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
@@ -115,29 +114,29 @@ def test_other_content_has_another_hash(rng):
 def test_a_flipped_byte_is_found(placed, X, array):
     store, _, sha256 = placed
     for item in ranges(N, STEP):
-        extend_block(item, ChunkedRows(X, STEP), (Output(store.uri, sha256),), NONE)
+        extend_block(item, ChunkedRows(X, STEP), (Output(store, sha256),), NONE)
     path = Path(store.uri, array)
     content = bytearray(path.read_bytes())
     content[5] ^= 1
     path.write_bytes(content)
-    assert [reread_block(item, store.uri) is None for item in ranges(N, STEP)] == [False, True, False, False]
+    assert [reread_block(item, store) is None for item in ranges(N, STEP)] == [False, True, False, False]
     path.write_bytes(content[:9])
-    assert reread_block((30, 60), store.uri) is None
+    assert reread_block((30, 60), store) is None
 
 
 def test_a_missing_chunk_has_another_hash(placed, X):
     """It reads as NaN, which is no coordinate of a good row."""
     store, _, sha256 = placed
-    written = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store.uri, sha256),), NONE).written[0]
+    written = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store, sha256),), NONE).written[0]
     Path(store.uri, "embedding/c/1/0").unlink()
-    found = reread_block((30, 60), store.uri)
+    found = reread_block((30, 60), store)
     assert found is None or found.sha256 != written.sha256
 
 
 def test_a_chunk_of_bad_rows_has_no_extent(placed):
     store, _, sha256 = placed
     rows = ChunkedRows(np.full((N, 4), np.nan), STEP)
-    written = extend_block((90, 100), rows, (Output(store.uri, sha256),), NONE).written[0]
+    written = extend_block((90, 100), rows, (Output(store, sha256),), NONE).written[0]
     assert (written.bad_rows, written.first_bad) == (10, 90)
     assert np.isnan(written.low).all()
     assert np.isnan(written.high).all()
@@ -166,7 +165,7 @@ def histograms(embedding: np.ndarray, uri: str, bins: int) -> np.ndarray:
         store.write(start, embedding[start:stop], np.zeros(stop - start, np.float32))
     low, high = np.nanmin(embedding, axis=0).astype(float), np.nanmax(embedding, axis=0).astype(float)
     items = ranges(len(embedding), 30)
-    return LocalEngine(2).reduce(histogram_block, add_histograms, items, store.uri, PAIRS, low, high, bins)
+    return LocalEngine(2).reduce(histogram_block, add_histograms, items, store, PAIRS, low, high, bins)
 
 
 def test_histograms_count_as_numpy_does(tmp_path, rng):
@@ -201,9 +200,9 @@ def test_histograms_of_a_constant_component(tmp_path, rng):
 def test_the_map_is_read_once_per_process(placed, monkeypatch):
     store, fitted, sha256 = placed
     load_map.cache_clear()
-    first = load_map(store.uri, sha256)
+    first = load_map(store, sha256)
     monkeypatch.setattr(EmbeddingStore, "get_map", lambda *_: pytest.fail("read again"))
-    assert load_map(store.uri, sha256) is first
+    assert load_map(store, sha256) is first
     np.testing.assert_array_equal(first.readout, fitted.readout)
 
 

@@ -30,7 +30,7 @@ from deltalake import DeltaTable
 from landmark_ops import LandmarkMDS
 from landmark_ops.stores import locations
 from landmark_ops.stores.claims import claim
-from landmark_ops.stores.embedding import open_group, store_of
+from landmark_ops.stores.documents import open_group, store_of
 from tests.flows.detecting_data import (
     TinyModels,
     bare_page,  # noqa: F401  a fixture

@@ -14,7 +14,8 @@ import zarr
 from landmark_ops import LandmarkMDS, open_map
 from landmark_ops.errors import InputError
 from landmark_ops.stores import lock
-from landmark_ops.stores.embedding import EmbeddingStore, open_group, store_of
+from landmark_ops.stores.documents import open_group, store_of
+from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.lock import OutputLock
 from tests.flows.running import make_config, points, run_embed
 from tests.flows.test_resume import watching

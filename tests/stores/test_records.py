@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from landmark_ops.stores import records as module
-from landmark_ops.stores.embedding import EmbeddingStore, Written
+from landmark_ops.stores.contents import Written
+from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.records import ChunkRecords
 
 N, K, STEP = 10, 2, 4

@@ -1,0 +1,52 @@
+"""What stored content comes to: the hash and extent by which a chunk, or a map, is known again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+
+
+class Written(NamedTuple):
+    """What a task tells of the chunk it committed."""
+
+    sha256: bytes
+    bad_rows: int  # rows without coordinates
+    first_bad: int  # global row index of the first of them, -1 if none
+    low: F32  # (k,) smallest and
+    high: F32  # (k,) largest coordinates, NaN rows aside
+
+
+def describe(start: int, embedding: F32, residual: F32, outputs: Mapping[str, NDArray[Any]] | None = None) -> Written:
+    """Content hash and extent of a chunk: what `EmbeddingStore.write` returns and a resumed run verifies."""
+    digest = hashlib.sha256(np.ascontiguousarray(embedding, "<f4").data)
+    digest.update(np.ascontiguousarray(residual, "<f4").data)
+    for name, values in sorted((outputs or {}).items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(values).data)
+    # one product and not k comparisons: a NaN in a row makes its sum so, and nothing else does, Inf never being written
+    bad = np.flatnonzero(np.isnan(embedding @ np.ones(embedding.shape[1], embedding.dtype)))
+    good = embedding if len(bad) == 0 else np.delete(embedding, bad, axis=0)
+    columns = np.ascontiguousarray(good.T)  # reducing rows of ten numbers column by column takes five times as long
+    nothing = np.full(embedding.shape[1], np.nan, np.float32)
+    return Written(
+        digest.digest(),
+        len(bad),
+        start + int(bad[0]) if len(bad) else -1,
+        columns.min(axis=1) if len(good) else nothing,
+        columns.max(axis=1) if len(good) else nothing,
+    )
+
+
+def hash_map(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
+    """Hex digest of the state of a LandmarkMap."""
+    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Objects that are replaced only by who saw them last: on S3 by If-Match, elsewhere by comparing and renaming.
+
+A reply may be lost after the server did what was asked, so after any error the object is read back: if it holds our
+bytes, it was us. What is written must therefore differ between writers.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, NamedTuple
+
+from landmark_ops.stores.faults import said
+from landmark_ops.stores.locations import filesystem, read_bytes, stat, write_bytes
+
+
+class Seen(NamedTuple):
+    """An object as it was found."""
+
+    content: bytes
+    version: str  # its ETag on S3, read before the content: never newer than it
+
+
+def see(uri: str) -> Seen | None:
+    """The object as it is now; None where nothing is there. Other failures are raised: unknown is not absent."""
+    try:
+        return Seen(version=stat(uri).version, content=read_bytes(uri))
+    except FileNotFoundError:
+        return None
+
+
+def replace(uri: str, data: bytes, seen: Seen | None) -> bool:
+    """Write `data` if the object still is as it was `seen` (None: still absent); returns whether that was so.
+
+    Readers see the old bytes or the new ones. Raises RunError where it can be neither written nor found changed.
+    """
+    if not uri.startswith("s3://"):
+        return _compare_and_write(uri, data, seen)
+    fs, path = filesystem(uri)
+    condition: dict[str, Any] = {"IfMatch": f'"{seen.version}"'} if seen else {"IfNoneMatch": "*"}
+    try:
+        fs.pipe_file(path, data, **condition)
+    except Exception as error:  # servers tell of a lost race in many ways, and a reply may be lost
+        now = see(uri)
+        if now is not None and now.content == data:
+            return True
+        if isinstance(error, OSError) and error.errno == errno.ENOSYS:  # a server without conditional writes
+            return _compare_and_write(uri, data, seen)
+        if now != seen:
+            return False
+        with said(f"{uri}: cannot be written"):
+            raise
+    return True
+
+
+def _compare_and_write(uri: str, data: bytes, seen: Seen | None) -> bool:
+    now = see(uri)
+    if (now and now.content) != (seen and seen.content):
+        return False
+    write_bytes(uri, data)
+    now = see(uri)  # where nothing forbids two to write at once, the later one wins, and the other sees so here
+    return now is not None and now.content == data
