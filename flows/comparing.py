@@ -139,7 +139,7 @@ def prepare_stage(run: Run) -> Setting:
             raise
         X = measured_rows(run, config)
         if isinstance(method, KernelConfig):
-            metric = make_method(method).selection_metric()
+            metric = make_method(method).selection_metric(lambda: probe)
             return Setting(kernel_of(method).resolve(np.asarray(probe, np.float64)), metric, X, 1.0, None)
         assert isinstance(method, LandmarkMDSConfig)
         block = resolve_metric(method.metric, method.metric_params, probe)

@@ -96,15 +96,16 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
             **user,
         )
 
+    def probe() -> Array:
+        return probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip)
+
     with run.progress.stage("select", run.rows.n):
         try:
             by_kernel = config.strategy in (*USES_KERNEL, *USES_EITHER)
             first = next((method for method in methods if by_kernel and method.choice is not None), methods[0])
-            metric, kernel = selection_geometry(
-                config.strategy, first, lambda: probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip)
-            )
+            metric, kernel = selection_geometry(config.strategy, first, probe)
             if metric is None and any(needs_direction(method) for method in run.config.all_methods):
-                metric = methods[0].selection_metric()
+                metric = methods[0].selection_metric(probe)
             if opened.earlier is None:
                 landmarks = choose(plan.n_landmarks, config.seed)
             else:

@@ -15,11 +15,11 @@ def selection_geometry(
 ) -> tuple[Metric | None, Kernel | None]:
     """The metric, or the kernel with its bandwidth, that a strategy chooses by; neither where it looks at none.
 
-    `probe` draws the rows (s, d) that a bandwidth left out is taken from, and is called only then.
+    `probe` draws the rows (s, d) that a bandwidth, V or VI left out is taken from, and is called only then.
     """
     if strategy in (*USES_KERNEL, *USES_EITHER) and method.choice is not None:
         return None, method.choice.resolve(probe())
-    return (method.selection_metric() if strategy in (*USES_METRIC, *USES_EITHER) else None), None
+    return (method.selection_metric(probe) if strategy in (*USES_METRIC, *USES_EITHER) else None), None
 
 
 def with_bandwidth(method: Method, kernel: Kernel | None) -> Method:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.methods.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured
-from landmark_ops.methods.landmark_mds import scale_landmarks
-from landmark_ops.methods.method import KernelChoice, Solution
+from landmark_ops.methods.landmark_mds import metric_before_landmarks, scale_landmarks
+from landmark_ops.methods.method import KernelChoice, Probe, Solution
 from landmark_ops.numerics.distances import Array, Callback, Metric, resolve_metric
 from landmark_ops.numerics.geodesics import Policy
 
@@ -36,9 +36,9 @@ class LandmarkIsomapMethod:
         """No kernel, nothing to fix."""
         return self
 
-    def selection_metric(self) -> Metric:
-        """The metric between rows."""
-        return resolve_metric(self.metric, None, np.zeros((1, 2)))
+    def selection_metric(self, probe: Probe) -> Metric:
+        """The metric between rows, V and VI estimated from `probe`."""
+        return metric_before_landmarks(self.metric, None, probe)
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """The graph, geodesics from each landmark, classical scaling of those between landmarks.

@@ -12,9 +12,17 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.method import F64, KernelChoice, Solution, check_n_components, duplicate_warning
+from landmark_ops.methods.method import F64, KernelChoice, Probe, Solution, check_n_components, duplicate_warning
 from landmark_ops.numerics.blocks import Block
-from landmark_ops.numerics.distances import Array, Callback, Metric, resolve_metric, sq_dists
+from landmark_ops.numerics.distances import (
+    EUCLIDEAN_FAMILY,
+    Array,
+    Callback,
+    Metric,
+    canonical,
+    resolve_metric,
+    sq_dists,
+)
 from landmark_ops.numerics.eigen import double_center, fix_signs, symmetric_eigen
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.moments import Moments, moments
@@ -43,20 +51,14 @@ class LandmarkMDSMethod:
         """No kernel, nothing to fix."""
         return self
 
-    def selection_metric(self) -> Metric:
-        """The metric itself; V and VI cannot be estimated before there are landmarks and must be given."""
+    def selection_metric(self, probe: Probe) -> Metric:
+        """The metric itself, V and VI estimated from `probe` where they are left out."""
         if self.metric == "precomputed":
             raise InputError(
                 f"metric precomputed: rows are distances to landmarks that are chosen already: use {Word.GIVEN_ROWS}, "
                 "in the order of the columns"
             )
-        if self.metric in ("seuclidean", "mahalanobis") and not self.metric_params:
-            key = "V" if self.metric == "seuclidean" else "VI"
-            raise InputError(
-                f"metric {self.metric}: this selection strategy measures distances before there are landmarks to "
-                f"estimate {key} from: give metric_params.{key}, or use {Word.STRATEGY:uniform}"
-            )
-        return resolve_metric(self.metric, self.metric_params, np.zeros((1, 2)))
+        return metric_before_landmarks(self.metric, self.metric_params, probe)
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Scale the landmarks, and turn everything onto the axes of all rows if asked to."""
@@ -126,6 +128,16 @@ def scale_landmarks(D: F64, Z: Array, block: Block, n_components: int) -> Soluti
         RANK_CUTOFF,
         duplicate_warning(Z),
     )
+
+
+def metric_before_landmarks(metric: str | Callback, params: Mapping[str, Any] | None, probe: Probe) -> Metric:
+    """A metric as strategies see it that measure distances before there are landmarks.
+
+    Its parameters are checked, estimated or the kind of a callable found on rows of the data's own width.
+    """
+    if not callable(metric) and canonical(metric) in EUCLIDEAN_FAMILY and not params:
+        return Metric(canonical(metric))
+    return resolve_metric(metric, params, probe())
 
 
 def check_precomputed(D: F64, what: str = "distances") -> None:

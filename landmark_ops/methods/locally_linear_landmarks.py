@@ -16,7 +16,7 @@ from scipy.linalg import eigh
 
 from landmark_ops.errors import InputError
 from landmark_ops.methods.geodesic_graph import AskGraph, Graph
-from landmark_ops.methods.method import KernelChoice, Solution, check_n_components, duplicate_warning
+from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, duplicate_warning
 from landmark_ops.methods.pencil import AskPencil, Objective
 from landmark_ops.methods.spectral_embedding import signs_of
 from landmark_ops.numerics.affine_weights import Weights
@@ -47,7 +47,7 @@ class LocallyLinearLandmarksMethod:
         """No kernel, nothing to fix."""
         return self
 
-    def selection_metric(self) -> Metric:
+    def selection_metric(self, probe: Probe) -> Metric:
         """Euclidean, as graph and weights are."""
         return Metric("euclidean")
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -19,6 +19,7 @@ from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.undefined import landmark_refusal
 
 F64 = NDArray[np.float64]
+Probe = Callable[[], Array]
 
 #: The distance in which landmarks are spread for each kernel: one the kernel falls monotonically with, if any.
 SELECTION_METRICS = {"laplacian": "cityblock", "cosine": "cosine"}
@@ -54,8 +55,11 @@ class Method(Protocol):
         """How many passes over all rows `solve` asks for, for plans."""
         ...
 
-    def selection_metric(self) -> Metric:
-        """The distance under which landmarks should be spread out."""
+    def selection_metric(self, probe: Probe) -> Metric:
+        """The distance under which landmarks should be spread out.
+
+        `probe` draws rows (s, d), from which what the user left open is estimated; it is called only where that is so.
+        """
         ...
 
     @property
@@ -113,7 +117,7 @@ class OfKernel:
         """The same with this bandwidth."""
         return replace(self, kernel=replace(self.kernel, gamma=gamma))  # type: ignore[type-var]
 
-    def selection_metric(self) -> Metric:
+    def selection_metric(self, probe: Probe) -> Metric:
         """That of the kernel."""
         return self.kernel.selection_metric()
 

@@ -15,6 +15,7 @@ from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_mds import check_precomputed
 from landmark_ops.methods.method import (
     KernelChoice,
+    Probe,
     Solution,
     check_n_components,
     duplicate_warning,
@@ -48,7 +49,7 @@ class NystroemMethod:
         """The same with this bandwidth."""
         return replace(self, gamma=gamma)
 
-    def selection_metric(self) -> Metric:
+    def selection_metric(self, probe: Probe) -> Metric:
         """City-block for laplacian, cosine for cosine, Euclidean for the others."""
         return self.choice.selection_metric()
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import KernelChoice, Solution, check_n_components
+from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
@@ -39,9 +39,9 @@ class NystroemKernelPCAMethod:
         """The same with this bandwidth."""
         return replace(self, features=self.features.with_gamma(gamma))
 
-    def selection_metric(self) -> Metric:
+    def selection_metric(self, probe: Probe) -> Metric:
         """As for the Nystrom features."""
-        return self.features.selection_metric()
+        return self.features.selection_metric(probe)
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Features, one pass for their moments, and the principal components."""

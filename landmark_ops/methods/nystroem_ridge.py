@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.method import KernelChoice, Solution
+from landmark_ops.methods.method import KernelChoice, Probe, Solution
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
@@ -57,7 +57,7 @@ class NystroemRidgeMethod:
         """The same with this bandwidth."""
         return replace(self, kernel=replace(self.kernel, gamma=gamma))
 
-    def selection_metric(self) -> Metric:
+    def selection_metric(self, probe: Probe) -> Metric:
         """That of the kernel."""
         return self.kernel.selection_metric()
 

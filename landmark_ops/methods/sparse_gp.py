@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.method import KernelChoice, Solution
+from landmark_ops.methods.method import KernelChoice, Probe, Solution
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.solving import Draw, Drawn
 from landmark_ops.numerics.distances import Array, Metric
@@ -66,7 +66,7 @@ class SparseGPMethod:
         """Itself: a bandwidth that landmarks were chosen by knows nothing of the target, the one found here does."""
         return self
 
-    def selection_metric(self) -> Metric:
+    def selection_metric(self, probe: Probe) -> Metric:
         """That of the kernel."""
         return self.kernel.selection_metric()
 

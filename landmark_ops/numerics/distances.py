@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from landmark_ops.errors import InputError, Word
+from landmark_ops.errors import InputError
+from landmark_ops.numerics.metric_params import checked_params
 from landmark_ops.numerics.ranges import SQUARES, exponent, largest, squares_fit
 
 Array = NDArray[Any]
@@ -38,6 +39,8 @@ SCIPY = (
 METRICS = (*EUCLIDEAN_FAMILY, *SCIPY, "haversine", "nan_euclidean", "precomputed")
 
 NEAR = 1e-3  # of |x|^2 + |z|^2 (centred): below it the expanded form has lost half of float32's digits
+# Minkowski's order up to which powers of differences down to 1e-19 of the largest value are no smaller than float64's.
+LOW_ORDER = 16
 # Bound on temporaries when near pairs are recomputed, in elements.
 NEAR_BATCH = 1 << 22
 
@@ -46,7 +49,7 @@ NEAR_BATCH = 1 << 22
 class Metric:
     """A metric with its parameters resolved: the same numbers for every block.
 
-    `params` holds p (minkowski), V (seuclidean, (d,)) or VI (mahalanobis, (d, d)). `fn` is a user's callable:
+    `params` holds p and w (minkowski), V (seuclidean, (d,)) or VI (mahalanobis, (d, d)). `fn` is a user's callable:
     either fn(X, Z) -> (b, m) or SciPy's fn(u, v) -> float on two rows; `blockwise` says which.
     """
 
@@ -64,45 +67,16 @@ class Metric:
 def resolve_metric(metric: str | Callback, params: Mapping[str, Any] | None, Z: Array) -> Metric:
     """Look a metric up and fix its parameters from the landmarks Z (m, d) where none are given.
 
-    SciPy estimates V and VI from whatever two blocks it is handed, so that results would depend on the chunking;
-    here they are variances and inverse covariance of the landmarks, once.
+    Z has the width of the rows; V and VI are its variances and inverse covariance, once.
     Raises InputError for unknown names and unknown, missing or impossible parameters.
     """
     params = dict(params or {})
     if callable(metric):
         return Metric("callable", params, metric, is_blockwise(metric, Z, params))
     name = canonical(metric)
-    allowed = {"minkowski": {"p", "w"}, "seuclidean": {"V"}, "mahalanobis": {"VI"}}.get(name, set())
-    if unknown := sorted(set(params) - allowed):
-        raise InputError(
-            f"metric_params: {unknown[0]!r} is no parameter of {name}; it takes {sorted(allowed) or 'none'}"
-        )
-    Z = np.asarray(Z, np.float64)
-    if name == "minkowski":
-        params.setdefault("p", 2.0)
-        if not params["p"] >= 1:
-            raise InputError(f"metric_params: p={params['p']} for minkowski must be at least 1")
-    elif name == "seuclidean":
-        V = np.asarray(params.get("V", Z.var(axis=0, ddof=1) if len(Z) > 1 else np.ones(Z.shape[1])), float)
-        if V.shape != (Z.shape[1],) or not (V > 0).all():
-            raise InputError(
-                f"metric_params: V for seuclidean needs {Z.shape[1]} positive variances, got shape {V.shape} with "
-                f"{int((~(V > 0)).sum())} not positive: drop constant features or give V"
-            )
-        params["V"] = V
-    elif name == "mahalanobis":
-        if "VI" not in params:
-            cov = np.atleast_2d(np.cov(Z, rowvar=False))
-            if np.linalg.matrix_rank(cov) < len(cov):
-                raise InputError(
-                    f"metric mahalanobis: the covariance of {len(Z)} landmarks is singular over {len(cov)} "
-                    f"features: raise {Word.COUNT} or give metric_params.VI"
-                )
-            params["VI"] = np.linalg.inv(cov)
-        params["VI"] = np.asarray(params["VI"], float)
-    elif name == "haversine" and Z.shape[1] != 2:
+    if name == "haversine" and Z.shape[1] != 2:
         raise InputError(f"metric haversine: rows have {Z.shape[1]} features, needs 2: latitude, longitude in radians")
-    return Metric(name, params)
+    return Metric(name, checked_params(name, params, np.asarray(Z, np.float64)))
 
 
 def canonical(metric: str) -> str:
@@ -244,7 +218,27 @@ def dists(X: Array, Z: Array, metric: Metric) -> Array:
 
         return np.asarray(nan_euclidean_distances(X, Z), np.float64)
     X, Z = (np.asarray(A, bool if metric.name in BOOLEAN else np.float64) for A in (X, Z))
+    if metric.name == "minkowski":
+        return minkowski(X, Z, **metric.params)
     return cdist(X, Z, metric.name, **metric.params)
+
+
+def minkowski(X: Array, Z: Array, p: float, w: Array | None = None) -> NDArray[np.float64]:
+    """(sum of w |x - z|^p)^(1/p), (b, m), of float64 rows at any scale: powers leave float64 before roots do."""
+    weights = {} if w is None else {"w": np.asarray(w, np.float64)}
+    if np.isinf(p):
+        return cdist(X, Z, "minkowski", p=p, **weights)
+    e = exponent(max(largest(X), largest(Z)))
+    X, Z = np.ldexp(X, -e), np.ldexp(Z, -e)
+    if p <= LOW_ORDER:
+        return np.ldexp(cdist(X, Z, "minkowski", p=p, **weights), e)
+    top = cdist(X, Z, "chebyshev")
+    safe = np.where(top > 0, top, 1.0)
+    total = np.zeros_like(top)
+    each = np.ones(X.shape[1]) if w is None else np.asarray(w, np.float64)
+    for x, z, weight in zip(X.T, Z.T, each, strict=True):  # one feature at a time keeps temporaries at (b, m)
+        total += weight * (np.abs(x[:, None] - z[None, :]) / safe) ** p
+    return np.ldexp(top * total ** (1 / p), e)
 
 
 def haversine(X: Array, Z: Array) -> NDArray[np.float64]:

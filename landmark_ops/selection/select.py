@@ -212,8 +212,7 @@ def estimated_metric(metric: str | Callback, rows: Rows, seed: int) -> Metric:
     """A metric with its parameters resolved: V, VI and the kind of a callable from a uniform sample of rows."""
     if not callable(metric) and canonical(metric) not in ESTIMATED:
         return resolve_metric(metric, None, np.zeros((1, rows.d)))
-    sample = select(rows, min(rows.n, PROBE_ROWS), "uniform", seed=seed, engine=LocalEngine())
-    return resolve_metric(metric, None, sample.points)
+    return resolve_metric(metric, None, probe_rows(rows, seed, LocalEngine()))
 
 
 def kernel_metric(kernel: str | Callback, metric: str | Callback, strategy: str) -> tuple[str, str]:
