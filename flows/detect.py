@@ -119,11 +119,19 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     check_thresholds(pipeline, detector.thresholds, specs.__getitem__, boxes_given=detector.boxes is not None)
     if not is_shipped(pipeline, specs.__getitem__):
         try_out(pipeline, lambda name: load_session(specs[name]))
-    boxes = detector.boxes.column if detector.boxes else None
+    boxes = detector.boxes
     if boxes is not None and not pipeline.steps:
         raise InputError(f"detector.landmarks: {detector.name} finds boxes only: name a pipeline with points")
     tables = TableSet(config.output.uri, SCHEMAS, config.output.format)
-    options = ShardOptions(glob=source.glob, column=source.column, id_column=source.id_column, boxes_column=boxes)
+    options = ShardOptions(
+        glob=source.glob,
+        column=source.column,
+        id_column=source.id_column,
+        paths=source.paths,
+        boxes_column=boxes.column if boxes else None,
+        box_layout=boxes.layout if boxes else None,
+        box_relative=boxes is not None and boxes.relative,
+    )
     opened = open_shards(source.uri, source.format, options)
     if recover:
         tables.prepare()
@@ -151,7 +159,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     job = Job(
         pipeline=pipeline,
         specs=specs,
-        boxes_given=boxes is not None,
+        boxes=None if boxes is None else ("relative" if boxes.relative else "pixels"),
         thresholds=detector.thresholds,
         batch=detector.batch,
         max_pixels=detector.max_pixels,

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.overlays import Overlays, Picture
 from landmark_ops.detectors.pipeline_spec import Pipeline
@@ -24,7 +25,8 @@ from landmark_ops.images.reasons import DecodeFailure
 from landmark_ops.images.threads import use_one_thread
 from landmark_ops.keypoints.rows import Outcome, Provenance, concat, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.shards.member import Member, Shard
+from landmark_ops.shards.boxes import placed
+from landmark_ops.shards.member import BAD_BOXES, Member, Shard
 from landmark_ops.stores import locations
 from landmark_ops.stores.tables import PRIVATE, ShardRows, Staged, TableFormat, TableSet
 
@@ -39,7 +41,7 @@ class Job:
 
     pipeline: Pipeline
     specs: Mapping[str, ModelSpec]
-    boxes_given: bool
+    boxes: Literal["pixels", "relative"] | None  # the unit of boxes that are given
     thresholds: Mapping[str, float]
     batch: int
     max_pixels: int
@@ -76,11 +78,12 @@ class ShardDone(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A member and its decoded picture."""
+    """A member, its decoded picture, and (n, 4) boxes in pixels of the upright original."""
 
     member: Member
     sha256: str
     picture: Decoded
+    boxes: NDArray[np.float64]
 
 
 def detect_shard(item: tuple[int, int], shards: list[tuple[Shard, int]], job: Job) -> list[ShardDone]:
@@ -118,12 +121,12 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
             failed[at] = Outcome(
                 member.image_id, member.shard, member.member, digest, failure=(failure.reason, failure.detail)
             )
-    given = [one.member.boxes if one.member.boxes is not None else np.empty((0, 4)) for one in opened]
+    given = [one.boxes for one in opened]
     found = run_pipeline(
         job.pipeline,
         [one.picture.image for one in opened],
         sessions=job.session,
-        boxes=given if job.boxes_given else None,
+        boxes=given if job.boxes is not None else None,
         thresholds=job.thresholds,
         batch=job.batch,
     )
@@ -146,7 +149,19 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
 
 
 def open_member(member: Member, job: Job, isolation: Isolation) -> Opened:
-    """The decoded picture of a member; DecodeFailure for one that is none."""
+    """The decoded picture of a member; DecodeFailure for one that is none, or whose boxes do not lie in it."""
+    sha256, picture = open_picture(member, job, isolation)
+    if member.boxes is None:
+        return Opened(member, sha256, picture, np.empty((0, 4)))
+    try:
+        boxes = placed(member.boxes, picture.width, picture.height, job.boxes == "relative")
+    except ValueError as error:
+        raise DecodeFailure(BAD_BOXES, str(error)) from None
+    return Opened(member, sha256, picture, boxes)
+
+
+def open_picture(member: Member, job: Job, isolation: Isolation) -> tuple[str, Decoded]:
+    """The sha256 of what is stored and the decoded picture; DecodeFailure where it is none."""
     if member.failure is not None:
         raise DecodeFailure(*member.failure)
     if member.image is not None:
@@ -154,10 +169,10 @@ def open_member(member: Member, job: Job, isolation: Isolation) -> Opened:
         if height * width > job.max_pixels:
             raise DecodeFailure("too_large", f"{width} x {height} pixels, the limit is {job.max_pixels}")
         digest = hashlib.sha256(np.ascontiguousarray(member.image).data).hexdigest()
-        return Opened(member, digest, Decoded(member.image, width, height, 1.0))
+        return digest, Decoded(member.image, width, height, 1.0)
     data = member.data or b""
     picture = decode_safely(data, isolation=isolation, max_pixels=job.max_pixels, min_side=job.min_side)
-    return Opened(member, hashlib.sha256(data).hexdigest(), picture)
+    return hashlib.sha256(data).hexdigest(), picture
 
 
 def enough(pipeline: Pipeline, specs: Mapping[str, ModelSpec]) -> int | None:

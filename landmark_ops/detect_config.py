@@ -11,19 +11,29 @@ from landmark_ops.section import Section
 
 
 class ShardsConfig(Section):
-    """Where images come from: a folder tree, WebDataset tars, a Parquet or Delta column, a Zarr array."""
+    """Where images come from: a folder tree, WebDataset tars, a Parquet or Delta column, a Zarr array.
+
+    `paths`: the folder that the paths of rows without bytes lead from, where it is not the folder of the source.
+    """
 
     uri: str
     format: Literal["auto", "directory", "webdataset", "parquet", "zarr"] = "auto"
     glob: str | None = None
     column: str | None = None
     id_column: str | None = None
+    paths: str | None = None
 
 
 class BoxesConfig(Section):
-    """The table column that holds the user's own boxes."""
+    """The table column that holds the user's own boxes.
+
+    `layout`: what four numbers are, corners if not said, or as the names of structs say. `relative`: shares of the
+    picture's sides, 0 to 1, instead of pixels.
+    """
 
     column: str
+    layout: Literal["xyxy", "xywh", "cxcywh"] | None = None
+    relative: bool = False
 
 
 class DetectorConfig(Section):

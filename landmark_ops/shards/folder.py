@@ -61,6 +61,10 @@ class FolderShard(Shard):
         else:
             yield from map(self._read_local, wanted)
 
+    def read(self, file: Listed) -> Member:
+        """One file as bytes, or its failure."""
+        return self._read_remote(file) if locations.is_remote(self.root) else self._read_local(file)
+
     def _read_local(self, file: Listed) -> Member:
         name = readable(file.name)
         try:

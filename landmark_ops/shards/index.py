@@ -8,17 +8,18 @@ from typing import Literal, NamedTuple, get_args
 
 from landmark_ops.errors import InputError
 from landmark_ops.shards import folder, parquet, webdataset
+from landmark_ops.shards.boxes import BoxLayout
+from landmark_ops.shards.columns import Wanted
 from landmark_ops.shards.member import IMAGE_SUFFIXES, Limits, Selection, Shard, readable
 from landmark_ops.stores import locations
 
 Format = Literal["auto", "directory", "webdataset", "parquet", "delta", "zarr"]
-BoxLayout = Literal["xyxy", "xywh"]
 
 _APPLY: dict[str, tuple[str, ...]] = {
     "directory": ("glob", "buckets"),
     "webdataset": ("glob",),
-    "parquet": ("column", "id_column", "boxes_column"),
-    "delta": ("column", "id_column", "boxes_column"),
+    "parquet": ("column", "id_column", "boxes_column", "paths"),
+    "delta": ("column", "id_column", "boxes_column", "paths"),
     "zarr": ("column",),
 }
 _ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
@@ -28,7 +29,8 @@ class ShardOptions(NamedTuple):
     """What may be said of a source.
 
     glob: which names are images. buckets: of a folder, as at the first run. column: of the encoded images, or the
-    array in a Zarr group. id_column, boxes_column: as named. box_layout: what the four numbers of a box are.
+    array in a Zarr group. id_column, boxes_column: as named. box_layout, box_relative: see shards/boxes.py. paths: the
+    folder that paths in the images' column lead from, where it is not that of the source.
     """
 
     glob: str | None = None
@@ -36,7 +38,9 @@ class ShardOptions(NamedTuple):
     column: str | None = None
     id_column: str | None = None
     boxes_column: str | None = None
-    box_layout: BoxLayout = "xyxy"
+    box_layout: BoxLayout | None = None
+    box_relative: bool = False
+    paths: str | None = None
     limits: Limits = Limits()
 
 
@@ -70,7 +74,7 @@ def open_shards(
     chosen = options or ShardOptions()
     if format not in get_args(Format):
         raise InputError(f"source.format is {format!r}, it may be {', '.join(get_args(Format))}")
-    if chosen.box_layout not in get_args(BoxLayout):
+    if chosen.box_layout not in (None, *get_args(BoxLayout)):
         raise InputError(f"source.box_layout is {chosen.box_layout!r}, it may be {', '.join(get_args(BoxLayout))}")
     address = locations.normalise(uri)
     with locations.opening(address):
@@ -121,7 +125,7 @@ def compare(shards: Sequence[Shard], recorded: Mapping[str, str]) -> Comparison:
 
 
 def _check_options(uri: str, kind: str, options: ShardOptions) -> None:
-    for name in ("glob", "buckets", "column", "id_column", "boxes_column"):
+    for name in ("glob", "buckets", "column", "id_column", "boxes_column", "paths"):
         if getattr(options, name) is not None and name not in _APPLY[kind]:
             raise InputError(
                 f"{uri}: is a {kind} source, source.{name} does not apply to it: leave it out (options that do: "
@@ -186,8 +190,10 @@ def _open_delta(uri: str, options: ShardOptions) -> list[Shard]:
 
 
 def _parquet(uri: str, files: list[str], options: ShardOptions) -> list[Shard]:
-    columns = (options.column, options.id_column, options.boxes_column, options.box_layout)
-    return list(parquet.parquet_shards(uri, files, *columns, options.limits))
+    wanted = Wanted(options.column, options.id_column, options.boxes_column, options.box_layout, options.box_relative)
+    folder = locations.parent_and_name(uri)[0] if locations.is_file(uri) else uri
+    paths = locations.normalise(options.paths) if options.paths else folder
+    return list(parquet.parquet_shards(uri, files, wanted, paths, options.limits))
 
 
 def _open_zarr(uri: str, options: ShardOptions) -> list[Shard]:

@@ -15,7 +15,7 @@ import abc
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,25 +149,3 @@ def _token(part: str, tokens: dict[str, str]) -> str:
         inner = part[1:-1].replace("\\", r"\\")
         return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
     return tokens.get(part, re.escape(part))
-
-
-def as_boxes(value: Any, layout: str) -> NDArray[np.float64]:
-    """Boxes of one image as (n, 4) x0, y0, x1, y1. `value`: None, four numbers, or a list of fours or of structs.
-
-    layout: "xyxy", or "xywh" where the last two are width and height. Raises ValueError saying what is wrong.
-    """
-    rows = [] if value is None else list(value)
-    if rows and not isinstance(rows[0], (list, dict, type(None))):
-        rows = [rows]
-    fours = [list(row.values()) if isinstance(row, dict) else row for row in rows]
-    for at, four in enumerate(fours):
-        if four is None or len(four) != 4 or any(number is None for number in four):
-            raise ValueError(f"box {at} is {four}, four numbers make a box")
-    boxes = np.asarray(fours, np.float64).reshape(-1, 4).copy()
-    if layout == "xywh":
-        boxes[:, 2:] += boxes[:, :2]
-    bad = ~np.isfinite(boxes).all(1) | (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise ValueError(f"box {at} spans x {boxes[at, 0]:g}..{boxes[at, 2]:g}, y {boxes[at, 1]:g}..{boxes[at, 3]:g}")
-    return boxes

@@ -2,8 +2,8 @@
 
 A shard is a run of whole row groups of one file, at least `ROWS_PER_SHARD` rows where the file has them; its id is the
 file's path below the source and the first row, which never change as files are never appended to. Rows are decoded a
-few at a time, so memory does not depend on the size of a row group. The image column holds bytes, or structs with a
-field `bytes` as Hugging Face data sets do.
+few at a time, so memory does not depend on the size of a row group. Which columns are read is said in columns.py. A
+row without bytes whose struct has a path is read from there, below one folder and nowhere else.
 
 member is the row's number within its file, or the value of the id column; image_id is `<file>/<row>`, or that value
 alone, which then must be unique in the source. A Delta table is read as of now. Compacting it moves rows to new files:
@@ -15,14 +15,16 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.shards.member import BAD_BOXES, EMPTY, UNREADABLE, Limits, Member, Shard, as_boxes, readable
+from landmark_ops.shards.beside import Found, read_beside
+from landmark_ops.shards.boxes import as_boxes, value_at
+from landmark_ops.shards.columns import Columns, Wanted, choose_columns, column_of
+from landmark_ops.shards.member import BAD_BOXES, DUPLICATE, EMPTY, UNREADABLE, Limits, Member, Shard, readable
 from landmark_ops.stores import locations
 
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -30,15 +32,6 @@ ROWS_PER_SHARD = 1024
 BATCH_ROWS = 16
 BUFFER_BYTES = 8 * 2**20
 _FOOTER_THREADS = 16
-
-
-class Columns(NamedTuple):
-    """Which columns to read. images: the path to the bytes; the others None where not wanted."""
-
-    images: str
-    ids: str | None
-    boxes: str | None
-    box_layout: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +43,8 @@ class ParquetShard(Shard):
     first_row: int
     group_rows: tuple[tuple[int, int], ...]
     columns: Columns
+    paths: str
+    repeated: frozenset[int] = frozenset()  # rows whose id another row has too, and counts
 
     def members(self, skip: Container[str] = ()) -> Iterator[Member]:
         """The rows in order. A row group that cannot be decoded becomes failures, one per row not yet read."""
@@ -69,47 +64,57 @@ class ParquetShard(Shard):
                 row += count
 
     def _batches(self, file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
-        names = [name for name in (self.columns.images, self.columns.ids, self.columns.boxes) if name]
-        return file.iter_batches(BATCH_ROWS, [group], names, use_threads=False)
+        return file.iter_batches(BATCH_ROWS, [group], self.columns.names, use_threads=False)
 
     def _rows(self, batch: pa.RecordBatch, first: int, skip: Container[str]) -> Iterator[Member]:
-        outer, _, inner = self.columns.images.partition(".")
-        column = batch.column(batch.schema.get_field_index(outer))
-        images = pc.struct_field(column, inner) if inner else column
-        ids = batch.column(batch.schema.get_field_index(self.columns.ids)) if self.columns.ids else None
-        boxes = batch.column(batch.schema.get_field_index(self.columns.boxes)) if self.columns.boxes else None
+        columns = self.columns
+        images = column_of(batch, columns.images)
+        paths = column_of(batch, columns.paths) if columns.paths else None
+        ids = column_of(batch, columns.ids) if columns.ids else None
+        boxes = column_of(batch, columns.boxes[:1]) if columns.boxes else None
         for at in range(batch.num_rows):
-            given = ids[at].as_py() if ids is not None else None
-            name = str(first + at) if given is None else str(given)
+            row = first + at
+            given = ids[at].as_py() if ids is not None and row not in self.repeated else None
+            name = str(row) if given is None else str(given)
             image_id = f"{self.file}/{name}" if given is None else name
-            if name not in skip:
-                yield self._member(name, image_id, images[at], None if boxes is None else boxes[at])
+            if name in skip:
+                continue
+            if row in self.repeated:
+                yield self.failed(name, DUPLICATE, "another row has this id and counts", image_id)
+                continue
+            data, failure = self._data(images[at].as_py(), None if paths is None else paths[at].as_py())
+            if failure is not None:
+                yield self.failed(name, *failure, image_id)
+                continue
+            try:
+                own = None if boxes is None else as_boxes(self._boxes(boxes[at]), columns.form)
+            except (ValueError, TypeError) as error:
+                yield self.failed(name, BAD_BOXES, str(error), image_id)
+                continue
+            yield Member(self.id, name, data, boxes=own, image_id=image_id)
 
-    def _member(self, name: str, image_id: str, image: pa.Scalar, boxes: pa.Scalar | None) -> Member:
-        data = image.as_py()
+    def _data(self, data: bytes | None, path: str | None) -> Found:
+        """The bytes of a row, its own or those at its path; or reason and detail of what is wrong."""
+        if data is None and path:
+            return read_beside(self.paths, path, self.limits)
         if data is None:
-            return self.failed(name, EMPTY, "the image is null", image_id)
-        if bad := self.size_failure(len(data)):
-            return self.failed(name, *bad, image_id)
-        if boxes is None:
-            return Member(self.id, name, data, image_id=image_id)
-        try:
-            return Member(
-                self.id, name, data, boxes=as_boxes(boxes.as_py(), self.columns.box_layout), image_id=image_id
-            )
-        except ValueError as error:
-            return self.failed(name, BAD_BOXES, str(error), image_id)
+            return None, (EMPTY, "the image is null")
+        return data, self.size_failure(len(data))
+
+    def _boxes(self, cell: pa.Scalar) -> Any:
+        return value_at(cell.as_py(), (self.columns.boxes or ())[1:])
 
 
-def parquet_shards(
-    root: str, files: list[str], column: str | None, ids: str | None, boxes: str | None, layout: str, limits: Limits
-) -> list[ParquetShard]:
-    """The shards of Parquet files at addresses `files` below `root`. Raises `InputError` listing columns."""
+def parquet_shards(root: str, files: list[str], wanted: Wanted, paths: str, limits: Limits) -> list[ParquetShard]:
+    """The shards of Parquet files at addresses `files` below `root`. Raises `InputError` listing columns.
+
+    `paths`: the folder that addresses in the images' column lead from, and may not lead out of.
+    """
     with ThreadPoolExecutor(_FOOTER_THREADS) as pool:
         footers = list(pool.map(_footer, files))
     shards: list[ParquetShard] = []
     for uri, (schema, groups, version) in zip(files, footers, strict=True):
-        columns = _columns(uri, schema, column, ids, boxes, layout)
+        columns = choose_columns(uri, schema, wanted)
         file = readable(uri.removeprefix(root).strip("/") or uri.rpartition("/")[2])
         for first, run in _runs(groups):
             shards.append(
@@ -124,6 +129,7 @@ def parquet_shards(
                     first_row=first,
                     group_rows=tuple(run),
                     columns=columns,
+                    paths=paths,
                 )
             )
     return shards
@@ -158,81 +164,6 @@ def _runs(groups: list[tuple[int, int]]) -> Iterator[tuple[int, list[tuple[int, 
             row, run = row + held, []
     if run or not groups:
         yield row, run
-
-
-def _columns(
-    uri: str, schema: pa.Schema, images: str | None, ids: str | None, boxes: str | None, layout: str
-) -> Columns:
-    there = "; ".join(f"{field.name} ({field.type})" for field in schema) or "none"
-    candidates = [path for field in schema if (path := _bytes_path(field))]
-    if images is None:
-        if len(candidates) != 1:
-            raise InputError(
-                f"{uri}: {len(candidates)} columns could hold encoded images, exactly 1 is taken without being named: "
-                f"set source.column; columns there: {there}"
-            )
-        path = candidates[0]
-    else:
-        name = images.partition(".")[0]
-        if schema.get_field_index(name) < 0:
-            raise InputError(f"{uri}: holds no column {name!r}; columns there: {there}")
-        found = _bytes_path(schema.field(name))
-        if found is None or images not in (name, found):
-            raise InputError(
-                f"{uri}: column {images!r} is {schema.field(name).type}, needed are encoded images as binary: "
-                f"choose another; columns there: {there}"
-            )
-        path = found
-    if ids is not None:
-        kind = _type_of(uri, schema, ids, there)
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
-            raise InputError(f"{uri}: column {ids!r} is {kind}, needed are strings or integers as ids; there: {there}")
-    if boxes is not None:
-        kind = _type_of(uri, schema, boxes, there)
-        if not _holds_boxes(kind):
-            raise InputError(
-                f"{uri}: column {boxes!r} is {kind}, needed are boxes: list<list<number>> or list<struct of 4 "
-                f"numbers>, or list<number> of length 4 for one box per image; columns there: {there}"
-            )
-    return Columns(path, ids, boxes, layout)
-
-
-def _type_of(uri: str, schema: pa.Schema, name: str, there: str) -> pa.DataType:
-    if schema.get_field_index(name) < 0:
-        raise InputError(f"{uri}: holds no column {name!r}; columns there: {there}")
-    return schema.field(name).type
-
-
-def _bytes_path(field: pa.Field) -> str | None:
-    kind = field.type
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        inner = _bytes_path(kind.field(kind.get_field_index("bytes")))
-        return f"{field.name}.bytes" if inner else None
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-    return field.name if binary else None
-
-
-def _holds_boxes(kind: pa.DataType) -> bool:
-    if not _is_list(kind):
-        return False
-    inner = kind.value_type
-    if pa.types.is_struct(inner):
-        return inner.num_fields == 4 and all(_is_number(inner.field(at).type) for at in range(4))
-    if _is_list(inner):
-        return _is_number(inner.value_type) and _may_be_four(inner)
-    return _is_number(inner) and _may_be_four(kind)
-
-
-def _may_be_four(kind: pa.DataType) -> bool:
-    return not pa.types.is_fixed_size_list(kind) or kind.list_size == 4
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
 def _opened(uri: str) -> pq.ParquetFile:

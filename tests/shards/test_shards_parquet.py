@@ -12,7 +12,8 @@ from deltalake import write_deltalake
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.index import ShardOptions, open_shards
-from landmark_ops.shards.member import Limits, Member, as_boxes
+from landmark_ops.shards.boxes import BoxForm, as_boxes
+from landmark_ops.shards.member import Limits, Member
 from landmark_ops.stores import locations
 
 
@@ -93,7 +94,7 @@ BOXES = [[[0, 0, 4, 5], [1.5, 2, 3, 4]], [], None]
     [
         pa.array(BOXES, pa.list_(pa.list_(pa.float64()))),
         pa.array(BOXES, pa.list_(pa.list_(pa.float32(), 4))),
-        pa.array([b and [dict(zip("abcd", four, strict=True)) for four in b] for b in BOXES]),
+        pa.array([b and [dict(zip(("xmin", "ymin", "xmax", "ymax"), four, strict=True)) for four in b] for b in BOXES]),
     ],
 )
 def test_box_columns(tmp_path: Path, boxes: pa.Array) -> None:
@@ -119,7 +120,7 @@ def test_one_box_per_image_and_width_and_height(tmp_path: Path) -> None:
 )
 def test_values_that_are_no_boxes(value: object) -> None:
     with pytest.raises(ValueError, match="box 0"):
-        as_boxes(value, "xyxy")
+        as_boxes(value, BoxForm())
 
 
 def test_wrong_columns_are_refused_with_those_there(tmp_path: Path) -> None:
@@ -137,8 +138,8 @@ def test_wrong_columns_are_refused_with_those_there(tmp_path: Path) -> None:
         open_shards(path, options=ShardOptions(column="image", boxes_column="box"))
     with pytest.raises(InputError, match="column 'other' is binary, needed are strings or integers as ids"):
         open_shards(path, options=ShardOptions(column="image", id_column="other"))
-    with pytest.raises(InputError, match=r"source\.box_layout is 'cxcywh', it may be xyxy, xywh"):
-        open_shards(path, options=ShardOptions(column="image", box_layout="cxcywh"))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"source\.box_layout is 'yxyx', it may be xyxy, xywh, cxcywh"):
+        open_shards(path, options=ShardOptions(column="image", box_layout="yxyx"))  # type: ignore[arg-type]
 
 
 def test_an_empty_file_is_an_empty_shard_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
