@@ -70,6 +70,10 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
         f"images     {result['images']:,} = {result['with_instances']:,} with rows + {result['without']:,} without "
         f"+ {result['failed']:,} failed"
     )
+    if result["passed_over"]:
+        from landmark_ops.shards.member import say_passed
+
+        print(f"passed over: {say_passed(result['passed_over'])}")
     print(f"keypoints  {result['tables']['keypoints']}  ({result['instances']:,} rows)")
     print(f"failures   {result['tables']['failures']}")
     print(f"report     {result['report']}")

@@ -72,6 +72,7 @@ class Totals:
     reasons: Counter[str] = field(default_factory=Counter)
     undrawn: Counter[str] = field(default_factory=Counter)
     overlays: list[Picture] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)  # files beside the images, by suffix
     seconds: float = 0.0
 
     def add(self, shard: ShardDone, overlays: int) -> None:
@@ -80,6 +81,7 @@ class Totals:
         self.instances += shard.instances
         self.reasons += shard.reasons
         self.undrawn += shard.undrawn
+        self.passed += shard.passed
         self.overlays = sorted([*self.overlays, *shard.overlays], key=lambda picture: picture.draw)[:overlays]
 
 
@@ -101,6 +103,7 @@ def run_detect(config: DetectConfig, progress: Progress) -> dict[str, Any]:
         if work.todo:
             with open_engine(config.cluster, len(work.todo) * SHARD_BYTES, ALLOWED_FAILURES) as engine:
                 totals = detect_stage(Run(work, engine, progress), config.report.sample)
+        totals.passed += work.source.passed
         remove(join(work.tables.uri, PRIVATE, "attempts"))  # of shards staged by a run that was killed right then
         return publish_detect(config, work.tables, work.job, totals, progress)
 
@@ -149,9 +152,10 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
             opened = open_shards(source.uri, source.format, options._replace(buckets=agreed))
     for spec in specs.values():
         read_model(spec)
-    generation = generation_hash(config, pipeline, specs.values())
+    generation = generation_hash(config, pipeline, specs.values(), opened.reads)
     todo = [(shard, 1) for shard in opened.shards]
     if recover:
+        tables.agree(f"reads/{generation}", {**opened.reads, "options": options.said()})
         tables.recover()
         ledger = tables.ledger(generation)
         seen = compare(opened.shards, {shard: record.version for shard, record in ledger.items()})
@@ -173,15 +177,19 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     return Work(opened, tables, job, todo)
 
 
-def generation_hash(config: DetectConfig, pipeline: Pipeline, specs: Iterable[ModelSpec]) -> str:
+def generation_hash(
+    config: DetectConfig, pipeline: Pipeline, specs: Iterable[ModelSpec], reads: Mapping[str, Any]
+) -> str:
     """Hex digest of all that decides what rows say: pipeline, landmark set, model files, how they are fed and decoded.
 
-    Of the config thresholds and boxes; of a spec all but where its file lies and what its licence says.
+    Of the config thresholds; of a spec all but where its file lies and what its licence says; of the source what of it
+    is read. A glob is not among it: it says which images, and the row of an image is the same under any.
     """
     parts = {
         "pipeline": pipeline.model_dump(mode="json"),
         "models": [spec.model_dump(mode="json", include={"name", "sha256", *DECIDING}) for spec in specs],
-        "detector": config.detector.model_dump(mode="json", exclude={"batch"}),
+        "detector": config.detector.model_dump(mode="json", exclude={"batch", "boxes"}),
+        "reads": reads,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -15,11 +15,12 @@ from flows.progress import Progress
 from flows.stage import stage
 from landmark_ops import __version__
 from landmark_ops.detect_config import DetectConfig
-from landmark_ops.errors import RunError
+from landmark_ops.errors import InputError, RunError
 from landmark_ops.images.reasons import MEANINGS
 from landmark_ops.report.detect_content import DetectReport, Reason
 from landmark_ops.report.detect_page import write_detect_report
 from landmark_ops.report.markdown import detect_markdown
+from landmark_ops.shards.member import say_passed
 from landmark_ops.stores.locations import join, read_bytes, write_bytes
 from landmark_ops.stores.tables import PRIVATE, TableSet
 
@@ -48,6 +49,8 @@ def publish_detect(
 ) -> dict[str, Any]:
     """Read the account back from the tables, write the page if anything is new, and return the account."""
     account = read_account(tables, job.config_hash)
+    if not account.images:
+        raise InputError(f"{config.source.uri}: {nothing_met(config, totals)}")
     page = join(tables.uri, "report", "index.html")
     mark = join(tables.uri, PRIVATE, "reported", job.config_hash)
     if totals.images or not is_reported(mark, account):
@@ -64,6 +67,7 @@ def publish_detect(
         "failed": account.failed,
         "instances": account.instances,
         "this_run": totals.images,
+        "passed_over": dict(totals.passed),
         "config_hash": job.config_hash,
         "warnings": undrawn(totals),
     }
@@ -75,6 +79,17 @@ def undrawn(totals: Totals) -> list[str]:
         return []
     reason, _ = totals.undrawn.most_common(1)[0]
     return [f"{totals.undrawn.total():,} pictures of the report could not be drawn, their rows are complete: {reason}"]
+
+
+def nothing_met(config: DetectConfig, totals: Totals) -> str:
+    """Why a run has no image to show, and what to do about it."""
+    if totals.passed:
+        like = f"match source.glob {config.source.glob!r}" if config.source.glob else "look like images"
+        return (
+            f"0 of {totals.passed.total():,} members {like}: {say_passed(totals.passed)}: set source.glob to the names "
+            "of the images, such as '*.img'"
+        )
+    return "holds no image, only empty shards: name another source.uri, or run again when images have come"
 
 
 def is_reported(mark: str, account: Account) -> bool:
@@ -131,7 +146,7 @@ def compose(config: DetectConfig, job: Job, account: Account, totals: Totals, pr
     return DetectReport(
         title=f"{pipeline.title} in {config.source.uri}",
         summary=f"{account.instances:,} instances in {account.with_instances:,} of {account.images:,} images, "
-        f"by pipeline {pipeline.name}",
+        f"by pipeline {pipeline.name}" + (f"; passed over: {say_passed(totals.passed)}" if totals.passed else ""),
         images=account.images,
         with_instances=account.with_instances,
         without=account.without,

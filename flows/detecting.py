@@ -20,6 +20,7 @@ from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.images.decode import Decoded
+from landmark_ops.images.encode import is_drawn
 from landmark_ops.images.isolated import Isolation, decode_safely
 from landmark_ops.images.reasons import DecodeFailure
 from landmark_ops.images.threads import use_one_thread
@@ -75,6 +76,7 @@ class ShardDone(NamedTuple):
     reasons: Counter[str]
     overlays: list[Picture]
     undrawn: Counter[str]
+    passed: Counter[str]  # what lay beside the images, by suffix
 
 
 class Opened(NamedTuple):
@@ -101,7 +103,7 @@ def _detect(shard: Shard, turn: int, job: Job) -> ShardDone:
     tally = Tally(shard.id, job)
     parts = []
     with attempt(job, shard) as isolation:
-        for members in batches(shard.members(skip=done), job.batch):
+        for members in batches(not_drawn(shard.members(done, tally.passed), tally.passed), job.batch):
             outcomes = list(outcomes_of(members, job, isolation, tally))
             tally.count(outcomes)
             parts.append(to_tables(outcomes, provenance))
@@ -193,6 +195,7 @@ class Tally:
         self.shard = shard
         self.images = self.instances = 0
         self.reasons: Counter[str] = Counter()
+        self.passed: Counter[str] = Counter()
         self.overlays = Overlays(job.pipeline.points_set, job.overlays)
 
     def count(self, outcomes: list[Outcome]) -> None:
@@ -207,7 +210,16 @@ class Tally:
     def done(self, staged: Staged | None) -> ShardDone:
         """The shard's account."""
         pictures = self.overlays.pictures()
-        return ShardDone(self.shard, staged, self.images, self.instances, self.reasons, pictures, self.overlays.undrawn)
+        return ShardDone(
+            self.shard,
+            staged,
+            self.images,
+            self.instances,
+            self.reasons,
+            pictures,
+            self.overlays.undrawn,
+            self.passed,
+        )
 
 
 class attempt:
@@ -229,6 +241,15 @@ class attempt:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         locations.remove(self.mark)  # an exception is no crash: the process is there to tell
+
+
+def not_drawn(members: Iterator[Member], passed: Counter[str]) -> Iterator[Member]:
+    """The members that are no drawings of ours, which may lie among the pictures they show."""
+    for member in members:
+        if member.data is not None and is_drawn(member.data):
+            passed["drawings of ours"] += 1
+        else:
+            yield member
 
 
 def batches(members: Iterator[Member], size: int) -> Iterator[list[Member]]:

@@ -169,7 +169,10 @@ def members_of(tables: str, images: Sequence[Row], place: Place) -> Iterator[tup
     if uri is None:
         raise InputError(f"{tables}: does not say where its images came from: name the place with --source")
     buckets = recorded(tables, "folder", "buckets")
-    options = ShardOptions(column=place.column, id_column=place.id_column, buckets=buckets)
+    said = recorded(tables, f"reads/{images[0]['config_hash']}", "options") if images else None
+    options = ShardOptions(**(said or {}))._replace(buckets=buckets)
+    if place.column or place.id_column:
+        options = options._replace(column=place.column, id_column=place.id_column)
     with locations.opening(locations.normalise(uri)):
         kind: Any = "directory" if buckets else source_format(locations.normalise(uri))
     if kind in ("directory", "webdataset"):

@@ -21,7 +21,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class FolderShard(Shard):
     root: str
     files: tuple[Listed, ...]
 
-    def members(self, skip: Container[str] = ()) -> Iterator[Member]:
+    def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The files as bytes; a remote folder is read a few files ahead."""
         wanted = (file for file in self.files if readable(file.name) not in skip)
         if locations.is_remote(self.root):
@@ -72,10 +72,11 @@ class FolderShard(Shard):
             handle = os.open(os.path.join(self.root, file.name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             return self._unreadable(name, error)
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(handle)
+            return self.failed(name, NOT_A_FILE, stat.filemode(found.st_mode), name)
         with open(handle, "rb") as opened:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
-                return self.failed(name, NOT_A_FILE, stat.filemode(found.st_mode), name)
             if bad := self.size_failure(found.st_size):
                 return self.failed(name, *bad, name)
             try:

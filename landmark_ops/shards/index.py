@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from landmark_ops.errors import InputError
 from landmark_ops.shards import folder, parquet, webdataset
 from landmark_ops.shards.boxes import BoxLayout
 from landmark_ops.shards.columns import Wanted
-from landmark_ops.shards.member import IMAGE_SUFFIXES, Limits, Selection, Shard, readable
+from landmark_ops.shards.member import (
+    IMAGE_SUFFIXES,
+    Limits,
+    Selection,
+    Shard,
+    is_hidden,
+    is_image,
+    readable,
+    say_passed,
+    suffix_of,
+)
+from landmark_ops.shards.own_output import without_own
 from landmark_ops.stores import locations
 
 Format = Literal["auto", "directory", "webdataset", "parquet", "delta", "zarr"]
@@ -22,6 +35,8 @@ _APPLY: dict[str, tuple[str, ...]] = {
     "delta": ("column", "id_column", "boxes_column", "paths"),
     "zarr": ("column",),
 }
+Opened = tuple[list[Shard], Counter[str]]
+"""The shards, and the files beside them by suffix."""
 _ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -43,14 +58,26 @@ class ShardOptions(NamedTuple):
     paths: str | None = None
     limits: Limits = Limits()
 
+    def said(self) -> dict[str, Any]:
+        """What was said of columns, to open the source in the same way again."""
+        names = ("column", "id_column", "boxes_column", "box_layout", "box_relative", "paths")
+        return {name: getattr(self, name) for name in names}
+
 
 class Source(NamedTuple):
-    """An opened source. `format` is never "auto"; `buckets` is what to remember of a folder, None of anything else."""
+    """An opened source.
+
+    format: never "auto". buckets: what to remember of a folder, None of anything else. reads: what of it is read, the
+    column or array that was found among it: rows of another reading are other rows. passed: files beside the images or
+    shards, counted by suffix.
+    """
 
     uri: str
     format: str
     shards: list[Shard]
     buckets: int | None
+    reads: dict[str, Any]
+    passed: Counter[str]
 
 
 class Comparison(NamedTuple):
@@ -82,11 +109,11 @@ def open_shards(
             raise FileNotFoundError("looked for images, tars, Parquet, a Delta table or a Zarr array")
         kind = format if format != "auto" else source_format(address)
         _check_options(address, kind, chosen)
-        shards = _OPEN[kind](address, chosen)
+        shards, passed = _OPEN[kind](address, chosen)
     buckets = None
     if kind == "directory":
         buckets = chosen.buckets or folder.default_buckets(sum(shard.count or 0 for shard in shards))
-    return Source(address, kind, shards, buckets)
+    return Source(address, kind, shards, buckets, {"format": kind, **_reads(shards, chosen)}, passed)
 
 
 def source_format(uri: str) -> str:
@@ -98,16 +125,18 @@ def source_format(uri: str) -> str:
     if locations.is_folder(locations.join(uri, "_delta_log")):
         return "delta"
     found: dict[str, str] = {}
-    for item in folder.list_tree(uri):
+    listed = list(folder.list_tree(uri))
+    for item in without_own((item.name, item) for item in listed):
         kind = _format_by_suffix(item.name)
         if kind and not any(part.startswith(("_", ".")) for part in item.name.split("/")):
             found.setdefault(kind, item.name)
     if len(found) == 1:
         return next(iter(found))
     if not found:
+        passed = say_passed(Counter(suffix_of(item.name) for item in listed)) or "nothing at all"
         raise InputError(
-            f"{uri}: holds no images, tars or Parquet files at any depth: name another folder, or set source.glob "
-            "with source.format: directory if the names have no image suffix"
+            f"{uri}: holds no images, tars or Parquet files at any depth (there: {passed}): name another folder, or "
+            "set source.glob with source.format: directory if the names have no image suffix"
         )
     shown = ", ".join(f"{kind} ({readable(name)})" for kind, name in sorted(found.items()))
     raise InputError(f"{uri}: could be read as {shown}: choose one with source.format")
@@ -146,47 +175,76 @@ def _format_by_suffix(name: str) -> str | None:
     for kind, suffixes in (
         ("webdataset", webdataset.SUFFIXES),
         ("parquet", parquet.SUFFIXES),
-        ("directory", IMAGE_SUFFIXES),
     ):
         if lower.endswith(suffixes):
             return kind
-    return None
+    return "directory" if is_image(name) else None
 
 
-def _open_directory(uri: str, options: ShardOptions) -> list[Shard]:
+def _reads(shards: Sequence[Shard], options: ShardOptions) -> dict[str, Any]:
+    """What of the shards is read, as it was found; as the options say where shards differ."""
+    found = {json.dumps(shard.reads) for shard in shards}
+    if len(found) == 1:
+        return dict(json.loads(found.pop()))
+    return {"column": options.column, "ids": options.id_column, "boxes": options.boxes_column} if found else {}
+
+
+def _open_directory(uri: str, options: ShardOptions) -> Opened:
     listed = list(folder.list_tree(uri))
     root = uri
     if listed and listed[0].name == "":
         root, name = locations.parent_and_name(uri)
         listed = [folder.Listed(name, listed[0].size)]
+    listed = without_own((file.name, file) for file in listed)
     selection = Selection(options.glob)
     shards = folder.folder_shards(root, listed, selection, options.buckets, options.limits)
+    passed = Counter(suffix_of(file.name) for file in listed if file.name not in selection)
     if not shards and options.buckets is None:
         wanted = f"files matching {options.glob!r}" if options.glob else "files with an image suffix"
-        raise InputError(f"{uri}: holds no {wanted} among {len(listed)} files: name another folder or source.glob")
-    return list(shards)
+        there = f" ({say_passed(passed)})" if passed else ""
+        raise InputError(
+            f"{uri}: holds no {wanted} among {len(listed)} files{there}: name another folder or source.glob"
+        )
+    return list(shards), passed
 
 
-def _open_webdataset(uri: str, options: ShardOptions) -> list[Shard]:
+def _open_webdataset(uri: str, options: ShardOptions) -> Opened:
+    passed: Counter[str] = Counter()
     if locations.is_file(uri):
         listed = [locations.stat(uri)._replace(key="")]
     else:
-        listed = [item for item in locations.list_objects(uri) if _format_by_suffix(item.key) == "webdataset"]
+        there = without_own((item.key, item) for item in locations.list_objects(uri))
+        listed = [item for item in there if _format_by_suffix(item.key) == "webdataset" and not is_hidden(item.key)]
+        passed = Counter(suffix_of(item.key) for item in there)
+        passed -= Counter(suffix_of(item.key) for item in listed)
     if not listed:
-        raise InputError(f"{uri}: holds no tars (looked for *{', *'.join(webdataset.SUFFIXES)} at any depth)")
-    return list(webdataset.tar_shards(uri, listed, Selection(options.glob), options.limits))
+        raise InputError(
+            f"{uri}: holds no tars (looked for *{', *'.join(webdataset.SUFFIXES)} at any depth; there: "
+            f"{say_passed(passed) or 'nothing'})"
+        )
+    return list(webdataset.tar_shards(uri, listed, Selection(options.glob), options.limits)), passed
 
 
-def _open_parquet(uri: str, options: ShardOptions) -> list[Shard]:
+def _open_parquet(uri: str, options: ShardOptions) -> Opened:
     from landmark_ops.stores.parquet_rows import data_files
 
-    return _parquet(uri, data_files(uri), options)
+    files = data_files(uri)
+    if not locations.is_file(uri):
+        below = without_own((item.key, item) for item in locations.list_objects(uri))
+        kept = {locations.join(uri, item.key) for item in below}
+        files = [file for file in files if file in kept]
+        passed = Counter(suffix_of(key) for key in kept.difference(files))
+    else:
+        passed = Counter[str]()
+    if not files:
+        raise InputError(f"{uri}: no Parquet files are there but those of our own output: name another folder")
+    return _parquet(uri, files, options), passed
 
 
-def _open_delta(uri: str, options: ShardOptions) -> list[Shard]:
+def _open_delta(uri: str, options: ShardOptions) -> Opened:
     from landmark_ops.stores.delta_source import delta_source
 
-    return _parquet(uri, sorted(delta_source(uri).files), options)
+    return _parquet(uri, sorted(delta_source(uri).files), options), Counter()
 
 
 def _parquet(uri: str, files: list[str], options: ShardOptions) -> list[Shard]:
@@ -196,10 +254,10 @@ def _parquet(uri: str, files: list[str], options: ShardOptions) -> list[Shard]:
     return list(parquet.parquet_shards(uri, files, wanted, paths, options.limits))
 
 
-def _open_zarr(uri: str, options: ShardOptions) -> list[Shard]:
+def _open_zarr(uri: str, options: ShardOptions) -> Opened:
     from landmark_ops.shards.zarr import zarr_shards
 
-    return list(zarr_shards(uri, options.column, options.limits))
+    return list(zarr_shards(uri, options.column, options.limits)), Counter()
 
 
 _OPEN = {

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import abc
 import re
-from collections.abc import Container, Iterator
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +34,15 @@ MISSING_CHUNK = "missing_chunk"
 BAD_BOXES = "bad_boxes"
 
 IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".heic", ".heif"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".avif", ".avifs"),
+    *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jxl", ".heic", ".heif", ".hif"),
 )
 """What counts as an image without a glob; kinds that no decoder here knows count too, and fail by name."""
+
+#: Such a suffix, and what services add to it: photo.jpg_large, photo.jpg:orig, photo.jpg?w=200, but not photo.jpg.json.
+_IMAGE = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?:[_:?!@&=%][^./]*)?", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.[a-z0-9_]{1,12}")
 
 
 class Limits(NamedTuple):
@@ -85,9 +91,17 @@ class Shard(abc.ABC):
     count: int | None = None
     limits: Limits = DEFAULT_LIMITS
 
+    @property
+    def reads(self) -> dict[str, Any]:
+        """What of the source is read, where it is more than a file: names that JSON can hold."""
+        return {}
+
     @abc.abstractmethod
-    def members(self, skip: Container[str] = ()) -> Iterator[Member]:
-        """The images, and the failures, one by one; those named in `skip` are passed over unread."""
+    def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
+        """The images, and the failures, one by one; those named in `skip` are left out unread.
+
+        `passed` is filled with what lies in the shard beside images, counted by suffix.
+        """
 
     def failed(self, member: str, reason: str, detail: str, image_id: str | None = None) -> Member:
         """A member that is no image, and why."""
@@ -117,6 +131,33 @@ def is_unsafe(name: str) -> bool:
     return name.startswith(("/", "\\")) or ".." in parts or "\0" in name or bool(re.match(r"[A-Za-z]:", name))
 
 
+def is_image(name: str) -> bool:
+    """Whether a name is that of an image by its suffix."""
+    last = name.rpartition("/")[2]
+    return any(_IMAGE.fullmatch(last, at) for at, sign in enumerate(last) if sign == ".")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name, or a folder that leads to it, begins with a dot."""
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
+
+
+def suffix_of(name: str) -> str:
+    """What a file that is passed over is counted under."""
+    last = name.rpartition("/")[2].lower()
+    dot = last.rfind(".")
+    if is_hidden(name):
+        return "hidden"
+    return last[dot:] if dot > 0 and _SUFFIX.fullmatch(last, dot) else "without a suffix"
+
+
+def say_passed(passed: Mapping[str, int], shown: int = 8) -> str:
+    """Counts of files by suffix, the most frequent first: ".mp4 3, hidden 1"."""
+    order = sorted(passed.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(count for _, count in order[shown:])
+    return ", ".join([f"{suffix} {count:,}" for suffix, count in order[:shown]] + [f"others {rest:,}"] * bool(rest))
+
+
 class Selection(NamedTuple):
     """Which names are images: those with an image suffix, or those that match `glob`.
 
@@ -131,8 +172,7 @@ class Selection(NamedTuple):
             return False
         text = name.removeprefix("./")
         if self.glob is None:
-            hidden = any(part.startswith(".") and part not in (".", "..") for part in text.split("/"))
-            return not hidden and text.lower().endswith(IMAGE_SUFFIXES)
+            return not is_hidden(text) and is_image(text)
         if "/" not in self.glob:
             text = text.rpartition("/")[2]
         return bool(_pattern(self.glob).fullmatch(text))

@@ -12,6 +12,7 @@ give an id column where that may happen between runs, so that rows can be known 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,21 +47,31 @@ class ParquetShard(Shard):
     paths: str
     repeated: frozenset[int] = frozenset()  # rows whose id another row has too, and counts
 
-    def members(self, skip: Container[str] = ()) -> Iterator[Member]:
+    @property
+    def reads(self) -> dict[str, Any]:
+        """The columns, how boxes are held, and where paths lead from if there are any."""
+        columns = self.columns._asdict() | {"form": self.columns.form._asdict()}
+        return columns | {"root": self.paths if self.columns.paths else None}
+
+    def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The rows in order. A row group that cannot be decoded becomes failures, one per row not yet read."""
         row = self.first_row
         with _opened(self.uri) as file:
             for group, count in self.group_rows:
                 done = 0
-                try:
-                    for batch in self._batches(file, group):
-                        yield from self._rows(batch, row + done, skip)
-                        done += batch.num_rows
-                except (pa.ArrowException, OSError) as error:  # a source that cannot be read has raised RunError
-                    detail = f"row group {group} cannot be decoded ({type(error).__name__})"
-                    for at in range(row + done, row + count):
-                        if str(at) not in skip:
-                            yield self.failed(str(at), UNREADABLE, detail, f"{self.file}/{at}")
+                batches = self._batches(file, group)
+                while done < count:
+                    try:
+                        batch = next(batches)
+                    except (pa.ArrowException, OSError, StopIteration) as error:
+                        # a source that cannot be read at all has raised RunError
+                        detail = f"row group {group} cannot be decoded ({type(error).__name__})"
+                        for at in range(row + done, row + count):
+                            if str(at) not in skip:
+                                yield self.failed(str(at), UNREADABLE, detail, f"{self.file}/{at}")
+                        break
+                    yield from self._rows(batch, row + done, skip)
+                    done += batch.num_rows
                 row += count
 
     def _batches(self, file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:

@@ -1,14 +1,16 @@
 """WebDataset tars as shards: one tar, plain or compressed, is one shard, streamed and never unpacked.
 
-Members with an image suffix (or matching the glob) are images; the .json, .txt and .cls beside them are passed over.
-A tar that is cut off keeps the images before the cut and gets one failure with an empty member name. image_id is
-`<tar>/<member>`, the tar's path below the source. A name met twice counts once: later ones are failures. So are names
-that would lead out of a folder if someone used them as paths: nothing is ever written under them here, but what comes
-after may name files by image.
+Members with an image suffix (or matching the glob) are images; what lies beside them is counted and passed over. The
+version of a shard names the glob beside the file: another glob takes up what it newly means. A tar that is cut off
+keeps the images before the cut and gets one failure with an empty member name. image_id is `<tar>/<member>`, the tar's
+path below the source. A name met twice counts once: later ones are failures. So are names that would lead out of a
+folder if someone used them as paths: nothing is ever written under them here, but what comes after may name files by
+image.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from landmark_ops.shards.member import (
     Shard,
     is_unsafe,
     readable,
+    suffix_of,
 )
 from landmark_ops.shards.tar_stream import Entry, TarDamagedError, TarStream, TarTooLargeError, TarTruncatedError
 from landmark_ops.stores.locations import StoredObject, join
@@ -42,12 +45,12 @@ class TarShard(Shard):
     uri: str
     selection: Selection
 
-    def members(self, skip: Container[str] = ()) -> Iterator[Member]:
+    def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The images in the order of the archive."""
         limit = max(self.limits.floor_bytes, self.limits.expansion * self.size)
         try:
             with closing(TarStream(self.uri, limit)) as archive:
-                yield from self._images(archive, skip)
+                yield from self._images(archive, skip, passed)
             return
         except TarTruncatedError as error:
             reason, detail = TRUNCATED_SHARD, f"the tar is cut off: {error}"
@@ -59,11 +62,15 @@ class TarShard(Shard):
         if "" not in skip:
             yield self.failed("", reason, detail)
 
-    def _images(self, archive: TarStream, skip: Container[str]) -> Iterator[Member]:
+    def _images(self, archive: TarStream, skip: Container[str], passed: Counter[str] | None) -> Iterator[Member]:
         seen: set[str] = set()
         for entry in archive:
             name = readable(entry.name)
-            if entry.kind == "folder" or entry.name not in self.selection:
+            if entry.kind == "folder":
+                continue
+            if entry.name not in self.selection:
+                if passed is not None:
+                    passed[suffix_of(entry.name.removeprefix("./"))] += 1
                 continue
             if len(seen) >= self.limits.members:
                 yield self.failed("", SHARD_TOO_LARGE, f"more than {self.limits.members} images")
@@ -93,7 +100,7 @@ def tar_shards(root: str, listed: list[StoredObject], selection: Selection, limi
         TarShard(
             id=readable(item.key or root.rpartition("/")[2]),
             size=item.size,
-            version=f"{item.size}:{item.version}",
+            version=f"{item.size}:{item.version}" + (f":{selection.glob}" if selection.glob else ""),
             limits=limits,
             uri=join(root, item.key),
             selection=selection,

@@ -7,8 +7,10 @@ is missing or damaged becomes a failure of each of its rows: it is never read as
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,12 @@ class ZarrShard(Shard):
     start: int
     stop: int
 
-    def members(self, skip: Container[str] = ()) -> Iterator[Member]:
+    @property
+    def reads(self) -> dict[str, Any]:
+        """The array's whole path: names in different groups may be the same."""
+        return {"array": self.rows.uri}
+
+    def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The pictures in order."""
         step = self.rows.chunk_rows * max(1, READ_BYTES // max(1, self.rows.d * self.rows.chunk_rows))
         for first in range(self.start, self.stop, step):
