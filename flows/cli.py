@@ -1,28 +1,40 @@
 """The `landmarks` command. Heavy imports wait until a command needs them: `--help` answers at once.
 
-Exit codes: 0 done, 2 a mistake in config or input, 1 a failure while running, 130 interrupted.
+Exit codes: 0 done, 2 a mistake in config, input or arguments, 1 a failure while running, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from flows import models_cli
+from flows.edges import DEBUG, Commands, Edge, fail, interruptible, plain_errors
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Landmark methods at data-lake scale: embed millions of rows from a chunked store.",
 )
 
 app.add_typer(models_cli.app, name="models")
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="Where a command fails, show the traceback too. May stand anywhere.")
+    ] = False,
+) -> None:
+    """Landmark methods at data-lake scale: embed millions of rows from a chunked store, find landmarks in images."""
+    Edge.command = context.invoked_subcommand or ""
+    Edge.debug = Edge.debug or debug
+
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="The run's configuration.")]
 Overrides = Annotated[
@@ -152,42 +164,6 @@ def version() -> None:
     from landmark_ops import __version__
 
     print(__version__)
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turn the two kinds of failure into one line and an exit code."""
-    from landmark_ops.errors import InputError, RunError
-
-    try:
-        yield
-    except InputError as error:
-        fail(str(error), 2)
-    except RunError as error:
-        fail(str(error), 1)
-    except MemoryError:
-        fail("out of memory: lower landmarks.count or cluster.workers, or run on a larger machine", 1)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run cleanly: what is committed stays, and running again resumes."""
-    import signal
-
-    def stop(signum: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        fail("interrupted: committed chunks are kept, run the same command again to resume", 130)
-
-
-def fail(message: str, code: int) -> None:
-    """Print one line to stderr and exit."""
-    print(f"landmarks: {message}", file=sys.stderr)
-    raise SystemExit(code)
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.edges import fail, plain_errors
+
 if TYPE_CHECKING:
     from landmark_ops.detectors.pull import Progress, Verdict
     from landmark_ops.detectors.spec import ModelSpec
@@ -25,8 +27,6 @@ Specs = Annotated[
 @app.command("list")
 def list_models(specs: Specs = None) -> None:
     """Every known model: name, landmark set, licence, size, and whether its file is here."""
-    from flows.cli import plain_errors
-
     with plain_errors():
         from landmark_ops.detectors.pull import is_local
         from landmark_ops.detectors.registry import list_specs
@@ -46,8 +46,6 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A model, as `list` names it.")], specs: Specs = None
 ) -> None:
     """All of one model: what its licence allows, where its file comes from, input, outputs, thresholds."""
-    from flows.cli import plain_errors
-
     with plain_errors():
         from landmark_ops.detectors.pull import verify as verify_file
         from landmark_ops.detectors.registry import get_spec
@@ -65,8 +63,6 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only errors.")] = False,
 ) -> None:
     """Fetch models into the cache, each compared with its sha256. Those already here are only compared."""
-    from flows.cli import fail, plain_errors
-
     with plain_errors():
         from landmark_ops.detectors.pull import resolve
         from landmark_ops.errors import InputError, LandmarkOpsError
@@ -96,8 +92,6 @@ def pull(
 @app.command()
 def verify(names: Names = None, specs: Specs = None) -> None:
     """Compare the files that are here with their sha256; all known models where none is named. Fetches nothing."""
-    from flows.cli import fail, plain_errors
-
     with plain_errors():
         from landmark_ops.detectors.pull import verify as verify_file
 

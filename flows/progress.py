@@ -36,6 +36,9 @@ class Progress:
         try:
             yield
             finished = True
+        except Exception as error:
+            error.add_note(f"stage: {name}")  # for the line that tells of it
+            raise
         finally:
             seconds = time.perf_counter() - self.began
             if finished:

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.loopback import spare_loopback
+from flows.prefect_api import check_api
 from landmark_ops.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class PrefectServer:
         """Start a temporary server unless PREFECT_API_URL, or the active Prefect profile, names one."""
         for key, value in QUIET.items():
             os.environ.setdefault(key, value)
+        spare_loopback()
         if configured_api():
             return
         with socket.socket() as probe:
@@ -77,17 +80,20 @@ class PrefectServer:
         atexit.register(self.stop)
 
     def wait(self) -> None:
-        """Return once the temporary server answers; RunError if it does not come up."""
+        """Return once the API answers; RunError if a temporary server does not come up, or a configured one is down."""
         if self.process is None:
+            check_api()
             return
         import httpx
 
         deadline = time.monotonic() + SERVER_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
+                home = os.environ.get("PREFECT_HOME", "~/.prefect")
                 raise RunError(
-                    f"the temporary Prefect server ended with code {self.process.returncode} at start: is "
-                    f"{os.environ.get('PREFECT_HOME', '~/.prefect')} writable? `prefect server start` shows the reason"
+                    f"the temporary Prefect server ended with code {self.process.returncode} at start: is {home} "
+                    "writable, and its disk not full? Set PREFECT_HOME to a folder that may be written; `prefect "
+                    "server start` shows the reason"
                 )
             try:
                 if httpx.get(f"{self.url}/health", timeout=5).status_code == 200:

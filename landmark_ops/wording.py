@@ -43,7 +43,10 @@ def has_secret(address: str) -> bool:
 
 def one_line(text: object, limit: int = LONGEST) -> str:
     """Foreign text fit for a message: white space folded, cut in the middle where it is long, secrets masked."""
-    words = " ".join(str(text)[: 100 * limit].split())
+    try:
+        words = " ".join(str(text)[: 100 * limit].split())
+    except Exception:  # an error whose own text fails must not hide the error
+        words = f"a {type(text).__name__} that cannot be shown"
     if len(words) > limit:
         words = f"{words[: limit - limit // 3]} … {words[-limit // 3 :]}"
     return mask(words)

@@ -208,7 +208,7 @@ def test_everything_public_is_documented(module):
 HEAVY = ("numpy", "scipy", "sklearn", "dask", "distributed", "zarr", "pyarrow", "prefect", "matplotlib", "pydantic")
 
 
-@pytest.mark.parametrize("module", ["landmark_ops", "landmark_ops.errors", "flows.cli"])
+@pytest.mark.parametrize("module", ["landmark_ops", "landmark_ops.errors", "flows.cli", "flows.entry"])
 def test_importing_costs_nothing(module):
     """`landmarks --help` has to answer at once."""
     code = f"import {module}, sys; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
@@ -247,4 +247,4 @@ def test_the_wheel_holds_both_packages(tmp_path):
     assert set(MODULES) <= held
     assert {"landmark_ops/report/page.html.j2", "landmark_ops/py.typed"} <= held
     assert {name.partition("/")[0].partition("-")[0] for name in held} == {"landmark_ops", "flows"}
-    assert "landmarks = flows.cli:main" in entry_points
+    assert "landmarks = flows.entry:main" in entry_points

@@ -75,6 +75,14 @@ def test_foreign_text_becomes_one_short_line():
     assert one_line(ValueError(f"at {SECRETS[0]}\nx")) == "at http://***@minio.local:9000/bucket x"
 
 
+def test_what_cannot_be_shown_is_named():
+    class Mute(Exception):
+        def __str__(self):
+            raise AttributeError("nothing to say")
+
+    assert one_line(Mute()) == "a Mute that cannot be shown"
+
+
 def test_values_are_shown_short():
     wide = ["x" * 1000] * 1000
     deep: list = []

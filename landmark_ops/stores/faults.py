@@ -155,7 +155,7 @@ _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "fsspec", "urllib3", "ssl")
 
 def fault_of(error: BaseException) -> Fault | None:
     """What is the matter outside the program; None where the error is none of those known, or is said already."""
-    errors = list(_chain(error))
+    errors = list(chain(error))
     if any(isinstance(one, LandmarkOpsError) for one in errors[:1]):
         return None
     for one in errors:  # an answer of S3 says most: what other libraries make of it is next
@@ -193,7 +193,7 @@ def said(where: str) -> Iterator[None]:
         raise fault.error(where) from error
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """The error, what it was raised from, and the members of groups; outermost first, each once."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
@@ -210,7 +210,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _code(error: BaseException) -> str | None:
     """The code in an answer of S3, wherever in the chain it is."""
-    for one in _chain(error):
+    for one in chain(error):
         response = getattr(one, "response", None)
         if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
             return str(response["Error"].get("Code", ""))

@@ -117,6 +117,8 @@ def source_kind(uri: str) -> Kind:
             return "parquet"
         raise InputError(f"{uri}: is a file of no known kind, known are .npy and {', '.join(parquet)}")
     if not locations.is_folder(uri):
+        if not locations.is_remote(uri) and os.path.exists(uri):
+            raise InputError(f"{uri}: is neither a file nor a folder: a pipe or device holds no rows")
         raise FileNotFoundError("looked for a Zarr store, a .npy or Parquet file, a Delta table")
     if any(locations.is_file(locations.join(uri, name)) for name in ("zarr.json", ".zarray", ".zgroup")):
         return "zarr"
