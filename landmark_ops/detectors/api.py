@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from landmark_ops.detectors.instances import Floats, Instances
+from landmark_ops.detectors.pictures import Picture, as_list, name_of, open_picture
 from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.registry import get_spec
 from landmark_ops.detectors.sampling import Image
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.errors import InputError
-from landmark_ops.images.decode import DecodeFailure, decode
-from landmark_ops.stores import locations
+from landmark_ops.images.decode import DecodeFailure
 
-Picture = str | os.PathLike[str] | bytes | NDArray[np.uint8]
+NOTHING: Image = np.zeros((1, 1, 3), np.uint8)
+"""Stands in for a picture that cannot be read, so that the others keep their places."""
 
 
 def detect(
@@ -36,7 +37,8 @@ def detect(
     Parameters
     ----------
     images
-        One picture or a sequence of them: paths or s3:// addresses, encoded bytes, or (H, W, 3) RGB uint8 arrays.
+        One picture or a sequence of them: paths or s3:// addresses, encoded bytes, (H, W, 3) RGB uint8 arrays (or one
+        array of (n, H, W, 3)), pictures of Pillow, which are brought upright.
     pipeline
         A pipeline's name, such as face-5, face-68, face-mesh-468, hand-21, pose-33, coco-17, holistic-543, or the path
         of a YAML file of your own.
@@ -46,19 +48,22 @@ def detect(
         Pictures or crops per run of a net, at most (16); results do not depend on it.
     boxes
         For each picture (n, 4) boxes of your own, x0, y0, x1, y1 in its pixels, or None for no box; for one picture
-        just (n, 4). Nothing is searched then, and the rows come in the order of the boxes.
+        just (n, 4). Nothing is searched then, and the rows come in the order of the boxes. One that lies outside its
+        picture is warned of, and has no points.
 
     Returns
     -------
     list of Instances
         One per picture, in order: boxes (n, 4), scores (n,), keypoints (n, K, 3) as x, y, z in pixels of the upright
         original with pixel centres at integers, keypoint_scores and visible (n, K), extra. NaN where a model does not
-        tell.
+        tell. Of several pictures one that cannot be read costs itself alone: it is warned of, its result is empty, and
+        `failure` says why.
 
     Raises
     ------
     InputError
-        For a picture that cannot be decoded, boxes of another shape, an unknown pipeline or threshold.
+        For one picture that cannot be read, for what is no picture, boxes of another shape, an unknown pipeline or
+        threshold.
 
     Examples
     --------
@@ -66,12 +71,38 @@ def detect(
     >>> detect([], "face-5")
     []
     """
-    single = isinstance(images, str | bytes | os.PathLike) or (isinstance(images, np.ndarray) and images.ndim == 3)
-    pictures = cast("list[Picture]", [images] if single else list(cast("Sequence[Picture]", images)))
-    opened = [_open(picture, index) for index, picture in enumerate(pictures)]
-    return run_pipeline(
-        pipeline, opened, sessions=local_session, boxes=_per_picture(boxes, single), thresholds=thresholds, batch=batch
-    )
+    pictures, single = as_list(images)
+    given = _per_picture(boxes, single)
+    if given is not None and len(given) != len(pictures):
+        raise InputError(
+            f"boxes for {len(given)} images, got {len(pictures)} images: give one (n, 4) array, or None, per image"
+        )
+    opened: list[Image] = []
+    failures: dict[int, str] = {}
+    for index, picture in enumerate(pictures):
+        try:
+            opened.append(open_picture(picture, index))
+        except DecodeFailure as failure:
+            if single:
+                told = f"{name_of(picture, index)}: {failure}: leave it out, or repair the file"
+                raise InputError(told) from failure
+            failures[index] = str(failure)
+            warnings.warn(f"{name_of(picture, index)}: {failure}: it has no rows", stacklevel=2)
+            opened.append(NOTHING)
+    if failures and given is not None:
+        given = [None if index in failures else of for index, of in enumerate(given)]
+    for index, (of, image) in enumerate(zip(given or [], opened, strict=False)):
+        if of is not None and np.ndim(of) == 2 and (outside := lies_outside(of, image)):
+            warnings.warn(f"box {outside[0]} of {name_of(pictures[index], index)} lies outside it", stacklevel=2)
+    found = run_pipeline(pipeline, opened, sessions=local_session, boxes=given, thresholds=thresholds, batch=batch)
+    return [here.emptied(failures[index]) if index in failures else here for index, here in enumerate(found)]
+
+
+def lies_outside(boxes: Floats, image: Image) -> list[int]:
+    """Which of (n, 4) boxes do not meet the picture at all."""
+    height, width = image.shape[:2]
+    outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:4] <= 0).any(axis=1)
+    return [int(at) for at in np.flatnonzero(outside)]
 
 
 @cache
@@ -83,21 +114,8 @@ def local_session(model: str) -> Session:
 def _per_picture(boxes: ArrayLike | Sequence[ArrayLike | None] | None, single: bool) -> list[Floats | None] | None:
     if boxes is None:
         return None
-    if single and np.ndim(cast("ArrayLike", boxes)) == 2:
-        return [np.asarray(boxes, dtype=np.float64)]
+    if single and np.ndim(cast("ArrayLike", boxes)) in (1, 2):
+        alone = np.asarray(boxes, dtype=np.float64)
+        return [alone[None] if alone.shape == (4,) else alone]
     given = cast("Sequence[ArrayLike | None]", boxes)
     return [None if of is None else np.asarray(of, dtype=np.float64) for of in given]
-
-
-def _open(picture: Picture, index: int) -> Image:
-    if isinstance(picture, np.ndarray):
-        return picture
-    if isinstance(picture, bytes):
-        data, name = picture, f"picture {index}"
-    else:
-        name = os.fspath(picture)
-        data = locations.read_bytes(name)
-    try:
-        return decode(data).image
-    except DecodeFailure as failure:
-        raise InputError(f"{name}: {failure}: leave it out, or repair the file") from failure

@@ -52,7 +52,8 @@ class Instances(NamedTuple):
     boxes: (n, 4) x0, y0, x1, y1 of the finder, the caller, or (coco-17) the points; may reach beyond the image.
     scores: (n,) the finder's score; the landmark net's where no finder ran.
     keypoints: (n, K, 3) x, y, z in original pixels; keypoint_scores, visible: (n, K). NaN where not told.
-    extra: named (n,) values. model: names of the specs that made the rows, in the order they ran.
+    extra: named (n,) values. model: names of the specs that made the rows, in the order they ran. failure: why the
+    picture could not be read, with no instance then.
     """
 
     boxes: Floats
@@ -62,6 +63,19 @@ class Instances(NamedTuple):
     visible: Floats
     extra: dict[str, Floats]
     model: tuple[str, ...]
+    failure: str | None = None
+
+    def emptied(self, failure: str) -> Instances:
+        """No instance of the same kind, for a picture that could not be read."""
+        return self._replace(
+            boxes=self.boxes[:0],
+            scores=self.scores[:0],
+            keypoints=self.keypoints[:0],
+            keypoint_scores=self.keypoint_scores[:0],
+            visible=self.visible[:0],
+            extra={name: values[:0] for name, values in self.extra.items()},
+            failure=failure,
+        )
 
     def scaled(self, scale: float) -> Instances:
         """The same instances in pixels of an original of which this image was decoded at `scale` pixels per pixel."""

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin
+from PIL import AvifImagePlugin, ImageOps
 from PIL import Image as pillow
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -64,6 +64,7 @@ PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "tiff": TiffImageFile,
 }
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker is one thread, whatever it decodes
+HELD = Header("png", 0, 0)  # of a picture that Pillow holds decoded: none of the rules for a format applies
 #: A JPEG marker inside or after the entropy-coded data: 0xFF not followed by a stuffed zero or a restart number.
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 FILLER = bytes(range(1, 255)) * 64
@@ -189,6 +190,16 @@ def pillow_decode(header: Header, stream: Stream, denominator: int) -> Image:
     if header.format == "tiff":
         return turn_stored(pixels, header.orientation)
     return pixels
+
+
+def from_pillow(picture: pillow.Image) -> Image:
+    """A picture that Pillow holds, upright, over white where it is transparent. Raises DecodeFailure."""
+    try:
+        return np.ascontiguousarray(to_rgb(ImageOps.exif_transpose(picture), HELD))
+    except DecodeFailure:
+        raise
+    except Exception as error:  # it is decoded only now
+        raise failure_of(error) from None
 
 
 def to_rgb(picture: pillow.Image, header: Header) -> Image:

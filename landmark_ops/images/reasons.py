@@ -11,6 +11,7 @@ UNSUPPORTED = "unsupported"
 DECODER_ERROR = "decoder_error"
 DECODER_CRASHED = "decoder_crashed"
 TOO_SLOW = "too_slow"
+MISSING = "missing"
 
 #: Every code with what it means, for reports.
 MEANINGS = {
@@ -23,6 +24,7 @@ MEANINGS = {
     DECODER_ERROR: "the decoder refused the data: corrupt",
     DECODER_CRASHED: "the decoder died on this file, in a process of its own",
     TOO_SLOW: "the decoder did not finish in time",
+    MISSING: "no file is there, or it may not be read",
 }
 
 
