@@ -17,6 +17,12 @@ CHECK_SECONDS = 5.0  # how long a task relies on what another task of its proces
 TRIES = 4  # of reading the lock where storage fails: .2 + .4 + .8 s
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine is suspended
 
+
+def now() -> float:
+    """Seconds by a clock of this machine that nobody sets, and that does not stop while it sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
 _checked: dict[Fence, float] = {}
 
 
@@ -29,8 +35,8 @@ class Fence(NamedTuple):
 
     def check(self, max_age: float = 0.0) -> None:
         """RunError unless the lock is this run's; what was found less than `max_age` seconds ago is not asked again."""
-        now = time.clock_gettime(_CLOCK)
-        if max_age and now - _checked.get(self, -max_age) < max_age:
+        asked = now()
+        if max_age and asked - _checked.get(self, -max_age) < max_age:
             return
         holder = self._read()
         if holder.get("id") != self.token:
@@ -40,7 +46,7 @@ class Fence(NamedTuple):
                 "now: nothing more is written by this run, which slept too long or was given up: run again"
             )
         _checked.clear()  # one run at a time in a process, and a cluster's worker outlives many
-        _checked[self] = now
+        _checked[self] = asked
 
     def _read(self) -> dict[str, Any]:
         """What the lock holds; {} where it is gone. RunError where that cannot be found out."""

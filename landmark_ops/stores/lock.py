@@ -2,6 +2,7 @@
 
 On local disk it is an advisory file lock, which the kernel drops with the process. On S3 it is an object created
 exclusively and refreshed while the run lives; one not refreshed for `LEASE_SECONDS` counts as left by a dead run.
+Whoever lost it is kept from writing by its fence.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import fcntl
 import json
 import os
 import socket
-import threading
-import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +18,8 @@ from typing import Any, Self
 
 from landmark_ops.errors import InputError
 from landmark_ops.stores.fence import Fence
-from landmark_ops.stores.locations import filesystem, is_remote, read_bytes, write_bytes
-
-LEASE_SECONDS = 90.0
-REFRESH_SECONDS = 20.0
+from landmark_ops.stores.lease import LEASE_SECONDS, Lease
+from landmark_ops.stores.locations import is_remote
 
 
 class OutputLock:
@@ -32,13 +29,14 @@ class OutputLock:
         self.path = f"{uri}.lock"
         self.owner: dict[str, Any] = {"id": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
         self._file: Any = None
-        self._stop = threading.Event()
-        self._refresher: threading.Thread | None = None
+        self._lease = Lease(self.path, self.owner)
 
     def __enter__(self) -> Self:
         try:
             if is_remote(self.path):
-                self._take_lease()
+                holder = self._lease.take()
+                if holder is not None:
+                    raise self._taken(holder, f"; if it has died, its lock is free within {LEASE_SECONDS:.0f} s")
             else:
                 self._take_file()
         except OSError as error:
@@ -56,12 +54,7 @@ class OutputLock:
             self._file.close()
             self._file = None
             return
-        self._stop.set()
-        if self._refresher is not None:
-            self._refresher.join()  # a refresh under way would bring the lock back after its removal
-        fs, path = filesystem(self.path)
-        if self._read_lease().get("id") == self.owner["id"]:
-            fs.rm_file(path)
+        self._lease.release()
 
     @property
     def fence(self) -> Fence:
@@ -78,7 +71,7 @@ class OutputLock:
                 file.seek(0)
                 holder = file.read().strip()
                 file.close()
-                raise self._taken(holder) from None
+                raise self._taken(_parse(holder)) from None
             if self._same_file(file):  # else its last holder removed it between our open and our lock
                 file.truncate(0)
                 file.write(json.dumps(self.owner))
@@ -93,47 +86,18 @@ class OutputLock:
         except FileNotFoundError:
             return False
 
-    def _take_lease(self) -> None:
-        fs, path = filesystem(self.path)
-        try:
-            fs.pipe_file(path, self._lease(), mode="create")
-        except OSError:  # FileExistsError, or plain OSError from some servers
-            lease = self._read_lease()
-            if lease.get("until", 0) > time.time():
-                raise self._taken(json.dumps(lease)) from None
-            write_bytes(self.path, self._lease())
-            time.sleep(1)  # two runs that both found it expired: the later writer wins, the other one sees so here
-            if self._read_lease().get("id") != self.owner["id"]:
-                raise self._taken(json.dumps(self._read_lease())) from None
-        self._refresher = threading.Thread(target=self._refresh, daemon=True, name="output-lock")
-        self._refresher.start()
-
-    def _refresh(self) -> None:
-        while not self._stop.wait(REFRESH_SECONDS):
-            try:
-                holder = self._read_lease().get("id", self.owner["id"])
-                if holder == self.owner["id"]:  # else this process slept too long and another run has taken over
-                    write_bytes(self.path, self._lease())
-            except Exception:  # a passing failure of S3, of whatever type: the lease outlives several missed refreshes
-                continue
-
-    def _lease(self) -> bytes:
-        return json.dumps({**self.owner, "until": time.time() + LEASE_SECONDS}).encode()
-
-    def _read_lease(self) -> dict[str, Any]:
-        try:
-            lease = json.loads(read_bytes(self.path))
-        except (OSError, ValueError):
-            return {}
-        return lease if isinstance(lease, dict) else {}
-
-    def _taken(self, holder: str) -> InputError:
-        try:
-            known = json.loads(holder)
-            who = f"process {known['pid']} on {known['host']}"
-        except (ValueError, KeyError, TypeError):
-            who = "another process"
+    def _taken(self, holder: dict[str, Any], more: str = "") -> InputError:
+        named = {"pid", "host"} <= holder.keys()
+        who = f"process {holder['pid']} on {holder['host']}" if named else "another process"
         return InputError(
             f"output {self.path.removesuffix('.lock')}: {who} is writing it now: wait for that run, "
-            "or choose another output.uri"
+            f"or choose another output.uri{more}"
         )
+
+
+def _parse(holder: str) -> dict[str, Any]:
+    try:
+        known = json.loads(holder)
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -53,8 +53,8 @@ N, PER_SHARD = 48, 6
 SLOW = """
 import time
 import flows.detect, flows.detecting
-from landmark_ops.stores import lock
-lock.LEASE_SECONDS, lock.REFRESH_SECONDS = 3.0, 0.5
+from landmark_ops.stores import lease
+lease.LEASE_SECONDS, lease.REFRESH_SECONDS = 3.0, 0.5
 flows.detect.SHARD_BYTES, flows.detect.COMMIT_SHARDS = 1, 2
 plain = flows.detecting._detect
 flows.detecting._detect = lambda *arguments: (plain(*arguments), time.sleep(0.25))[0]

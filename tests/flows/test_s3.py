@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from typing import Any
 
 import boto3
@@ -13,10 +11,8 @@ import zarr
 
 from landmark_ops import LandmarkMDS, open_map
 from landmark_ops.errors import InputError
-from landmark_ops.stores import lock
 from landmark_ops.stores.documents import open_group, store_of
 from landmark_ops.stores.embedding import EmbeddingStore
-from landmark_ops.stores.lock import OutputLock
 from tests.flows.running import make_config, points, run_embed
 from tests.flows.test_resume import watching
 
@@ -102,53 +98,7 @@ def test_an_output_bucket_that_is_not_there(config: dict[str, Any]) -> None:
         run_embed(config)
 
 
-def lease(until: float) -> bytes:
-    return json.dumps({"id": "other", "host": "elsewhere", "pid": 7, "until": until}).encode()
-
-
 def test_a_second_run_is_refused(config: dict[str, Any]) -> None:
-    put(f"{config['output']['uri']}.lock", lease(time.time() + 60))
+    put(f"{config['output']['uri']}.lock", b'{"id": "other", "host": "elsewhere", "pid": 7}')
     with pytest.raises(InputError, match="process 7 on elsewhere is writing it now"):
         run_embed(config)
-
-
-def test_a_lease_of_a_dead_run_expires(s3_bucket: str) -> None:
-    uri = f"{s3_bucket}/e.zarr"
-    put(f"{uri}.lock", lease(time.time() - 1))
-    with OutputLock(uri), pytest.raises(InputError, match="is writing it now"), OutputLock(uri):
-        pytest.fail("two holders")
-    assert keys(s3_bucket) == []
-
-
-def test_the_lease_is_refreshed_while_the_run_lives(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after a failure that passed; and never again once it is released."""
-    monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.05)
-    failures = iter([OSError("SlowDown")])
-    original = lock.write_bytes
-
-    def flaky(uri: str, data: bytes) -> None:
-        for error in failures:
-            raise error
-        original(uri, data)
-
-    monkeypatch.setattr(lock, "write_bytes", flaky)
-    uri = f"{s3_bucket}/e.zarr"
-    with OutputLock(uri) as held:
-        first = held._read_lease()["until"]
-        deadline = time.monotonic() + 10
-        while held._read_lease()["until"] <= first:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    time.sleep(0.2)
-    assert keys(s3_bucket) == []
-
-
-def test_a_lease_taken_over_is_left_alone(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that slept past its lease neither takes it back nor removes it."""
-    monkeypatch.setattr(lock, "REFRESH_SECONDS", 0.05)
-    uri = f"{s3_bucket}/e.zarr"
-    with OutputLock(uri) as held:
-        put(f"{uri}.lock", lease(time.time() + 60))
-        time.sleep(0.3)
-        assert held._read_lease()["id"] == "other"
-    assert keys(s3_bucket) == ["e.zarr.lock"]

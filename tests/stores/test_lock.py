@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from landmark_ops.errors import InputError
-from landmark_ops.stores import lock as module
-from landmark_ops.stores.locations import exists, read_bytes, write_bytes
+from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
 
 HOLD = """
@@ -34,7 +33,9 @@ def uri(tmp_path):
 
 
 @pytest.fixture
-def remote():
+def remote(monkeypatch):
+    monkeypatch.setattr("landmark_ops.stores.lease.REFRESH_SECONDS", 0.02)
+    monkeypatch.setattr("landmark_ops.stores.lease.WATCH_SECONDS", 0.05)
     return f"memory://{np.random.default_rng().integers(1 << 60)}/out.zarr"
 
 
@@ -138,84 +139,3 @@ def test_many_threads_one_holder(uri):
         thread.join()
     assert most == [1]
     assert taken[0] > 10
-
-
-def test_an_expired_lease_is_taken_over(remote, monkeypatch):
-    """A run that died on S3 leaves its lease, which counts no longer once it was not refreshed."""
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # nobody competes
-    write_bytes(f"{remote}.lock", json.dumps({"id": "x", "pid": 7, "host": "gone", "until": time.time() + 5}).encode())
-    with pytest.raises(InputError, match="process 7 on gone is writing it now"), OutputLock(remote):
-        pytest.fail("the lease has not expired")
-    write_bytes(f"{remote}.lock", json.dumps({"id": "x", "pid": 7, "host": "gone", "until": time.time() - 1}).encode())
-    with OutputLock(remote) as lock:
-        assert json.loads(read_bytes(f"{remote}.lock"))["id"] == lock.owner["id"]
-    assert not exists(f"{remote}.lock")
-
-
-def test_leases_are_refreshed(remote, monkeypatch):
-    monkeypatch.setattr(module, "REFRESH_SECONDS", 0.02)
-    with OutputLock(remote):
-        first = json.loads(read_bytes(f"{remote}.lock"))["until"]
-        deadline = time.monotonic() + 5
-        while json.loads(read_bytes(f"{remote}.lock"))["until"] <= first + 0.1:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-
-def test_a_run_that_slept_past_its_lease_takes_nothing_back(remote, monkeypatch):
-    """SIGSTOP, or a suspended laptop: another run has taken over, and keeps the lock."""
-    monkeypatch.setattr(module, "REFRESH_SECONDS", 0.02)
-    with OutputLock(remote):
-        other = json.dumps({"id": "other", "pid": 8, "host": "there", "until": time.time() + 60}).encode()
-        time.sleep(0.03)
-        write_bytes(f"{remote}.lock", other)
-        time.sleep(0.2)
-        assert read_bytes(f"{remote}.lock") == other
-    assert read_bytes(f"{remote}.lock") == other
-
-
-def test_a_refresh_that_fails_is_tried_again(remote, monkeypatch):
-    monkeypatch.setattr(module, "REFRESH_SECONDS", 0.02)
-    failures = [ConnectionError("reset"), RuntimeError("a type of its own")]
-
-    def flaky(uri, data):
-        if failures:
-            raise failures.pop()
-        write_bytes(uri, data)
-
-    with OutputLock(remote):
-        monkeypatch.setattr(module, "write_bytes", flaky)
-        first = json.loads(read_bytes(f"{remote}.lock"))["until"]
-        deadline = time.monotonic() + 5
-        while json.loads(read_bytes(f"{remote}.lock"))["until"] <= first:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    assert failures == []
-
-
-def test_a_lease_of_nonsense_has_expired(remote, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # nobody competes
-    for content in (b"", b"[]", b"{}", b"\xff"):
-        write_bytes(f"{remote}.lock", content)
-        with OutputLock(remote) as lock:
-            assert json.loads(read_bytes(f"{remote}.lock"))["id"] == lock.owner["id"]
-
-
-@pytest.mark.s3
-def test_s3(s3_bucket, monkeypatch):
-    uri = f"{s3_bucket}/lake/out.zarr"
-    with (
-        OutputLock(uri),
-        pytest.raises(InputError, match=f"process {os.getpid()} on .* is writing it now"),
-        OutputLock(uri),
-    ):
-        pytest.fail("two hold the lock")
-    assert not exists(f"{uri}.lock")
-    monkeypatch.setattr(module, "LEASE_SECONDS", -1.0)
-    dead = OutputLock(uri)
-    dead._take_lease()  # and never refreshed
-    dead._stop.set()
-    monkeypatch.undo()
-    with OutputLock(uri):
-        assert json.loads(read_bytes(f"{uri}.lock"))["pid"] == os.getpid()
-    assert not exists(f"{uri}.lock")
