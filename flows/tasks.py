@@ -19,11 +19,11 @@ from flows.stage import stage
 from landmark_ops.blocks.engine import Done, Item
 from landmark_ops.blocks.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.blocks.ranges import ranges, task_rows
-from landmark_ops.blocks.undefined_rows import find_causes, refuse_undefined
+from landmark_ops.blocks.undefined_rows import find_causes, refuse_outside, refuse_undefined
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_words_of
 from landmark_ops.method_config import AnyMethodConfig
 from landmark_ops.methods.aligning import align_solution
-from landmark_ops.methods.geometry import selection_geometry, with_bandwidth
+from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, Watch, solve_all
 from landmark_ops.numerics.distances import Array
@@ -100,6 +100,9 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
         return probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip)
 
     with run.progress.stage("select", run.rows.n):
+        if not skip:
+            for method in methods:
+                refuse_outside(run.rows, named_block(method), run.engine, ranges(run.rows.n, plan.step))
         try:
             by_kernel = config.strategy in (*USES_KERNEL, *USES_EITHER)
             first = next((method for method in methods if by_kernel and method.choice is not None), methods[0])

@@ -9,6 +9,7 @@ import numpy as np
 
 from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.blocks.ranges import ranges, task_rows
+from landmark_ops.blocks.undefined_rows import refuse_lacking
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
@@ -41,7 +42,11 @@ def place_lazily(X: Any, fitted: LandmarkMap) -> da.Array:
     """A lazy (n, k) array of the rows' coordinates; nothing is read or computed here."""
     # Of a zarr array it is the rows that know: a packed one decodes to another type.
     dtype = X.dtype if type(X).__module__.partition(".")[0] == "dask" else as_rows(X).dtype
-    return map_lazily(X, fitted, fitted.n_components, compute_dtype(np.dtype(dtype)))
+
+    def place(block: Array) -> Array:
+        return refuse_lacking(fitted(block), block, fitted, "a block of X")
+
+    return map_lazily(X, place, fitted.n_components, compute_dtype(np.dtype(dtype)))
 
 
 def map_lazily(X: Any, fn: Callable[[Array], Array], k: int, dtype: np.dtype[Any]) -> da.Array:

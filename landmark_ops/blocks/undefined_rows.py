@@ -1,4 +1,4 @@
-"""One pass over rows that finds out why some have no coordinates: made only once that is known of some."""
+"""Rows without coordinates: one pass that finds out why, once some are known, and refusals that name the cause."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Engine, Item
+from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.undefined import Cause, Found, add_tallies, causes, refusal, tally
+from landmark_ops.numerics.undefined import Cause, Found, add_tallies, causes, refusal, row_causes, tally
 from landmark_ops.stores.rows import Rows
 
+ALLOWED = (Cause.NOT_FINITE, Cause.UNREACHED)
 LENGTH_ROWS = 16_384  # geodesics of so many rows are held at a time
 
 
@@ -47,3 +50,36 @@ def refuse_undefined(
     """Raise InputError naming cause, count and first of the rows without coordinates; return where all have some."""
     if found := find_causes(rows, fitted, engine, items, lengths):
         raise refusal(found, fitted.block, rows.n, rows.uri)
+
+
+def outside_block(item: Item, rows: Rows, block: Block) -> dict[Cause, Found]:
+    """The rows of item[0]..item[1] that a metric or kernel is not defined for."""
+    found = row_causes(block, rows.read(*item))
+    found[found != Cause.OUTSIDE] = Cause.DEFINED
+    return tally(found, np.arange(*item))
+
+
+def refuse_outside(rows: Rows, block: Block | None, engine: Engine, items: list[Item]) -> None:
+    """Raise InputError where any row breaks a condition of its metric or kernel, whichever rows become landmarks.
+
+    Reads the rows once, where there is such a condition at all.
+    """
+    if block is None or domain(block) is None:
+        return
+    if found := engine.reduce(outside_block, add_tallies, items, rows, block):
+        raise refusal(found, block, rows.n, rows.uri)
+
+
+def refuse_lacking(out: Array, X: Array, fitted: LandmarkMap, where: str) -> Array:
+    """What became of rows X (b, d) under a map, (b, k), or InputError naming why finite ones of them have nothing.
+
+    Rows holding NaN or Inf, and those off the component of a graph that was asked for, are NaN and no mistake.
+    """
+    if out.dtype.kind != "f":  # labels, which are refused before they are read off
+        return out
+    bad = np.flatnonzero(~np.isfinite(out).all(axis=1))
+    if len(bad):
+        found = tally(causes(fitted, X[bad], stored=out.dtype == np.float32), bad)
+        if lacking := {cause: one for cause, one in found.items() if cause not in ALLOWED}:
+            raise refusal(lacking, fitted.block, len(X), where)
+    return out

@@ -18,8 +18,9 @@ from landmark_ops.blocks.engine import Engine, LocalEngine
 from landmark_ops.blocks.lazy import is_lazy, map_rows, place_lazily
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
+from landmark_ops.blocks.undefined_rows import refuse_lacking, refuse_outside
 from landmark_ops.errors import Edge, InputError, in_words_of, speaks
-from landmark_ops.methods.geometry import selection_geometry, with_bandwidth
+from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, solve_one
 from landmark_ops.numerics.evaluation import compute_dtype
@@ -51,8 +52,9 @@ class MapEstimator(BaseEstimator):
             raise InputError(f"{type(self).__name__}: n_samples = 1, at least 2 rows are needed")
         engine: Engine = LocalEngine()
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        method, landmarks = self._select(rows, self.method(), engine, seed)
         items = ranges(rows.n, task_rows(rows))
+        refuse_outside(rows, named_block(self.method()), engine, items)
+        method, landmarks = self._select(rows, self.method(), engine, seed)
         source = Source(rows, engine, items, seed, targets, landmark_indices=landmarks.indices)
         solution = solve_one(method.solve(landmarks.points, compute_dtype(rows.dtype)), source)
         for message in solution.warnings:
@@ -117,11 +119,16 @@ class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEs
 
     @speaks(Edge.ESTIMATOR)
     def transform(self, X: Any) -> Any:
-        """Place rows X (b, d): an (b, k) ndarray, or a lazy dask array where X is lazy. Costs no refit."""
+        """Place rows X (b, d): an (b, k) ndarray, or a lazy dask array where X is lazy. Costs no refit.
+
+        Raises InputError, of a lazy array when it is computed, naming why rows of finite numbers have no coordinates.
+        """
         check_is_fitted(self, "map_")
+        fitted = self.map_
         if is_lazy(X):
-            return place_lazily(X, self.map_)
-        return map_rows(self._validated(X, reset=False), self.map_)
+            return place_lazily(X, fitted)
+        X = self._validated(X, reset=False)
+        return refuse_lacking(map_rows(X, fitted), X, fitted, "X")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
+from landmark_ops.blocks.undefined_rows import refuse_lacking
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.method import KernelChoice, Method
@@ -97,7 +98,9 @@ class SpectralClustering(ClusterMixin, LandmarkEstimator):
         fitted = self.map_
 
         def labels(block: Array) -> Array:
-            return fitted.outputs(fitted.place(block))["labels"][:, None]
+            placed = fitted.place(block)
+            refuse_lacking(placed.embedding, block, fitted, "a block of X")
+            return fitted.outputs(placed)["labels"][:, None]
 
         if is_lazy(X):
             return map_lazily(X, labels, 1, np.dtype(np.int32))[:, 0]

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, va
 
 from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.blocks.sums import Targets, check_targets
+from landmark_ops.blocks.undefined_rows import refuse_lacking
 from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.estimators.base import MapEstimator
 from landmark_ops.methods.method import Solution
@@ -74,14 +75,15 @@ class SupervisedEstimator(MapEstimator):
         """fn: (b, d) -> (b, k) on rows X, now or lazily."""
         check_is_fitted(self, "map_")
         if not is_lazy(X):
-            return map_rows(self._validated(X, reset=False), fn)
+            X = self._validated(X, reset=False)
+            return refuse_lacking(map_rows(X, fn), X, self.map_, "X")
         rows = as_rows(X)
         if rows.d != self.n_features_in_:
             raise InputError(
                 f"X has {rows.d} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
                 "input"
             )
-        return map_lazily(X, fn, k, dtype)
+        return map_lazily(X, lambda block: refuse_lacking(fn(block), block, self.map_, "a block of X"), k, dtype)
 
 
 class LandmarkRegressor(RegressorMixin, SupervisedEstimator):

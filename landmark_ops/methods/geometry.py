@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from landmark_ops.methods.method import Method
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array, Metric, canonical
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, USES_METRIC
 
@@ -20,6 +20,14 @@ def selection_geometry(
     if strategy in (*USES_KERNEL, *USES_EITHER) and method.choice is not None:
         return None, method.choice.resolve(probe())
     return (method.selection_metric(probe) if strategy in (*USES_METRIC, *USES_EITHER) else None), None
+
+
+def named_block(method: Method) -> Metric | Kernel | None:
+    """The metric or kernel of a method by its name alone, for what it asks of rows; None for a callable or neither."""
+    if method.choice is not None:
+        return None if callable(method.choice.kernel) else Kernel(method.choice.canonical)
+    metric = getattr(method, "metric", None)
+    return None if metric is None or callable(metric) else Metric(canonical(metric))
 
 
 def with_bandwidth(method: Method, kernel: Kernel | None) -> Method:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
 from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import BOOLEAN, Array
@@ -41,10 +40,24 @@ def domain(block: Block) -> Domain | None:
     if isinstance(block, Weights) or block.fn is not None:
         return None
     name = f"{'kernel' if isinstance(block, Kernel) else 'metric'} {block.name}"
-    if block.name in ("chi2", "jensenshannon"):
-        return Domain(_not_negative, f"hold negative values, {name} is defined for histograms (>= 0)", "choose another")
+    if block.name == "chi2":
+        return Domain(
+            _not_negative,
+            f"hold negative values, {name} is defined for histograms (>= 0)",
+            "choose another, or clean the source",
+        )
     if isinstance(block, Kernel):
         return None
+    if block.name == "jensenshannon":
+        words = f"hold negative values or nothing but zeros, {name} is defined for histograms (>= 0)"
+        return Domain(_histogram, words, "choose another, or clean the source")
+    if block.name == "braycurtis":
+        return Domain(_not_zero, f"are zero rows, {name} is undefined between two of them", "drop them")
+    if block.name in ("dice", "sokalsneath"):
+        words = (
+            f"hold values other than 0 and 1, or only 0; {name} compares booleans and is undefined between zero rows"
+        )
+        return Domain(_some_ones, words, "threshold them, or drop zero rows")
     if block.name in BOOLEAN:
         return Domain(_zero_or_one, f"hold values other than 0 and 1, {name} compares booleans", "threshold them")
     if block.name == "haversine":
@@ -60,6 +73,18 @@ def domain(block: Block) -> Domain | None:
 
 def _not_negative(X: Array) -> Mask:
     return np.asarray(~(X < 0).any(axis=1))
+
+
+def _not_zero(X: Array) -> Mask:
+    return np.asarray(X.any(axis=1))
+
+
+def _histogram(X: Array) -> Mask:
+    return _not_negative(X) & _not_zero(X)
+
+
+def _some_ones(X: Array) -> Mask:
+    return _zero_or_one(X) & _not_zero(X)
 
 
 def _zero_or_one(X: Array) -> Mask:
@@ -79,16 +104,3 @@ def negative_rows(values: Array, block: Block) -> Mask | None:
     if not (low < 0).any():
         return None
     return np.asarray(low < -NEGATIVE * np.abs(values).max(axis=1))
-
-
-def refuse_outside(X: Array, block: Block, where: str, first: int = 0) -> None:
-    """InputError where rows X (b, d), numbered from `first`, lie outside the domain of a block."""
-    asked = domain(block)
-    if asked is None:
-        return
-    outside = np.flatnonzero(np.isfinite(X).all(axis=1) & ~asked.within(X))
-    if len(outside):
-        raise InputError(
-            f"{where}: {len(outside)} of {len(X)} rows {asked.violation}, the first is row {first + int(outside[0])}: "
-            f"{asked.remedy}, or clean the source"
-        )

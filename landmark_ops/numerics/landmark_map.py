@@ -172,8 +172,9 @@ class LandmarkMap:
 
     @property
     def collapsed(self) -> bool:
-        """Whether block and readout fold into one (d, k) matrix."""
-        return self.scale is None and self.spread is None and collapse_transform(self.block) is not None
+        """Whether block and readout fold into one (d, k) matrix. A map to the block itself is not folded."""
+        plain = self.scale is None and self.spread is None and not self.is_identity
+        return plain and collapse_transform(self.block) is not None
 
     @cached_property
     def is_identity(self) -> bool:

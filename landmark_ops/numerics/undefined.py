@@ -170,12 +170,14 @@ def map_causes(fitted: LandmarkMap, X: Array) -> NDArray[np.int8]:
         wide = replace(fitted, double=True)
         placed = wide.place(X)
         lengths = replace(wide, unit_rows=False).place(X).embedding
-    out = np.where(undefined(placed), Cause.UNDEFINED, Cause.RANGE).astype(np.int8)
+    plain = fitted.block.fn is None and fitted.block.name in PRODUCTS  # the block is finite, its squares are not
+    out = np.where(undefined(placed), Cause.OVERFLOW if plain else Cause.UNDEFINED, Cause.RANGE).astype(np.int8)
     if fitted.unit_rows:
         out[undefined(placed) & ~lengths.any(axis=1)] = Cause.NO_LENGTH
-    if negative is not None:
-        out[undefined(placed) & negative] = Cause.NEGATIVE
-    out[undefined(placed) & ~values.any(axis=1)] = Cause.VANISHED
+    if fitted.scale is not None or fitted.is_identity:  # the block is used as weights
+        if negative is not None:
+            out[undefined(placed) & negative] = Cause.NEGATIVE
+        out[undefined(placed) & ~values.any(axis=1)] = Cause.VANISHED
     return out
 
 
