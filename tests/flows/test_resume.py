@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from tests.flows.running import (
     arrays,
     attributes,
     command,
+    copy_of_database,
     environment,
     landmark_indices,
     make_config,
@@ -395,19 +395,6 @@ def slow_command(
         if process.poll() is None:
             process.kill()
         process.communicate()
-
-
-def copy_of_database(prefect_home: Path, target: Path) -> str:
-    """A Prefect home whose database is already migrated: a server of its own starts in seconds."""
-    target.mkdir()
-    with (
-        sqlite3.connect(prefect_home / "prefect.db") as source,
-        sqlite3.connect(target / "prefect.db") as copy,
-    ):
-        source.backup(copy)
-    source.close()
-    copy.close()
-    return str(target)
 
 
 @pytest.mark.slow
