@@ -10,7 +10,7 @@ import numpy as np
 from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.undefined_rows import refuse_lacking
-from landmark_ops.errors import Edge, speaks
+from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.landmark_map import LandmarkMap
@@ -38,15 +38,22 @@ def map_rows(X: Array, fn: Callable[[Array], Array]) -> Array:
     return np.concatenate([found[item] for item in items])
 
 
-def place_lazily(X: Any, fitted: LandmarkMap) -> da.Array:
-    """A lazy (n, k) array of the rows' coordinates; nothing is read or computed here."""
-    # Of a zarr array it is the rows that know: a packed one decodes to another type.
-    dtype = X.dtype if type(X).__module__.partition(".")[0] == "dask" else as_rows(X).dtype
+def place_lazily(X: Any, fitted: LandmarkMap, *, refuse: bool = True) -> da.Array:
+    """A lazy (n, k) array of the rows' coordinates; nothing is read or computed here.
+
+    Raises `InputError` for what is no rows, and for rows with another number of features; where blocks are computed,
+    and `refuse` is set, also for finite rows that have no coordinates.
+    """
+    rows = as_rows(X)
+    if rows.d != fitted.n_features:
+        raise InputError(f"{rows.uri}: rows have {rows.d} features, this map places rows of {fitted.n_features}")
 
     def place(block: Array) -> Array:
-        return refuse_lacking(fitted(block), block, fitted, "a block of X")
+        placed = fitted(block)
+        return refuse_lacking(placed, block, fitted, "a block of X") if refuse else placed
 
-    return map_lazily(X, place, fitted.n_components, compute_dtype(np.dtype(dtype)))
+    lazy = X if type(X).__module__.partition(".")[0] == "dask" else rows  # a zarr array need not be opened again
+    return map_lazily(lazy, place, fitted.n_components, compute_dtype(rows.dtype))
 
 
 def map_lazily(X: Any, fn: Callable[[Array], Array], k: int, dtype: np.dtype[Any]) -> da.Array:

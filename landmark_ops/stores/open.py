@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.stores import locations
-from landmark_ops.stores.rows import ArrayRows, Rows
+from landmark_ops.stores.rows import ArrayRows, Rows, check_exact
 
 Kind = Literal["zarr", "npy", "parquet", "delta"]
 
@@ -19,6 +20,12 @@ _OPTIONS: dict[Kind, tuple[str, ...]] = {
     "npy": (),
     "parquet": ("column", "columns"),
     "delta": ("column", "columns"),
+}
+_WORDS = {
+    "array": Word.ARRAY,
+    "column": Word.COLUMN,
+    "columns": Word.COLUMNS,
+    "missing_chunks": Word.MISSING_CHUNKS,
 }
 
 
@@ -48,7 +55,7 @@ def open_rows(
     if unfit:
         fitting = ", ".join(_OPTIONS[kind]) or "none"
         raise InputError(
-            f"{address}: is a {kind} source, source.{unfit[0]} does not apply to it: leave it out (options that do: "
+            f"{address}: is a {kind} source, {_WORDS[unfit[0]]} does not apply to it: leave it out (options that do: "
             f"{fitting})"
         )
     if kind == "zarr":
@@ -181,8 +188,26 @@ def as_rows(X: Any) -> Rows:
     if home == "scipy" and type(X).__module__.startswith("scipy.sparse"):
         raise InputError(f"got a sparse {type(X).__name__} of shape {X.shape}, rows must be dense: pass X.toarray()")
     try:
-        return ArrayRows(np.asarray(X.to_numpy() if home == "pandas" else X))
+        return ArrayRows(_frame_values(X) if home == "pandas" and hasattr(X, "columns") else np.asarray(X))
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"got a {type(X).__name__} that is no array of equally long rows ({error})") from error
+
+
+def _frame_values(frame: Any) -> NDArray[Any]:
+    """The numbers of a DataFrame, its columns in order; missing ones of nullable columns are NaN."""
+    other = [str(name) for name, dtype in frame.dtypes.items() if dtype.kind not in "iufb"]
+    if other:
+        raise InputError(
+            f"got a DataFrame whose columns {', '.join(other[:5])} hold no numbers ({len(other)} of "
+            f"{len(frame.columns)}): leave them out, or encode them"
+        )
+    plain = all(isinstance(dtype, np.dtype) for dtype in frame.dtypes)
+    values: NDArray[Any] = frame.to_numpy() if plain else frame.to_numpy(np.float64, na_value=np.nan)
+    if values.dtype.kind == "f":  # 64-bit integers beside floats, or with some missing, have been made floats
+        for at, dtype in enumerate(frame.dtypes):
+            if dtype.kind in "iu" and dtype.itemsize == 8:
+                column = frame.iloc[:, at].dropna()
+                check_exact(column.to_numpy(f"{dtype.kind}8"), f"column {frame.columns[at]}", 0, 1)
+    return values

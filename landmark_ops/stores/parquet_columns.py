@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.stores import locations
 from landmark_ops.stores.arrow_blocks import (
     column_summary,
@@ -123,12 +123,12 @@ def choose_columns(
         if len(chosen) != 1:
             raise InputError(
                 f"{uri}: {len(chosen)} columns of lists of numbers are there, exactly 1 is taken without being named: "
-                f"set source.column or source.columns; columns there: {there}"
+                f"set {Word.COLUMN} or {Word.COLUMNS}; columns there: {there}"
             )
     if not chosen:
-        raise InputError(f"{uri}: source.columns is empty: name at least one column; columns there: {there}")
+        raise InputError(f"{uri}: {Word.COLUMNS} is empty: name at least one column; columns there: {there}")
     if len(set(chosen)) != len(chosen):
-        raise InputError(f"{uri}: source.columns names a column twice: {', '.join(chosen)}")
+        raise InputError(f"{uri}: {Word.COLUMNS} names a column twice: {', '.join(chosen)}")
     vector = columns is None
     for name in chosen:
         if name not in fields and name in keys:
@@ -176,9 +176,9 @@ def _check_kind(kind: pa.DataType, name: str, vector: bool, uri: str, there: str
     needed = "needed is a list of numbers" if vector else "needed are numbers"
     hint = remedy_for(kind)
     if found == "number":
-        hint = "name numeric columns with source.columns: [...]"
+        hint = f"name numeric columns with {Word.COLUMNS}"
     if found == "vector":
-        hint = "name a column of lists with source.column"
+        hint = f"name a column of lists with {Word.COLUMN}"
     raise InputError(f"{uri}: column {name!r} is {kind}, {needed}: {hint}; there: {there}")
 
 

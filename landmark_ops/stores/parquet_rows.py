@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError, RunError
+from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations
 from landmark_ops.stores.arrow_blocks import numbers_block, vector_block, vector_length
 from landmark_ops.stores.parquet_columns import Columns, choose_columns, read_footers
@@ -59,7 +59,7 @@ class ParquetRows(Rows):
     ) -> None:
         self.uri = locations.normalise(uri)
         if column is not None and columns is not None:
-            raise InputError(f"{self.uri}: both source.column and source.columns are given: give one of them")
+            raise InputError(f"{self.uri}: both {Word.COLUMN} and {Word.COLUMNS} are given: give one of them")
         self._version = version
         self._metadata: dict[int, Any] = {}  # footers of the files read last, by position
         with locations.opening(self.uri):

@@ -151,7 +151,7 @@ def check_exact(values: NDArray[Any], where: str, first_row: int, per_row: int) 
     if rounded.any():
         row = first_row + int(np.argmax(rounded)) // per_row
         raise InputError(
-            f"{where}, row {row}: holds a {values.dtype} beyond 2^53 that float64, in which rows are computed, would "
+            f"{where}, row {row}: holds an integer beyond 2^53 that float64, in which rows are computed, would "
             "round: subtract an offset, or store float64 if rounding is meant"
         )
 

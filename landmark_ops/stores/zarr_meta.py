@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.stores import locations
 from landmark_ops.stores.rows import check_shape_and_dtype
 from landmark_ops.wording import shown
@@ -107,20 +107,20 @@ def find_array(uri: str, name: str | None) -> tuple[str, Document]:
     here = read_document(uri)
     if here is None:
         sought = f"{name}/zarr.json, {name}/.zarray or a group" if name else "zarr.json, .zarray, .zgroup"
-        raise InputError(f"{uri}: no Zarr array or group is there (looked for {sought}): check source.uri")
+        raise InputError(f"{uri}: no Zarr array or group is there (looked for {sought}): check {Word.URI}")
     if is_array(here) or sparse_of(here):
         if not name:
             return uri, here
-        raise InputError(f"{uri}: is an array itself and holds no array {name!r}: leave source.array out")
+        raise InputError(f"{uri}: is an array itself and holds no array {name!r}: leave {Word.ARRAY} out")
     arrays = dict(_arrays_below(uri, ""))
     listing = "; ".join(_summary(key, found) for key, found in sorted(arrays.items())) or "none"
     if name:
-        raise InputError(f"{uri}: holds no array {name!r}: set source.array to one of those there: {listing}")
+        raise InputError(f"{uri}: holds no array {name!r}: set {Word.ARRAY} to one of those there: {listing}")
     suitable = [key for key, found in arrays.items() if _could_be_rows(found)]
     if len(suitable) != 1:
         raise InputError(
             f"{uri}: {len(suitable)} arrays there could be rows, exactly 1 is taken without being named: "
-            f"set source.array; arrays there: {listing}"
+            f"set {Word.ARRAY}; arrays there: {listing}"
         )
     return locations.join(uri, suitable[0]), arrays[suitable[0]]
 

@@ -26,7 +26,7 @@ from zarr.buffer.cpu import NDBuffer
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync  # stores are bound to zarr's event loop: only its own sync may drive them
 
-from landmark_ops.errors import InputError, RunError
+from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations, zarr_meta
 from landmark_ops.stores.rows import Rows, check_exact, check_range, check_shape_and_dtype
 from landmark_ops.stores.zarr_packing import Packing, packing_of
@@ -64,7 +64,7 @@ class ZarrRows(Rows):
         as_stored: bool = False,
     ) -> None:
         if missing_chunks not in ("error", "fill"):
-            raise InputError(f"source.missing_chunks is {missing_chunks!r}, it may be 'error' or 'fill'")
+            raise InputError(f"{Word.MISSING_CHUNKS} is {missing_chunks!r}, it may be 'error' or 'fill'")
         self._missing_chunks, self._values, self._as_stored = missing_chunks, values, as_stored
         self._array: zarr.Array[Any] | None = None
         self._reopens = True
@@ -220,7 +220,7 @@ class ZarrRows(Rows):
             if not self._exists(holder):
                 raise InputError(
                     f"{self.uri}: chunk {self._key(holder)} (rows {region[0].start}..{region[0].stop}) is missing: "
-                    "restore it, or set source.missing_chunks: fill if its rows are meant to be "
+                    f"restore it, or set {Word.MISSING_CHUNKS:fill} if its rows are meant to be "
                     f"{self._fill.item()}"
                 )
             present[holder] = self._shard_index(holder, shard_format) if shard_format else None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError, RunError
+from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations, zarr_meta
 from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
 from landmark_ops.stores.zarr_rows import MissingChunks, ZarrRows
@@ -28,7 +28,7 @@ def open_zarr(uri: str, array: str | None, *, missing_chunks: MissingChunks, val
         beside = zarr_meta.read_document(folder) if name in PARTS and folder else None
     if beside and (sparse := zarr_meta.sparse_of(beside)):
         whole = (array or "").removesuffix(name).rstrip("/")
-        remedy = f"set source.array: {whole}" if whole else f"open {folder}"
+        remedy = f"set {Word.ARRAY} to {whole!r}" if whole else f"open {folder}"
         raise InputError(f"{found}: is a part of the sparse {sparse.format} matrix {folder}: {remedy}")
     if sparse := zarr_meta.sparse_of(document):
         return SparseRows(found, sparse, missing_chunks=missing_chunks)

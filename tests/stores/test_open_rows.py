@@ -196,7 +196,7 @@ def test_as_rows_passes_rows_and_zarr_arrays() -> None:
         ([[1, 2], [3]], "no array of equally long rows"),
         ([["a", "b"]], "elements are <U1"),
         ([1, 2, 3], r"has 1 dimension\(s\), rows need at least 2"),
-        (pd.DataFrame({"a": ["x"]}), "rows must be float16/32/64 or integers"),
+        (pd.DataFrame({"a": ["x"]}), r"columns a hold no numbers \(1 of 1\)"),
         ("x.npy", r"got the address 'x\.npy' instead of rows: open it with open_rows"),
         (zarr.create_group(zarr.storage.MemoryStore()), "got a zarr Group: pass one of its arrays"),
     ],

@@ -59,7 +59,7 @@ def test_what_is_no_csr_matrix_is_told(tmp_path: Path) -> None:
     ):
         open_rows(tmp_path / "a.zarr")
     write(tmp_path / "b.zarr")
-    with pytest.raises(InputError, match=r"X/data: is a part of the sparse csr matrix .*/X: set source\.array: X"):
+    with pytest.raises(InputError, match=r"X/data: is a part of the sparse csr matrix .*/X: set source\.array to 'X'"):
         open_rows(tmp_path / "b.zarr", array="X/data")
     write(tmp_path / "b.zarr", where="layers/counts")
     with pytest.raises(InputError, match=r"2 arrays there could be rows.*X \(60 x 20, sparse csr\); layers/counts"):
