@@ -16,7 +16,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
+from landmark_ops.stores.rows import Rows, check_exact, check_range, check_shape_and_dtype
 
 
 class DaskRows(Rows):
@@ -29,6 +29,7 @@ class DaskRows(Rows):
             )
         check_shape_and_dtype(array.shape, array.dtype, uri)
         self._array = array
+        self._check_block(array._meta, uri)
         self.uri = uri
         self.n, self.d = int(array.shape[0]), math.prod(array.shape[1:])
         self.row_shape = tuple(int(size) for size in array.shape[1:])
@@ -38,15 +39,31 @@ class DaskRows(Rows):
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start..stop, computed."""
         check_range(start, stop, self.n, self.uri)
-        return self._compute(self._array[start:stop], stop - start)
+        block = self._compute(self._array[start:stop], stop - start)
+        check_exact(block, self.uri, start, self.d)
+        return block
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """The rows at `indices`, in one computation."""
         return self._compute(self._array[np.asarray(indices)], len(indices))
 
     def _compute(self, lazy: da.Array, count: int) -> NDArray[Any]:
-        block = np.asarray(lazy.compute())
+        block = lazy.compute()
+        self._check_block(block, self.uri)
         return np.ascontiguousarray(block.reshape(count, self.d), self.dtype)
+
+    @staticmethod
+    def _check_block(block: Any, uri: str) -> None:
+        """Refuse blocks that are more than their numbers: np.asarray would drop a mask."""
+        if isinstance(block, np.ma.MaskedArray):
+            raise InputError(
+                f"{uri}: its blocks are masked arrays, masks are not supported: pass dask.array.ma.filled(x, numpy.nan)"
+            )
+        if not isinstance(block, np.ndarray):
+            raise InputError(
+                f"{uri}: its blocks are {type(block).__module__}.{type(block).__name__}, not ndarrays: convert them, "
+                "with array.map_blocks"
+            )
 
     def fingerprint(self) -> str:
         """Dask's own token of the graph: the same for arrays built the same way from the same data."""

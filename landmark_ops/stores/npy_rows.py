@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
+from landmark_ops.stores.rows import Rows, check_exact, check_range, check_shape_and_dtype
 
 HEADER_BYTES = 65_536  # NumPy writes 128; its own limit for a header parsed without trust is 10,000
 
@@ -49,6 +49,11 @@ class NpyRows(Rows):
                 f"{self.uri}: truncated, expected {expected} bytes for shape {shape} {stored}, found {self._size}: "
                 "write or copy the file again"
             )
+        if self._size > expected:
+            raise InputError(
+                f"{self.uri}: holds {self._size - expected} bytes after its array of shape {shape}: save arrays into "
+                "a file each, or write this one again"
+            )
         if fortran and locations.is_remote(self.uri):
             raise InputError(
                 f"{self.uri}: is in Fortran order, so that one row lies in {math.prod(shape[1:])} places: save it with "
@@ -64,7 +69,9 @@ class NpyRows(Rows):
         """Rows start..stop; `RunError` where the file has become shorter than its header says."""
         check_range(start, stop, self.n, self.uri)
         if self._header.fortran:
-            return self._copy_mapped(slice(start, stop), stop - start)
+            block = self._copy_mapped(slice(start, stop), stop - start)
+            check_exact(block, self.uri, start, self.d)
+            return block
         count = (stop - start) * self.d
         where = self._header.offset + start * self._row_bytes
         if locations.is_remote(self.uri):
@@ -78,7 +85,9 @@ class NpyRows(Rows):
                 f"{self.uri}: rows {start}..{stop} should hold {count} numbers, found {flat.size}: the file was "
                 "truncated since it was opened; restore it and run again"
             )
-        return np.ascontiguousarray(flat.reshape(stop - start, self.d), self.dtype)
+        block = np.ascontiguousarray(flat.reshape(stop - start, self.d), self.dtype)
+        check_exact(block, self.uri, start, self.d)
+        return block
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """The rows at `indices`: a gather from a short-lived mapping locally, concurrent range requests on S3."""
@@ -116,10 +125,10 @@ def read_header(head: bytes, uri: str) -> Header:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
+        elif version in ((2, 0), (3, 0)):  # which differ in field names beyond latin-1: refused with their types
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        else:  # version 3 exists for field names beyond latin-1, and so for structured types only
-            raise ValueError(f"format version {version} is used for structured types only")
+        else:
+            raise ValueError(f"its format version {version} is not known")
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{uri}: not a .npy file of numbers ({reason}): write it with numpy.save") from error

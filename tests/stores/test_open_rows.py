@@ -231,3 +231,16 @@ def test_any_dask_chunking_equals_the_original(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, n))
     stop = data.draw(st.integers(start, n))
     np.testing.assert_array_equal(rows.read(start, stop), x.reshape(n, 4)[start:stop])
+
+
+def test_dask_blocks_that_are_more_than_numbers() -> None:
+    masked = da.ma.masked_greater(da.from_array(X, 7), 0)
+    with pytest.raises(InputError, match=r"masks are not supported: pass dask\.array\.ma\.filled"):
+        as_rows(masked)
+    np.testing.assert_array_equal(as_rows(da.ma.filled(masked, np.nan)).read(0, 30), np.where(X > 0, np.nan, X))
+    sparse = da.from_array(X, 7).map_blocks(scipy.sparse.csr_array, meta=scipy.sparse.csr_array((0, 0)))
+    with pytest.raises(InputError, match=r"its blocks are scipy\.sparse.*csr_array, not ndarrays"):
+        as_rows(sparse)
+    lying = da.from_array(X, 7).map_blocks(np.ma.masked_invalid, meta=np.empty((0, 0)))
+    with pytest.raises(InputError, match="masks are not supported"):
+        as_rows(lying).read(0, 3)
