@@ -41,7 +41,7 @@ def _propose(images: Sequence[Image], nets: Nets, batch: int) -> list[Found]:
     for members in same_size([size for _, _, size in levels], batch):
         owners, affines = [levels[m][0] for m in members], [levels[m][1] for m in members]
         size = levels[members[0]][2]
-        pixels = session.prepare(inputs([images[i] for i in owners], affines, size, parameters))
+        pixels = session.prepare(inputs([images[i] for i in owners], affines, size, session.spec.input, parameters))
         for i, affine, found in zip(owners, affines, decode_pnet(session.run(pixels), size, parameters), strict=True):
             seen[i].append(mapped_back(found, affine))
     merged = []
@@ -73,7 +73,9 @@ def _refine(images: Sequence[Image], candidates: list[Found], nets: Nets, stage:
             crop(((x0 + x1) / 2, (y0 + y1) / 2), x1 - x0, y1 - y0, 0.0, width, height)
             for x0, y0, x1, y1 in boxes[chunk]
         ]
-        pixels = session.prepare(inputs([images[i] for i in owners[chunk]], affines, (width, height), parameters))
+        pixels = session.prepare(
+            inputs([images[i] for i in owners[chunk]], affines, (width, height), session.spec.input, parameters)
+        )
         decode = decode_rnet if stage == 1 else decode_onet
         found = decode(session.run(pixels), (width, height))
         for j in np.flatnonzero(found.scores > threshold):

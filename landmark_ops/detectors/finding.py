@@ -21,7 +21,7 @@ from landmark_ops.detectors.instances import Floats, Found, Parameters, Size
 from landmark_ops.detectors.sampling import Image, inputs, per_run
 from landmark_ops.detectors.session import Session
 from landmark_ops.detectors.spec import InputSpec
-from landmark_ops.images.geometry import Affine, letterbox, stretch
+from landmark_ops.images.geometry import Affine, crop, letterbox, stretch
 
 
 def find(images: Sequence[Image], session: Session, parameters: Parameters, batch: int) -> list[Found]:
@@ -31,7 +31,7 @@ def find(images: Sequence[Image], session: Session, parameters: Parameters, batc
     found: list[Found | None] = [None] * len(images)
     for members in same_size([size for _, size in fits], batch, session.spec.input.max_batch or 1):
         to_input, size = [fits[i][0] for i in members], fits[members[0]][1]
-        pixels = session.prepare(inputs([images[i] for i in members], to_input, size, parameters))
+        pixels = session.prepare(inputs([images[i] for i in members], to_input, size, session.spec.input, parameters))
         for i, affine, seen in zip(members, to_input, decode(session.run(pixels), size, parameters), strict=True):
             found[i] = mapped_back(seen, affine)
     return [seen for seen in found if seen is not None]
@@ -43,6 +43,9 @@ def fit(wanted: InputSpec, width: int, height: int, parameters: Parameters) -> t
         size = (wanted.width, wanted.height)
         if wanted.fit == "stretch":
             return stretch(width, height, *size), size
+        if wanted.sampling == "mediapipe":
+            side = max(width / size[0], height / size[1])
+            return crop(((width - 1) / 2, (height - 1) / 2), side * size[0], side * size[1], 0.0, *size), size
         return letterbox(width, height, *size, centre=wanted.fit != "letterbox_topleft"), size
     scale = min(1.0, number(parameters, "max_side", math.inf) / max(width, height))
     return shrink(width, height, scale, wanted.multiple)

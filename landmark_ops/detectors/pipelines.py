@@ -202,7 +202,7 @@ def _read(
     for start in range(0, len(readable), step):
         members = readable[start : start + step]
         to_crop = affines(type(told)(*(values[members] for values in told)), size, rule.mirror)
-        crops = inputs([images[i] for i in cast.owner[members]], to_crop, size, parameters)
+        crops = inputs([images[i] for i in cast.owner[members]], to_crop, size, spec.input, parameters)
         if rule.side == "fit":
             black_bars(crops, clip(cast.boxes[members], sizes[members]), to_crop)
         points = decode(session.run(session.prepare(crops)), size, parameters)

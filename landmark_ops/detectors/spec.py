@@ -67,7 +67,9 @@ class InputSpec(_Part):
 
     `width`, `height`: pixels, None where the network takes any, then a multiple of `multiple`. `mean`, `std`: per
     channel in the order of `colour`, on the 0..255 scale: (x - mean) / std. `transpose_xy`: rows and columns change
-    places (MTCNN's nets). `fit`: how an image or region is brought to the size, always with black (0, 0, 0) around it.
+    places (MTCNN's nets). `fit`: how an image or region is brought to the size. `border`: what lies beyond the image,
+    black (0, 0, 0) or the nearest colour of its edge. `sampling`: `exact`, or `mediapipe` for nets that were trained
+    on crops of MediaPipe's, whose grid lies half a pixel off and is not the same; see `sampling`.
     `max_batch`: 1 where the file has a fixed batch, None where any number of images go in at once.
     """
 
@@ -82,12 +84,16 @@ class InputSpec(_Part):
     dtype: Literal["float32", "uint8"] = "float32"
     transpose_xy: bool = False
     fit: Fit = "letterbox_centre"
+    border: Literal["black", "replicate"] = "black"
+    sampling: Literal["exact", "mediapipe"] = "exact"
     max_batch: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _bytes_are_not_normalised(self) -> Self:
         if (self.width is None) != (self.height is None):
             raise ValueError("give both width and height, or neither where the network takes any size")
+        if self.sampling == "mediapipe" and (self.fit not in ("letterbox_centre", "crop") or self.width is None):
+            raise ValueError("sampling: mediapipe needs a fixed width and height, and fit: letterbox_centre or crop")
         if self.dtype == "uint8" and (self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0)):
             raise ValueError("a uint8 input takes bytes as they are: leave mean and std out, or use dtype: float32")
         if min(self.std) < 1 or any(mean != 0 and not 1 <= mean <= 255 for mean in self.mean):

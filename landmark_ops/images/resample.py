@@ -4,7 +4,8 @@ OpenCV's uint8 warp rounds positions to 1/32 pixel; here regions are warped in f
 speed. Minification by 2 or more along a source axis is done by exact halvings (2 × 2 means) first, so bilinear
 sampling never skips pixels. Maps that put the picture on a whole-pixel rectangle (letterbox, stretch) are resized.
 A target pixel takes the picture's colour, edge-replicated, where its centre falls into the picture's span, and the
-fill colour elsewhere. Each crop is computed on its own: the same bits in a batch of one or of a hundred.
+fill colour elsewhere, or everywhere the nearest colour of the picture. Each crop is computed on its own: the same bits
+in a batch of one or of a hundred. `warp_plain` is OpenCV's own warp, rounding and all, for nets that were given it.
 """
 
 from __future__ import annotations
@@ -50,20 +51,44 @@ def warp_batch(
     return out
 
 
-def warp_into(out: Image, image: Image, affine: Affine, *, fill: Colour, antialias: bool) -> None:
-    """`warp` into a C-contiguous (h, w, 3) array."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise InputError(f"an image must be (H, W, 3) uint8 RGB with pixels, got {image.shape} {image.dtype}")
+def warp_into(out: Image, image: Image, affine: Affine, *, fill: Colour | None = BLACK, antialias: bool = True) -> None:
+    """`warp` into a C-contiguous (h, w, 3) array. No fill: beyond the picture its nearest colour goes on."""
+    _check(image)
     rectangle = whole_rectangle(image, affine)
     height, width = out.shape[:2]
     if rectangle is not None:
         x0, y0, x1, y1 = rectangle
-        if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
-            if (x0, y0, x1, y1) != (0, 0, width, height):
+        whole = (x0, y0, x1, y1) == (0, 0, width, height)
+        if whole or (fill is not None and x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height):
+            if fill is not None and not whole:
                 paint(out, fill)
             out[y0:y1, x0:x1] = resize(image, x1 - x0, y1 - y0, antialias=antialias)
             return
     sample(out, image, affine, fill, antialias)
+
+
+def warp_plain(out: Image, image: Image, affine: Affine, *, replicate: bool, antialias: bool = False) -> None:
+    """Bilinear samples as OpenCV takes them of uint8, into a C-contiguous (h, w, 3) array.
+
+    Positions are rounded to 1/32 pixel. Beyond the picture lies black, into which its outermost pixels fade, or with
+    `replicate` its nearest colour. With `antialias` the picture is halved first, as by `warp`.
+    """
+    _check(image)
+    height, width = out.shape[:2]
+    fx, fy = _factors(affine, antialias)
+    x0, y0, x1, y1 = _seen(image, affine.inverse(), width, height, fx, fy, replicate)
+    if x0 >= x1 or y0 >= y1:
+        paint(out, BLACK)
+        return
+    border = cv2.BORDER_REPLICATE if replicate else cv2.BORDER_CONSTANT
+    matrix = affine.compose(_cells(fx, fy, x0, y0)).matrix
+    region = shrink(image[y0:y1, x0:x1], fx, fy)
+    cv2.warpAffine(region, matrix, (width, height), dst=out, flags=cv2.INTER_LINEAR, borderMode=border)
+
+
+def _check(image: Image) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise InputError(f"an image must be (H, W, 3) uint8 RGB with pixels, got {image.shape} {image.dtype}")
 
 
 def whole_rectangle(image: Image, affine: Affine) -> tuple[int, int, int, int] | None:
@@ -94,29 +119,64 @@ def resize(image: Image, width: int, height: int, *, antialias: bool = True) -> 
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if small else cv2.INTER_LINEAR))
 
 
-def sample(out: Image, image: Image, affine: Affine, fill: Colour, antialias: bool) -> None:
+def sample(out: Image, image: Image, affine: Affine, fill: Colour | None, antialias: bool) -> None:
     """Bilinear samples of the region that the target sees, after halvings along the source axes."""
     height, width = out.shape[:2]
     inverse = affine.inverse()
-    corners = inverse.apply([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
-    (left, top), (right, bottom) = corners.min(0), corners.max(0)
     h, w = image.shape[:2]
-    steps = affine.matrix[:, :2]
-    fx, fy = (halvings(math.hypot(*steps[:, axis])) if antialias else 1 for axis in (0, 1))
-    # aligned to the picture's own grid of halvings, one cell of margin
-    x0, x1 = aligned(left, right, fx, w)
-    y0, y1 = aligned(top, bottom, fy, h)
-    if x0 >= x1 or y0 >= y1:
+    fx, fy = _factors(affine, antialias)
+    x0, y0, x1, y1 = _seen(image, inverse, width, height, fx, fy, fill is None)
+    if fill is not None and (x0 >= x1 or y0 >= y1):
         paint(out, fill)
         return
     region = shrink(image[y0:y1, x0:x1], fx, fy).astype(np.float32)
-    whole = affine.compose(Affine([[fx, 0, (fx - 1) / 2 + x0], [0, fy, (fy - 1) / 2 + y0]]))
+    whole = affine.compose(_cells(fx, fy, x0, y0))
     warped = cv2.warpAffine(
         region, whole.matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     cv2.convertScaleAbs(warped, dst=out)
+    if fill is None:
+        return
+    left, top, right, bottom = _bounds(inverse, width, height)
     if left < -0.5 - SNAP or top < -0.5 - SNAP or right > w - 0.5 + SNAP or bottom > h - 0.5 + SNAP:
         out[outside(inverse, width, height, w, h)] = fill
+
+
+def _factors(affine: Affine, antialias: bool) -> tuple[int, int]:
+    """The powers of two by which the source is shrunk along x and y before it is sampled."""
+    if not antialias:
+        return 1, 1
+    steps = affine.matrix[:, :2]
+    return halvings(math.hypot(*steps[:, 0])), halvings(math.hypot(*steps[:, 1]))
+
+
+def _cells(fx: int, fy: int, x0: int, y0: int) -> Affine:
+    """From cells of fx × fy pixels, counted from pixel x0, y0 on, to pixels."""
+    return Affine([[fx, 0, (fx - 1) / 2 + x0], [0, fy, (fy - 1) / 2 + y0]])
+
+
+def _bounds(inverse: Affine, width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom in the source of a target of width × height pixels."""
+    corners = inverse.apply([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
+    (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+    return left, top, right, bottom
+
+
+def _seen(
+    image: Image, inverse: Affine, width: int, height: int, fx: int, fy: int, replicate: bool
+) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the source pixels that a target sees, in whole cells of its grid of halvings, with a margin.
+
+    With `replicate` a target beside the picture sees the edge that is nearest.
+    """
+    left, top, right, bottom = _bounds(inverse, width, height)
+    h, w = image.shape[:2]
+    if replicate:
+        left, right = np.clip([left, right], 0, w - 1).tolist()
+        top, bottom = np.clip([top, bottom], 0, h - 1).tolist()
+    x0, x1 = aligned(left, right, fx, w)
+    y0, y1 = aligned(top, bottom, fy, h)
+    return x0, y0, x1, y1
 
 
 def paint(out: Image, fill: Colour) -> None:

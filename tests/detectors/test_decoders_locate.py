@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landmark_ops.detectors.decoders.blazepose import decode_blazepose
+from landmark_ops.detectors.decoders.blazepose import decode_blazepose, refine
 from landmark_ops.detectors.decoders.face_mesh import decode_face_mesh, decode_iris
 from landmark_ops.detectors.decoders.hand import decode_hand
 from landmark_ops.detectors.decoders.heatmap import blur, decode_heatmap
@@ -47,8 +47,7 @@ def test_hand_flag_and_handedness_are_not_squashed_twice() -> None:
 def test_blazepose_publishes_33_of_39_with_visibility_from_logits() -> None:
     values = np.zeros((1, 39, 5), np.float32)
     values[0, 32] = [100, 50, 7, np.log(3), -np.log(3)]
-    parameters = get_spec("blazepose-33-lite").parameters
-    points = decode_blazepose([values.reshape(1, 195), np.array([[0.7]])], (256, 256), parameters)
+    points = decode_blazepose([values.reshape(1, 195), np.array([[0.7]])], (256, 256), {})
     assert points.keypoints.shape == (1, 33, 3)
     np.testing.assert_allclose(points.keypoints[0, 32], [99.5, 49.5, 7])
     np.testing.assert_allclose([points.visible[0, 32], points.scores[0, 32], points.presence[0]], [0.75, 0.25, 0.7])
@@ -62,10 +61,38 @@ def test_blazepose_moves_points_to_the_heatmap_where_it_is_sure() -> None:
     parameters = {"heatmap_refine": True, "heatmap_threshold": 0.5, "heatmap_kernel": 7}
     outputs = [values.reshape(1, 195), np.ones((1, 1)), maps]
     points = decode_blazepose(outputs, (256, 256), parameters)
-    np.testing.assert_allclose(points.keypoints[0, 0, :2], [27.5 * 4 - 0.5, 24.5 * 4 - 0.5])
+    np.testing.assert_allclose(points.keypoints[0, 0, :2], [27 * 4 - 0.5, 24 * 4 - 0.5])
     np.testing.assert_allclose(points.keypoints[0, 1, :2], [99.5, 99.5])
     with pytest.raises(InputError, match="heatmap_refine needs the net's heatmap"):
         decode_blazepose(outputs[:2], (256, 256), parameters)
+
+
+@pytest.mark.parametrize("reach", [0, 1, 3])
+def test_refinement_is_the_windowed_mean_point_by_point(rng: np.random.Generator, reach: int) -> None:
+    """Against the definition: a window of cells around a point's own, cut at the map's edges, weighted by sigmoids."""
+    points = rng.uniform(-30, 290, (3, 33, 2))
+    points[0, :4] = [[0, 0], [255.9, 255.9], [-3.9, 10], [256, 10]]  # corners; within the first cell's reach; outside
+    maps = rng.normal(-2, 3, (3, 33, 64, 48))
+    size, threshold = (256, 256), 0.9
+    moved = refine(points, maps, size, threshold, reach)
+    for i, k in np.ndindex(points.shape[:2]):
+        column, row = int(points[i, k, 0] * 48 / 256), int(points[i, k, 1] * 64 / 256)
+        expected = points[i, k]
+        if 0 <= column < 48 and 0 <= row < 64:
+            cells = [
+                (x, y, 1 / (1 + np.exp(-maps[i, k, y, x])))
+                for y in range(max(0, row - reach), min(64, row + reach + 1))
+                for x in range(max(0, column - reach), min(48, column + reach + 1))
+            ]
+            total = sum(weight for *_, weight in cells)
+            if max(weight for *_, weight in cells) >= threshold:
+                expected = [
+                    sum(x * weight for x, _, weight in cells) / total / 48 * 256,
+                    sum(y * weight for _, y, weight in cells) / total / 64 * 256,
+                ]
+        np.testing.assert_allclose(moved[i, k], expected, atol=1e-9)
+    assert (moved != points).any()
+    assert (moved[0, 3] == points[0, 3]).all()
 
 
 def test_movenet_gives_y_before_x() -> None:

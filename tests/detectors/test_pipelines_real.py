@@ -26,6 +26,8 @@ from landmark_ops.detectors.nms import iou
 from landmark_ops.detectors.pipeline_spec import get_pipeline, list_pipelines
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.regions import affines as exact_affines
+from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.images.geometry import Affine
 
 Picture = NDArray[np.uint8]
@@ -64,6 +66,23 @@ def every(real: Real, pipeline: str, **options: Any) -> Iterator[tuple[str, Inst
         yield name, instances, real.golden[name]
 
 
+def as_reference(model: str) -> Session:
+    """A session that samples pictures as the reference does: exactly, black beyond, and points from no heatmap.
+
+    MediaPipe's nets are given its own grid in the product; test_mediapipe.py compares that with MediaPipe itself.
+    """
+    spec = get_spec(model)
+    wanted = spec.input.model_copy(update={"sampling": "exact", "border": "black"})
+    parameters = {key: value for key, value in spec.parameters.items() if key != "heatmap_refine"}
+    return load_session(spec.model_copy(update={"input": wanted, "parameters": parameters}))
+
+
+def every_as_reference(real: Real, pipeline: str, **options: Any) -> Iterator[tuple[str, Instances, dict[str, Any]]]:
+    got = run_pipeline(pipeline, list(real.pictures.values()), sessions=as_reference, **options)
+    for name, instances in zip(real.pictures, got, strict=True):
+        yield name, instances, real.golden[name]
+
+
 @pytest.mark.parametrize(
     ("model", "key", "tolerance"),
     [
@@ -78,7 +97,7 @@ def every(real: Real, pipeline: str, **options: Any) -> Iterator[tuple[str, Inst
     ],
 )
 def test_finders_reproduce_the_reference(real: Real, model: str, key: str, tolerance: float) -> None:
-    session = local_session(model)
+    session = as_reference(model)
     found = find(list(real.pictures.values()), session, session.spec.parameters, 8)
     for name, seen in zip(real.pictures, found, strict=True):
         expected = real.golden[name][key]
@@ -128,17 +147,15 @@ def mesh_error(ours: Instances, wanted: dict[str, Any]) -> float:
 
 def test_mesh_reproduces_the_reference_in_its_region(real: Real) -> None:
     """The reference crops what the short-range finder saw; the shipped pipeline prefers the full-range one."""
-    as_reference = get_pipeline("face-mesh-468").model_copy(
-        update={"find": "blazeface-short", "also": "blazeface-full"}
-    )
+    short_range = get_pipeline("face-mesh-468").model_copy(update={"find": "blazeface-short", "also": "blazeface-full"})
     shipped = detect(list(real.pictures.values()), "face-mesh-468")
-    same_region = run_pipeline(as_reference, list(real.pictures.values()), sessions=local_session)
+    same_region = run_pipeline(short_range, list(real.pictures.values()), sessions=as_reference)
     for name, ours, published in zip(real.pictures, same_region, shipped, strict=True):
         wanted = real.golden[name]["facemesh"]
         assert len(ours.boxes) == len(published.boxes) == len(wanted), name
         for face in wanted:
             assert mesh_error(ours, face) < 0.015
-            assert mesh_error(published, face) < 0.03
+            assert mesh_error(published, face) < 0.045  # of 30 px is one face, where half a pixel is that much
             assert abs(published.extra["presence"][0] - face["flag"]) < 0.01
 
 
@@ -160,7 +177,7 @@ def test_head_pose_reproduces_the_reference(real: Real) -> None:
 
 
 def test_hands_reproduce_the_reference(real: Real) -> None:
-    for _, ours, golden in every(real, "hand-21", thresholds={"presence": 0.0}):
+    for _, ours, golden in every_as_reference(real, "hand-21", thresholds={"presence": 0.0}):
         assert len(ours.boxes) == len(golden["hands"])
         for i, (wanted, palm) in enumerate(zip(golden["hands"], golden["palm_detection_full"], strict=True)):
             side = 2.6 * max(palm["box"][2] - palm["box"][0], palm["box"][3] - palm["box"][1])
@@ -172,7 +189,7 @@ def test_hands_reproduce_the_reference(real: Real) -> None:
 
 
 def test_poses_reproduce_the_reference(real: Real) -> None:
-    for name, ours, golden in every(real, "pose-33"):
+    for name, ours, golden in every_as_reference(real, "pose-33"):
         assert len(ours.boxes) == len(golden["poses33"])
         for points, presence, wanted, side in zip(
             ours.keypoints, ours.extra["presence"], golden["poses33"], pose_sides(golden), strict=True
@@ -204,10 +221,10 @@ def test_half_a_pixel_is_all_that_lies_between_us_and_the_reference(
     monkeypatch.setattr(hand, "EDGE", 0.0)
     monkeypatch.setattr(blazepose, "EDGE", 0.0)
     rounded = "mp-none-0a038096.jpg", "coco-000000000785.jpg"
-    for name, ours, golden in every(real, "hand-21", thresholds={"presence": 0.0}):
+    for name, ours, golden in every_as_reference(real, "hand-21", thresholds={"presence": 0.0}):
         for points, wanted in zip(ours.keypoints, golden["hands"], strict=True):
             assert np.abs(points[:, :2] - wanted["pts21"]).max() < (1.0 if name in rounded else 0.1)
-    for name, ours, golden in every(real, "pose-33"):
+    for name, ours, golden in every_as_reference(real, "pose-33"):
         for points, wanted, side in zip(ours.keypoints, golden["poses33"], pose_sides(golden), strict=True):
             # Minified three to five times, so the reference's sampling, rounded to 1/32 pixel, tells too.
             off = np.abs(points[:, :2] - wanted["pts33"]) / side

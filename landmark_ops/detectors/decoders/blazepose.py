@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landmark_ops.detectors.decoders.activations import EDGE, sigmoid
 from landmark_ops.detectors.decoders.heads import flat, heads, probabilities, shaped
@@ -42,20 +43,28 @@ def decode_blazepose(outputs: Outputs, size: Size, parameters: Parameters) -> Po
 def refine(keypoints: Floats, heatmaps: np.ndarray, size: Size, threshold: float, reach: int = 3) -> Floats:
     """Points (n, K, 2) in edge-based input pixels, moved to the heatmap's mean over (2·reach + 1)² cells.
 
-    A point moves where the largest probability in its window reaches `threshold`. Cells count at their centres;
-    MediaPipe's RefineLandmarksFromHeatmapCalculator counts them at their corners, half a cell (2 of 256 px) up and
-    left of ours.
+    A point moves where the largest probability in its window, which ends at the map's edges, reaches `threshold`; one
+    outside the map stays. Cells count at their upper left corners, as in MediaPipe's
+    RefineLandmarksFromHeatmapCalculator: on 27 pictures refined points then lie on average where unrefined ones do (0.1
+    crop pixels apart), and 1.6 to the right and 1.4 below if cells count at their centres.
     """
-    rows, columns = heatmaps.shape[2:]
-    refined = keypoints.copy()
-    for i, k in np.ndindex(keypoints.shape[:2]):
-        column, row = (int(v) for v in np.floor(keypoints[i, k] * (columns, rows) / size))
-        if not (0 <= column < columns and 0 <= row < rows):
-            continue
-        left, top = max(0, column - reach), max(0, row - reach)
-        weights = sigmoid(heatmaps[i, k, top : row + reach + 1, left : column + reach + 1])
-        if weights.max() < threshold:
-            continue
-        y, x = np.mgrid[top : top + weights.shape[0], left : left + weights.shape[1]] + 0.5
-        refined[i, k] = np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum() / (columns, rows) * size
-    return refined
+    n, n_keypoints, rows, columns = heatmaps.shape
+    cells = np.trunc(keypoints * (columns, rows) / size)  # towards 0, so that the first cell reaches beyond the edge
+    inside: NDArray[np.bool_] = np.all((cells >= 0) & (cells < (columns, rows)), axis=2)
+    column, row = np.where(inside[..., None], cells, 0).astype(np.intp).transpose(2, 0, 1)
+    steps = np.arange(-reach, reach + 1)
+    x, y = column[..., None] + steps, row[..., None] + steps  # (n, K, window)
+    there = ((y >= 0) & (y < rows))[..., :, None] & ((x >= 0) & (x < columns))[..., None, :]
+    image, point = np.ogrid[:n, :n_keypoints]
+    window = heatmaps[
+        image[..., None, None],
+        point[..., None, None],
+        np.clip(y, 0, rows - 1)[..., :, None],
+        np.clip(x, 0, columns - 1)[..., None, :],
+    ]
+    weights = np.where(there, sigmoid(window), 0)
+    total = weights.sum(axis=(2, 3))
+    means = np.stack([(weights.sum(axis=2) * x).sum(axis=2), (weights.sum(axis=3) * y).sum(axis=2)], axis=-1)
+    sure = inside & (weights.max(axis=(2, 3)) >= threshold)
+    moved = means / np.where(sure, total, 1)[..., None] / (columns, rows) * size
+    return np.where(sure[..., None], moved, keypoints)
