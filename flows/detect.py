@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from flows.detect_report import publish_detect
 from flows.detecting import Job, ShardDone, detect_shard, enough
+from flows.earlier import Gone, Turn
 from flows.overlays import Picture
 from flows.own_sets import record_set
 from flows.pipeline import pipeline
@@ -35,9 +36,10 @@ from landmark_ops.errors import InputError
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.index import ShardOptions, Source, compare, open_shards
 from landmark_ops.shards.member import Shard
+from landmark_ops.shards.repeats import flag_repeated
 from landmark_ops.stores.locations import join, normalise, remove
 from landmark_ops.stores.lock import OutputLock
-from landmark_ops.stores.tables import PRIVATE, TableSet
+from landmark_ops.stores.tables import PRIVATE, Record, TableSet
 
 SHARD_BYTES = 16 << 20  # what a shard counts for when the engine is chosen: from five shards on, processes
 ALLOWED_FAILURES = 20  # a picture that kills its decoder is blamed on every shard that waits beside it
@@ -52,7 +54,7 @@ class Work(NamedTuple):
     source: Source
     tables: TableSet
     job: Job
-    todo: list[tuple[Shard, int]]
+    todo: list[tuple[Shard, Turn]]
 
 
 class Run(NamedTuple):
@@ -69,6 +71,7 @@ class Totals:
 
     images: int = 0
     instances: int = 0
+    replaced: int = 0  # images whose rows on record were taken back, since others are meant now
     reasons: Counter[str] = field(default_factory=Counter)
     undrawn: Counter[str] = field(default_factory=Counter)
     overlays: list[Picture] = field(default_factory=list)
@@ -79,6 +82,8 @@ class Totals:
         """Add a shard."""
         self.images += shard.images
         self.instances += shard.instances
+        if shard.staged is not None:
+            self.replaced += sum(old.rows.get("images", 0) for old in shard.staged.replaces)
         self.reasons += shard.reasons
         self.undrawn += shard.undrawn
         self.passed += shard.passed
@@ -153,17 +158,16 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     for spec in specs.values():
         read_model(spec)
     generation = generation_hash(config, pipeline, specs.values(), opened.reads)
-    todo = [(shard, 1) for shard in opened.shards]
+    todo, gone = [(shard, Turn()) for shard in opened.shards], tuple[Gone, ...]()
     if recover:
         tables.agree(f"reads/{generation}", {**opened.reads, "options": options.said()})
         tables.recover()
-        ledger = tables.ledger(generation)
-        seen = compare(opened.shards, {shard: record.version for shard, record in ledger.items()})
-        todo = [(shard, 1) for shard in seen.new] + [(shard, ledger[shard.id].rounds + 1) for shard in seen.changed]
+        todo, gone = left_to_do(opened, tables.ledger(generation), by_id=source.id_column is not None)
     job = Job(
         pipeline=pipeline,
         specs=specs,
         boxes=None if boxes is None else ("relative" if boxes.relative else "pixels"),
+        gone=gone,
         thresholds=detector.thresholds,
         batch=detector.batch,
         max_pixels=detector.max_pixels,
@@ -175,6 +179,25 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         min_side=enough(pipeline, specs),
     )
     return Work(opened, tables, job, todo)
+
+
+def left_to_do(
+    source: Source, ledger: Mapping[str, Record], *, by_id: bool
+) -> tuple[list[tuple[Shard, Turn]], tuple[Gone, ...]]:
+    """The shards that are new or have changed, with their rounds, and those on record that have left the source.
+
+    Raises InputError for a Delta table whose rows have moved to other files, where no id tells which they are.
+    """
+    seen = compare(source.shards, {shard: record.version for shard, record in ledger.items()})
+    if source.format == "delta" and seen.gone and seen.new and not by_id:
+        raise InputError(
+            f"{source.uri}: {len(seen.gone)} files on record have left the table and {len(seen.new)} have come: rows "
+            "that were rewritten cannot be told from new ones: set source.id_column, or choose another output.uri"
+        )
+    shards = flag_repeated([*seen.new, *seen.changed], seen.done) if by_id else [*seen.new, *seen.changed]
+    turns = {shard.id: Turn(ledger[shard.id].rounds + 1, ledger[shard.id].version) for shard in seen.changed}
+    gone = tuple(Gone(name, ledger[name].version, ledger[name].rounds) for name in seen.gone) if by_id else ()
+    return [(shard, turns.get(shard.id, Turn())) for shard in shards], gone
 
 
 def generation_hash(

@@ -53,12 +53,12 @@ def publish_detect(
         raise InputError(f"{config.source.uri}: {nothing_met(config, totals)}")
     page = join(tables.uri, "report", "index.html")
     mark = join(tables.uri, PRIVATE, "reported", job.config_hash)
-    if totals.images or not is_reported(mark, account):
+    if totals.images or totals.replaced or not is_reported(mark, account):
         with progress.stage("report"):
             report_stage(compose(config, job, account, totals, progress), page)
         write_bytes(mark, str(account.images).encode())
     return {
-        "outcome": "done" if totals.images else "nothing new",
+        "outcome": "done" if totals.images or totals.replaced else "nothing new",
         "tables": {name: tables.table_uri(name) for name in tables.schemas},
         "report": page,
         "images": account.images,

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.earlier import Earlier, Gone, Turn, moved_rows
 from flows.overlays import Overlays, Picture
 from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
@@ -43,6 +44,7 @@ class Job:
     pipeline: Pipeline
     specs: Mapping[str, ModelSpec]
     boxes: Literal["pixels", "relative"] | None  # the unit of boxes that are given
+    gone: tuple[Gone, ...]  # shards on record that have left the source, where their rows may come again by id
     thresholds: Mapping[str, float]
     batch: int
     max_pixels: int
@@ -88,27 +90,30 @@ class Opened(NamedTuple):
     boxes: NDArray[np.float64]
 
 
-def detect_shard(item: tuple[int, int], shards: list[tuple[Shard, int]], job: Job) -> list[ShardDone]:
-    """Detect in shards item[0]..item[1] of the list, each with the number of the round it is in."""
+def detect_shard(item: tuple[int, int], shards: list[tuple[Shard, Turn]], job: Job) -> list[ShardDone]:
+    """Detect in shards item[0]..item[1] of the list, each with the round it is in."""
     return [_detect(shard, turn, job) for shard, turn in shards[item[0] : item[1]]]
 
 
-def _detect(shard: Shard, turn: int, job: Job) -> ShardDone:
+def _detect(shard: Shard, turn: Turn, job: Job) -> ShardDone:
     use_one_thread()
     tables = _tables(job.output, job.format)
-    done = tables.values("images", "member", job.config_hash, shard.id) if turn > 1 else set()
+    earlier = Earlier(tables, shard, turn, job.config_hash)
+    moved = moved_rows(tables, job.config_hash, job.gone, job.run_id) if job.gone else {}
     provenance = Provenance(
         job.pipeline.landmark_set or "", job.model_sha256, job.config_hash, job.run_id, datetime.now(UTC)
     )
     tally = Tally(shard.id, job)
     parts = []
     with attempt(job, shard) as isolation:
-        for members in batches(not_drawn(shard.members(done, tally.passed), tally.passed), job.batch):
+        met = not_drawn(shard.members(earlier.skip, tally.passed), tally.passed)
+        for members in batches(earlier.fresh(met, job.boxes is not None, moved), job.batch):
             outcomes = list(outcomes_of(members, job, isolation, tally))
             tally.count(outcomes)
             parts.append(to_tables(outcomes, provenance))
-        rows = ShardRows(shard.id, shard.version, turn, job.config_hash, job.run_id, concat(parts))
-        return tally.done(tables.stage(rows))
+        rows = concat([earlier.carried(), *parts])
+        mine = ShardRows(shard.id, shard.version, turn.round, job.config_hash, job.run_id, rows, earlier.replaced())
+        return tally.done(tables.stage(mine))
 
 
 def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Tally) -> Iterator[Outcome]:

@@ -96,6 +96,10 @@ class Shard(abc.ABC):
         """What of the source is read, where it is more than a file: names that JSON can hold."""
         return {}
 
+    def only_grew(self, recorded: str) -> bool:
+        """Whether what is on record of this shard, at version `recorded`, is still what it says by name."""
+        return True
+
     @abc.abstractmethod
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The images, and the failures, one by one; those named in `skip` are left out unread.

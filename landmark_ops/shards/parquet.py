@@ -53,6 +53,10 @@ class ParquetShard(Shard):
         columns = self.columns._asdict() | {"form": self.columns.form._asdict()}
         return columns | {"root": self.paths if self.columns.paths else None}
 
+    def only_grew(self, recorded: str) -> bool:
+        """Never: files are not appended to, so another version is another file."""
+        return False
+
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The rows in order. A row group that cannot be decoded becomes failures, one per row not yet read."""
         row = self.first_row
@@ -73,6 +77,20 @@ class ParquetShard(Shard):
                     yield from self._rows(batch, row + done, skip)
                     done += batch.num_rows
                 row += count
+
+    def ids(self) -> Iterator[str | None]:
+        """The ids of the rows, None for a row without; the rest of the row is not read."""
+        assert self.columns.ids is not None
+        with _opened(self.uri) as file:
+            for group, count in self.group_rows:
+                told = 0
+                try:
+                    for batch in file.iter_batches(1 << 16, [group], [".".join(self.columns.ids)], use_threads=False):
+                        for value in column_of(batch, self.columns.ids).to_pylist():
+                            told += 1
+                            yield None if value is None else str(value)
+                except (pa.ArrowException, OSError):  # the rows become failures when they are read
+                    yield from [None] * (count - told)
 
     def _batches(self, file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
         return file.iter_batches(BATCH_ROWS, [group], self.columns.names, use_threads=False)

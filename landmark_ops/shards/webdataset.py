@@ -44,6 +44,11 @@ class TarShard(Shard):
 
     uri: str
     selection: Selection
+    content: str
+
+    def only_grew(self, recorded: str) -> bool:
+        """Whether it is the same tar, under whatever glob."""
+        return recorded == self.content or recorded.startswith(f"{self.content}:")
 
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The images in the order of the archive."""
@@ -101,6 +106,7 @@ def tar_shards(root: str, listed: list[StoredObject], selection: Selection, limi
             id=readable(item.key or root.rpartition("/")[2]),
             size=item.size,
             version=f"{item.size}:{item.version}" + (f":{selection.glob}" if selection.glob else ""),
+            content=f"{item.size}:{item.version}",
             limits=limits,
             uri=join(root, item.key),
             selection=selection,

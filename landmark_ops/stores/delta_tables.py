@@ -20,7 +20,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.schema import Schema
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
@@ -44,6 +44,13 @@ class Addition(NamedTuple):
     rows: int
     partition: Mapping[str, str]
     bounds: Mapping[str, tuple[str, str]]  # smallest and largest value of some columns
+
+
+class Changes(NamedTuple):
+    """What a commit adds, and the paths of the files that it takes out."""
+
+    added: list[Addition]
+    removed: list[str]
 
 
 def is_delta(uri: str) -> bool:
@@ -124,13 +131,13 @@ def check_columns(uri: str, found: Mapping[str, str], needed: Mapping[str, str])
 def add_once(
     uri: str,
     transactions: Sequence[AppTransaction],
-    additions: Callable[[list[AppTransaction]], list[Addition]],
+    changes: Callable[[DeltaTable, list[AppTransaction]], Changes],
 ) -> list[AppTransaction]:
     """Commit the files of the transactions that are not on record yet, all at once; returns those it committed.
 
-    `additions` names the files of some transactions. Returns an empty list where all were on record before. After a
-    lost reply the caller cannot tell whose commit it was, nor need it: the files are there once. Raises `RunError`
-    when it cannot be done.
+    `changes` names the files of some transactions, as the table is then. Returns an empty list where all were on record
+    before. After a lost reply the caller cannot tell whose commit it was, nor need it: the files are there once. Raises
+    `RunError` when it cannot be done.
     """
     error: Exception | None = None
     for attempt in range(ATTEMPTS):
@@ -141,8 +148,10 @@ def add_once(
         if not missing:
             return []
         try:
+            added, removed = changes(table, missing)
+            now = int(time.time() * 1000)
             table.create_write_transaction(
-                [_action(addition) for addition in additions(missing)],
+                [*(_action(addition) for addition in added), *(RemoveAction(path, True, now) for path in removed)],
                 "append",
                 table.schema(),
                 list(table.metadata().partition_columns),

@@ -16,7 +16,8 @@ A shard's rows go three steps, any of which may be cut short by a crash:
 A rerun begins with `recover`, which commits what is claimed. Because the claim fixes the rows, tables cannot disagree
 even where detection itself is not repeatable (a decoder that timed out once). Between the first commit and the ledger's
 a reader may see rows of a shard that is not in the ledger yet: join with `shards` to leave them out.
-A shard that grows is done in rounds, numbered from 1: each adds rows, and none is ever written twice.
+A shard that grows is done in rounds, numbered from 1: each adds rows, and none is ever written twice. A round may also
+take the place of rows of earlier ones: they leave each table in the commit that brings the new ones.
 
 Parquet has no transactions: files get names that follow from shard and round, each written whole, the ledger's last,
 and a rerun writes the same names again. That is exactly once for one run at a time, which the output's lock sees to.
@@ -30,17 +31,25 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 from deltalake.schema import Schema
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import claims, delta_tables, locations
-from landmark_ops.stores.delta_tables import Addition, AppTransaction
+from landmark_ops.stores.checked_rows import CheckedRows, read_file
+from landmark_ops.stores.delta_tables import Addition, AppTransaction, Changes
 from landmark_ops.stores.faults import said
+from landmark_ops.stores.replacing import files_holding, without
+from landmark_ops.stores.staged import File as File
+from landmark_ops.stores.staged import ShardRows as ShardRows
+from landmark_ops.stores.staged import Staged as Staged
+from landmark_ops.stores.staged import from_json, to_json
 
 TableFormat = Literal["delta", "parquet"]
 GENERATION = "config_hash"
@@ -59,42 +68,6 @@ LEDGER_SCHEMA = pa.schema(
     ]
 )
 """`rows` maps each table to how many rows the shard added to it in this round."""
-
-
-class ShardRows(NamedTuple):
-    """The rows of one shard in one round; `version` is the shard's when it was read."""
-
-    shard: str
-    version: str
-    round: int
-    config_hash: str
-    run_id: str
-    tables: Mapping[str, pa.Table]
-
-
-class File(NamedTuple):
-    """A staged file, its path relative to its table."""
-
-    path: str
-    size: int
-    rows: int
-    bounds: dict[str, tuple[str, str]]
-
-
-class Staged(NamedTuple):
-    """A shard on its way into the tables: what a worker hands back instead of rows."""
-
-    shard: str
-    version: str
-    round: int
-    config_hash: str
-    run_id: str
-    files: dict[str, File]
-
-    @property
-    def transaction(self) -> AppTransaction:
-        """The app transaction under which each table takes the shard's file."""
-        return f"{self.config_hash}/{self.shard}", self.round
 
 
 class Record(NamedTuple):
@@ -146,7 +119,7 @@ class TableSet:
         Safe to run on any worker, and twice: what is returned may be what another one staged first.
         """
         self._check(rows)
-        mark = Staged(rows.shard, rows.version, rows.round, rows.config_hash, rows.run_id, {})
+        mark = Staged(rows.shard, rows.version, rows.round, rows.config_hash, rows.run_id, {}, rows.replaces)
         if self._in_ledger(mark):
             return None
         if self.format == "parquet":
@@ -164,7 +137,7 @@ class TableSet:
         uri = self._claim_uri(mine)
         while True:
             try:
-                winner = _from_json(claims.claim(uri, _to_json(mine)))
+                winner = from_json(claims.claim(uri, to_json(mine)))
             except FileNotFoundError:
                 winner = None
             except (ValueError, KeyError, TypeError):  # left in part by a crash, where there are no hard links
@@ -185,16 +158,16 @@ class TableSet:
             return []
         if self.format == "parquet":
             for one in batch:
+                self._drop_replaced(one)
                 self._write_ledger([one], f"{_key(one.shard)}-{one.round}.parquet")
             return [one.shard for one in batch]
         by_transaction = {one.transaction: one for one in batch}
         for name in self.schemas:
-            files = {one.transaction: _addition(one, one.files[name]) for one in batch if name in one.files}
-            self._add(name, files)
+            self._add(name, {one.transaction: one for one in batch if name in one.files or one.replaces})
         delta_tables.add_once(
             self.table_uri(LEDGER),
             list(by_transaction),
-            lambda missing: self._ledger_additions([by_transaction[transaction] for transaction in missing]),
+            lambda _, missing: Changes(self._ledger_additions([by_transaction[one] for one in missing]), []),
         )
         for one in batch:
             locations.remove(self._claim_uri(one))
@@ -212,7 +185,7 @@ class TableSet:
                 locations.remove(uri)  # what a crash left of a claim
                 continue
             try:
-                staged = _from_json(locations.read_bytes(uri))
+                staged = from_json(locations.read_bytes(uri))
                 whole.append(staged) if self._files_are_whole(staged) else locations.remove(uri)
             except FileNotFoundError:
                 continue  # another run has finished it just now
@@ -231,7 +204,7 @@ class TableSet:
         return records
 
     def values(self, name: str, column: str, config_hash: str, shard: str | None = None) -> set[str]:
-        """The values of a column of strings, of one shard or of all: e.g. the members of a shard that are done."""
+        """The values of a column of strings, of one shard or of all."""
         wanted = pc.field(GENERATION) == config_hash
         if shard is not None:
             wanted &= pc.field("shard") == shard
@@ -240,16 +213,28 @@ class TableSet:
             found.update(batch.column(0).to_pylist())
         return found
 
-    def dataset(self, name: str) -> ds.Dataset:
+    def rows_of(self, name: str, config_hash: str, shard: str, before: int) -> pa.Table:
+        """The rows of a shard that are complete, those of rounds lower than `before`, as they were handed in."""
+        schema = self._all[name]
+        if self.format == "delta":  # a round that is not complete is in no table, or `recover` has completed it
+            wanted = (pc.field(GENERATION) == config_hash) & (pc.field("shard") == shard)
+            return self.dataset(name).to_table(filter=wanted).select(schema.names).cast(schema)
+        parts = [read_file(file) for file in self._files_of(name, config_hash, shard, before)]
+        stored = pa.concat_tables(parts) if parts else _stored(schema).empty_table()
+        generation = pa.repeat(pa.scalar(config_hash, pa.string()), stored.num_rows)
+        return stored.append_column(GENERATION, generation).select(schema.names).cast(schema)
+
+    def dataset(self, name: str) -> CheckedRows:
         """A table as it is now, for reading."""
         uri, schema = self.table_uri(name), self._all[name]
         if self.format == "delta":
-            return delta_tables.open_delta(uri).to_pyarrow_dataset()
+            return CheckedRows(uri, delta_tables.open_delta(uri).to_pyarrow_dataset())
         if not locations.is_folder(uri):
-            return ds.dataset(schema.empty_table())
+            return CheckedRows(uri, ds.dataset(schema.empty_table()))
         fs, path = locations.filesystem(uri) if locations.is_remote(uri) else (None, uri)
         generation = ds.partitioning(pa.schema([(GENERATION, pa.string())]), flavor="hive")
-        return ds.dataset(path, schema=schema, format="parquet", filesystem=fs, partitioning=generation)
+        form = ds.dataset(path, schema=schema, format="parquet", filesystem=fs, partitioning=generation)
+        return CheckedRows(uri, form)
 
     def compact(self) -> None:
         """Merge the small files of Delta tables; rows stay the same. Safe beside writers."""
@@ -257,11 +242,44 @@ class TableSet:
             for name in self._all:
                 delta_tables.open_delta(self.table_uri(name)).optimize.compact()
 
-    def _add(self, name: str, files: Mapping[AppTransaction, Addition]) -> None:
-        if files:
-            delta_tables.add_once(
-                self.table_uri(name), list(files), lambda missing: [files[transaction] for transaction in missing]
-            )
+    def _add(self, name: str, staged: Mapping[AppTransaction, Staged]) -> None:
+        """Add the shards' files to a table, and take out what they replace, in one commit."""
+
+        def changes(table: DeltaTable, missing: list[AppTransaction]) -> Changes:
+            these = [staged[transaction] for transaction in missing]
+            added = [_addition(one, one.files[name]) for one in these if name in one.files]
+            removed: list[str] = []
+            for config_hash in {one.config_hash for one in these if one.replaces}:
+                replaced = [old for one in these if one.config_hash == config_hash for old in one.replaces]
+                for path in files_holding(table, (GENERATION, config_hash), [old.shard for old in replaced]):
+                    held = read_file(locations.join(self.table_uri(name), unquote(path)))
+                    kept = without(held, replaced)
+                    if kept.num_rows == held.num_rows:
+                        continue
+                    removed.append(path)
+                    if kept.num_rows:
+                        file = self._write_file(name, kept, config_hash, f"{uuid.uuid4().hex}.parquet")
+                        added.append(Addition(file.path, file.size, file.rows, {GENERATION: config_hash}, file.bounds))
+            return Changes(added, removed)
+
+        if staged:
+            delta_tables.add_once(self.table_uri(name), list(staged), changes)
+
+    def _drop_replaced(self, staged: Staged) -> None:
+        """Take what a shard replaces out of the Parquet files of earlier rounds."""
+        for name in self.schemas:
+            for old in staged.replaces:
+                for uri in self._files_of(name, staged.config_hash, old.shard, old.round + 1):
+                    held = read_file(uri)
+                    kept = without(held, [old])
+                    if kept.num_rows < held.num_rows:
+                        self._write_file(name, kept, staged.config_hash, uri.rpartition("/")[2])
+
+    def _files_of(self, name: str, config_hash: str, shard: str, before: int) -> list[str]:
+        """The Parquet files of a shard in rounds lower than `before`."""
+        folder = locations.join(self.table_uri(name), f"{GENERATION}={config_hash}")
+        files = [locations.join(folder, f"{_key(shard)}-{round}.parquet") for round in range(1, before)]
+        return [file for file in files if locations.is_file(file)]
 
     def _ledger_additions(self, staged: Sequence[Staged]) -> list[Addition]:
         additions = []
@@ -272,14 +290,20 @@ class TableSet:
         return additions
 
     def _write_ledger(self, staged: Sequence[Staged], name: str) -> File:
+        """Write what shards have come to: a row for each, and one for each shard whose rows they take away."""
         now = datetime.now(UTC)
+        lines = [
+            (one.shard, one.version, one.round, {t: file.rows for t, file in one.files.items()}, one.run_id)
+            for one in staged
+        ]
+        for one in staged:
+            for old in one.replaces:
+                lines.append((old.shard, old.version, old.round, {t: -n for t, n in old.rows.items()}, one.run_id))
         columns: list[list[Any]] = [
-            [one.shard for one in staged],
-            [one.version for one in staged],
-            [one.round for one in staged],
-            [[(t, one.files[t].rows if t in one.files else 0) for t in self.schemas] for one in staged],
-            [one.run_id for one in staged],
-            [now] * len(staged),
+            *(list(column) for column in zip(*(line[:3] for line in lines), strict=True)),
+            [[(t, rows.get(t, 0)) for t in self.schemas] for _, _, _, rows, _ in lines],
+            [run_id for *_, run_id in lines],
+            [now] * len(lines),
         ]
         form = _stored(LEDGER_SCHEMA)
         table = pa.table([pa.array(c, field.type) for c, field in zip(columns, form, strict=True)], schema=form)
@@ -371,17 +395,3 @@ def _bounds(table: pa.Table) -> dict[str, tuple[str, str]]:
 
 def _key(shard: str) -> str:
     return hashlib.sha256(shard.encode()).hexdigest()[:32]
-
-
-def _to_json(staged: Staged) -> bytes:
-    files = {name: file._asdict() for name, file in staged.files.items()}
-    return json.dumps({**staged._asdict(), "files": files}).encode()
-
-
-def _from_json(data: bytes) -> Staged:
-    content = json.loads(data)
-    files = {
-        name: File(**{**file, "bounds": {column: tuple(pair) for column, pair in file["bounds"].items()}})
-        for name, file in content["files"].items()
-    }
-    return Staged(**{**content, "files": files})

@@ -1,0 +1,46 @@
+"""Ids that occur more than once in a table of images: the row that is met first counts, the others are flagged.
+
+Two images under one id would be one in every join. Ids are compared over the whole source, by 64-bit hashes first, so
+that millions cost eight bytes each, and then by their values.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.shards.member import Shard
+from landmark_ops.shards.parquet import ParquetShard
+
+
+def flag_repeated(todo: Sequence[Shard], done: Sequence[Shard]) -> list[Shard]:
+    """The shards of `todo`, each with the rows whose id another row has that counts: one in `done`, or one before."""
+    shards = [shard for shard in (*done, *todo) if isinstance(shard, ParquetShard) and shard.columns.ids]
+    if not shards:
+        return list(todo)
+    hashes = [np.fromiter(map(hash, shard.ids()), np.int64) for shard in shards]
+    values, counts = np.unique(np.concatenate(hashes), return_counts=True)
+    suspects = values[counts > 1]
+    seen: set[str] = set()
+    repeated: dict[str, set[int]] = defaultdict(set)
+    for shard, here in zip(shards, hashes, strict=True):
+        for row, name in _named(shard, np.isin(here, suspects)):
+            if name in seen:
+                repeated[shard.id].add(row)
+            seen.add(name)
+    return [
+        replace(shard, repeated=frozenset(repeated[shard.id])) if isinstance(shard, ParquetShard) else shard
+        for shard in todo
+    ]
+
+
+def _named(shard: ParquetShard, suspect: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
+    """Row and id of the rows that may be repeats; rows without an id are none."""
+    if suspect.any():
+        for at, name in enumerate(shard.ids()):
+            if suspect[at] and name is not None:
+                yield shard.first_row + at, name
