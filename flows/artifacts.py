@@ -5,14 +5,21 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 
+#: Pictures of counts and measures. One of rows or images (thumbnails, overlays) stays beside the output: whoever may
+#: see Prefect's pages need not be one who may see the data.
+MEASURES = frozenset(
+    f"{name}.png"
+    for name in ("density", "outcome", "spectrum", "coverage", "timings", "error", "scores", "sizes", "failures")
+)
+
 
 def publish(text: str, files: Mapping[str, bytes], page: str, *, key: str, title: str) -> None:
-    """The Markdown `text` under `key`, e.g. embedding-quality, and every PNG of `files`, e.g. embedding-density."""
+    """The Markdown `text` under `key`, e.g. embedding-quality, and pictures of `MEASURES`, e.g. embedding-density."""
     from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
     create_markdown_artifact(f"{text}\n\nFull report: `{page}`\n", key=key, description=title)
     for name, content in files.items():
-        if name.endswith(".png"):
+        if name in MEASURES:
             create_image_artifact(
                 f"data:image/png;base64,{b64encode(content).decode()}",
                 key=f"{key.partition('-')[0]}-{name.removesuffix('.png')}",

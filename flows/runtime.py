@@ -9,10 +9,12 @@ import atexit
 import ipaddress
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.loopback import spare_loopback
 from flows.prefect_api import check_api
+from flows.throwaway import DATABASE, forget_template, keep_template, make_home, prefect_home
 from landmark_ops.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ QUIET = {
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
 }
+#: Whoever names a database of his own keeps it; else a temporary server has one of its own that goes with it.
+DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 SERVER_SECONDS = 120  # a first start on a slow disk creates Prefect's database: 16 s measured
 IN_PROCESS_BYTES = 64 << 20  # sources below it are computed on threads: worker processes take longer to start
 
@@ -52,23 +57,28 @@ class PrefectServer:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
+        self.home: Path | None = None  # of a temporary server, deleted with it
+        self.from_template = False
 
     def start(self) -> None:
         """Start a temporary server unless PREFECT_API_URL, or the active Prefect profile, names one."""
         for key, value in QUIET.items():
             os.environ.setdefault(key, value)
         spare_loopback()
-        if configured_api():
+        if configured("PREFECT_API_URL"):
             return
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        home = os.environ.get("PREFECT_HOME")
-        if home:
-            Path(home).expanduser().mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"}
+        place = []
+        if not any(configured(name) for name in DATABASE_URLS):
+            self.home = make_home()
+            self.from_template = (self.home / DATABASE).exists()
+            environment["PREFECT_HOME"] = str(self.home)
+            place = [str(self.home)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(port)],
+            [sys.executable, "-m", "flows.server", str(port), *place],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -89,14 +99,17 @@ class PrefectServer:
         deadline = time.monotonic() + SERVER_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                home = os.environ.get("PREFECT_HOME", "~/.prefect")
+                if self.from_template:
+                    forget_template()
                 raise RunError(
-                    f"the temporary Prefect server ended with code {self.process.returncode} at start: is {home} "
-                    "writable, and its disk not full? Set PREFECT_HOME to a folder that may be written; `prefect "
-                    "server start` shows the reason"
+                    f"the temporary Prefect server ended with code {self.process.returncode} at start: is "
+                    f"{tempfile.gettempdir()} writable, and its disk not full? Set TMPDIR to a folder that may be "
+                    "written; `prefect server start` shows the reason"
                 )
             try:
                 if httpx.get(f"{self.url}/health", timeout=5).status_code == 200:
+                    if self.home and not self.from_template:
+                        keep_template(self.home)
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -105,28 +118,30 @@ class PrefectServer:
     def stop(self) -> None:
         """End the temporary server, if one runs."""
         process, self.process = self.process, None
-        if process is None or process.poll() is not None:
+        if process is None:
             return
-        os.environ.pop("PREFECT_API_URL", None)
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process.poll() is None:
+            os.environ.pop("PREFECT_API_URL", None)
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self.home:
+            shutil.rmtree(self.home, ignore_errors=True)
 
 
-def configured_api() -> bool:
-    """Whether PREFECT_API_URL is set, in the environment or in the active Prefect profile."""
-    if os.environ.get("PREFECT_API_URL"):
+def configured(name: str) -> bool:
+    """Whether a setting of Prefect is given, in the environment or in the active Prefect profile."""
+    if os.environ.get(name):
         return True
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
     try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text())
+        profiles = tomllib.loads((prefect_home() / "profiles.toml").read_text())
     except (OSError, ValueError):
         return False
     active = profiles.get("profiles", {}).get(os.environ.get("PREFECT_PROFILE", profiles.get("active", "")), {})
-    return bool(active.get("PREFECT_API_URL"))
+    return bool(active.get(name))
 
 
 def worker_count(cluster: ClusterConfig) -> int:

@@ -28,7 +28,6 @@ from tests.flows.running import (
     arrays,
     attributes,
     command,
-    copy_of_database,
     environment,
     landmark_indices,
     make_config,
@@ -402,8 +401,7 @@ def test_killed_leaves_no_orphans_and_resumes(
     tmp_path: Path, config: dict[str, Any], reference: Path, prefect_home: Path
 ) -> None:
     """SIGKILL: nothing of ours runs any more soon after, neither workers nor the temporary Prefect server."""
-    home = copy_of_database(prefect_home, tmp_path / "prefect")
-    changes = {"PREFECT_HOME": home, "PREFECT_API_URL": ""}
+    changes = {"PREFECT_HOME": str(prefect_home), "PREFECT_API_URL": "", "TMPDIR": str(tmp_path)}
     with slow_command(tmp_path, config, in_process=0, seconds=0.3, **changes) as process:
         family = psutil.Process(process.pid).children(recursive=True)
         lines = [" ".join(member.cmdline()) for member in family]
@@ -413,6 +411,7 @@ def test_killed_leaves_no_orphans_and_resumes(
         process.wait()
         _, alive = psutil.wait_procs(family, timeout=15)
         assert [member.cmdline() for member in alive] == []
+    assert not list(tmp_path.glob("landmark-ops-prefect-*")), "the database of the server is left behind"
     uri = config["output"]["uri"]
     assert attributes(uri)["status"] == "partial"
     assert 2 <= committed(uri) < CHUNKS

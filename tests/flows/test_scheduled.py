@@ -116,6 +116,7 @@ def server(prefect_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     changes = {
         "PREFECT_HOME": copy_of_database(prefect_home, folder / "home"),
         "PREFECT_API_URL": url,
+        "TMPDIR": str(folder),
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
