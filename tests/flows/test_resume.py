@@ -439,7 +439,7 @@ def test_interrupted_from_outside(
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == ""
-    assert err == "landmarks: interrupted: committed chunks are kept, run the same command again to resume\n"
+    assert err == "landmarks: interrupted: what is committed is kept, run the same command again to resume\n"
     assert not Path(f"{config['output']['uri']}.lock").exists()
     with watching() as seen:
         run_embed(config)
