@@ -78,10 +78,9 @@ def plain_errors() -> Iterator[None]:
         yield
     except click.exceptions.ClickException:
         raise
-    except InputError as error:
-        failed(error, str(error), 2)
-    except RunError as error:
-        failed(error, str(error), 1)
+    except (InputError, RunError) as error:
+        first = first_of(error)
+        failed(error, str(first), 2 if isinstance(first, InputError) else 1)
     except MemoryError as error:
         failed(error, "out of memory: lower landmarks.count or cluster.workers, or run on a larger machine", 1)
     except KeyboardInterrupt as error:
@@ -103,6 +102,15 @@ def interruptible() -> Iterator[None]:
 
     signal.signal(signal.SIGTERM, stop)
     yield
+
+
+def first_of(error: BaseException) -> BaseException:
+    """What failed first, where cleaning up after it failed as well: the lock on an S3 that is gone, say."""
+    from landmark_ops.errors import LandmarkOpsError
+
+    while not error.__suppress_context__ and isinstance(error.__context__, LandmarkOpsError):
+        error = error.__context__
+    return error
 
 
 def doing(error: BaseException) -> str:

@@ -17,6 +17,7 @@ _QUERY = re.compile(
     r"password|passwd|api_?key|access_?key)[a-z_-]*)=)[^&;,)\s'\"]+",
     re.IGNORECASE,
 )
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 _SHORTEST = 8  # a secret of fewer characters is a word that messages may hold for other reasons
 
@@ -44,7 +45,7 @@ def has_secret(address: str) -> bool:
 def one_line(text: object, limit: int = LONGEST) -> str:
     """Foreign text fit for a message: white space folded, cut in the middle where it is long, secrets masked."""
     try:
-        words = " ".join(str(text)[: 100 * limit].split())
+        words = " ".join(_COLOURS.sub("", str(text)[: 100 * limit]).split())
     except Exception:  # an error whose own text fails must not hide the error
         words = f"a {type(text).__name__} that cannot be shown"
     if len(words) > limit:

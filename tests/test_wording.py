@@ -70,6 +70,7 @@ def test_errors_mask_as_they_are_made():
 
 
 def test_foreign_text_becomes_one_short_line():
+    assert one_line("a \x1b[31mred\x1b[0m word") == "a red word"
     assert one_line("a\n  b\t c\r\n") == "a b c"
     assert len(one_line("x " * 10_000)) <= wording.LONGEST + 3
     assert one_line(ValueError(f"at {SECRETS[0]}\nx")) == "at http://***@minio.local:9000/bucket x"

@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.faults import fault_of
+from landmark_ops.stores.faults import fault_of, persist
 from landmark_ops.wording import one_line
 
 ATTEMPTS = 12
@@ -61,8 +61,8 @@ def is_delta(uri: str) -> bool:
 
 def open_delta(uri: str) -> DeltaTable:
     """The latest version of a table of ours."""
-    try:
-        return DeltaTable(uri, storage_options=locations.delta_options(uri))
+    try:  # deltalake tries again what it sends, but not a listing of the log whose reply is cut
+        return persist(lambda: DeltaTable(uri, storage_options=locations.delta_options(uri)))
     except (DeltaError, OSError) as error:
         if (fault := fault_of(error)) is not None:
             raise fault.error(f"{uri}: the Delta table cannot be opened") from error

@@ -7,14 +7,19 @@ imported to say what is the matter. Errors that it does not know are the program
 from __future__ import annotations
 
 import errno
+import random
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from landmark_ops.errors import InputError, LandmarkOpsError, RunError
 from landmark_ops.wording import one_line
 
+T = TypeVar("T")
+
+TRIES, FIRST_WAIT = 4, 0.5  # of `persist`; seconds
 RESUME = "then run again to resume"
 
 
@@ -70,6 +75,10 @@ _BY_CODE: dict[str, Fault] = {
     **dict.fromkeys(
         ("PermanentRedirect", "301", "307", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
         _REGION,
+    ),
+    **dict.fromkeys(
+        ("501", "NotImplemented", "405", "MethodNotAllowed"),
+        Fault("the server does not know this request", "check AWS_ENDPOINT_URL: what answers there may be no S3"),
     ),
     "NoSuchBucket": _NO_BUCKET,
     "InvalidBucketName": Fault("this is no name of a bucket", "correct the address", mistake=True),
@@ -143,7 +152,7 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Fault], ...] = tuple(
         (r"500 Internal|502 Bad Gateway|504 Gateway", _FAILING),
         (
             r"error sending request|connection (refused|reset|closed)|dns error|operation timed out|"
-            r"error decoding response body|Generic S3 error: .*retries",
+            r"error (reading a|decoding response) body|end of file before message|Generic S3 error: .*retries",
             _UNREACHABLE,
         ),
         (r"Too many open files", _BY_ERRNO[errno.EMFILE]),
@@ -178,6 +187,21 @@ def is_passing(error: BaseException) -> bool:
     """Whether a request that failed so is worth another try."""
     fault = fault_of(error)
     return fault is not None and fault.passing
+
+
+def persist(action: Callable[[], T]) -> T:
+    """What `action` returns, tried again after failures that may pass; for libraries that give up too early.
+
+    Waits are drawn from a range that doubles: clients that failed together do not come back together.
+    """
+    for attempt in range(TRIES):
+        try:
+            return action()
+        except Exception as error:
+            if attempt == TRIES - 1 or not is_passing(error):
+                raise
+        time.sleep(random.uniform(0, FIRST_WAIT * 2**attempt))
+    raise AssertionError("unreachable")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from flows.cli import app
 from flows.edges import Edge
 from flows.faults import explain
 from flows.prefect_api import check_api
-from landmark_ops.errors import RunError
+from landmark_ops.errors import InputError, RunError
 from tests.flows.running import command, environment, make_config, points, write_npy
 
 pytestmark = pytest.mark.usefixtures("signals")
@@ -150,6 +150,17 @@ def test_the_stage_is_named(config: Path, failing: Any) -> None:
         raise error
     failing(error)
     assert "plan: extend: failed (KeyError" in one_line(run("plan", config), 1)
+
+
+def test_what_failed_first_is_told(config: Path, failing: Any) -> None:
+    try:
+        try:
+            raise InputError("the source is of no known kind")
+        finally:
+            raise RunError("the lock cannot be removed")
+    except RunError as error:
+        failing(error)
+    assert one_line(run("plan", config), 2) == "landmarks: the source is of no known kind"
 
 
 def test_a_mistake_found_late_has_exit_code_2() -> None:

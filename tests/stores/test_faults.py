@@ -15,7 +15,7 @@ from s3fs.errors import translate_boto_error
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.faults import fault_of, is_passing, said
+from landmark_ops.stores.faults import fault_of, is_passing, persist, said
 from landmark_ops.stores.output_store import open_store
 from tests.faulty_proxy import Fault, once
 
@@ -132,6 +132,30 @@ def test_what_may_pass():
     assert is_passing(boto.ConnectTimeoutError(endpoint_url=URL))
     for error in (answer("AccessDenied", 403), answer("404", 404), system(errno.ENOSPC), KeyError("a")):
         assert not is_passing(error)
+
+
+def test_persisting(monkeypatch):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    for failures, kind in (([answer("SlowDown", 503)] * 3, None), ([answer("SlowDown", 503)] * 4, "SlowDown")):
+        left = list(failures)
+
+        def act(left=left):
+            if left:
+                raise left.pop()
+            return "done"
+
+        if kind is None:
+            assert persist(act) == "done"
+            assert len(waits) == 3
+            assert all(wait <= 0.5 * 2**at for at, wait in enumerate(waits))
+        else:
+            with pytest.raises(boto.ClientError, match=kind):
+                persist(act)
+    calls = []
+    with pytest.raises(KeyError):
+        persist(lambda: calls.append(1) or {}["a"])
+    assert calls == [1]
 
 
 def test_a_fault_told_on_a_worker_arrives_whole():
