@@ -226,18 +226,16 @@ def _open_webdataset(uri: str, options: ShardOptions) -> Opened:
 
 
 def _open_parquet(uri: str, options: ShardOptions) -> Opened:
-    from landmark_ops.stores.parquet_rows import data_files
+    from landmark_ops.stores.parquet_files import SUFFIXES, data_files
 
-    files = data_files(uri)
-    if not locations.is_file(uri):
-        below = without_own((item.key, item) for item in locations.list_objects(uri))
-        kept = {locations.join(uri, item.key) for item in below}
-        files = [file for file in files if file in kept]
-        passed = Counter(suffix_of(key) for key in kept.difference(files))
-    else:
-        passed = Counter[str]()
-    if not files:
+    if locations.is_file(uri):
+        return _parquet(uri, [uri], options), Counter()
+    below = without_own((item.key, item) for item in locations.list_objects(uri))
+    if not any(item.key.lower().endswith(SUFFIXES) for item in below):
         raise InputError(f"{uri}: no Parquet files are there but those of our own output: name another folder")
+    files = data_files(uri, below)
+    read = set(files)
+    passed = Counter(suffix_of(item.key) for item in below if locations.join(uri, item.key) not in read)
     return _parquet(uri, files, options), passed
 
 

@@ -101,6 +101,8 @@ def remedy_for(kind: pa.DataType) -> str:
         remedy = "decimals would lose digits unseen, so cast it to double"
     elif pa.types.is_temporal(stored):
         remedy = "times are no numbers until a unit and an origin are chosen, so store it as a number"
+    elif pa.types.is_string(stored) or pa.types.is_large_string(stored) or pa.types.is_string_view(stored):
+        remedy = "text is not parsed, not even numbers in it: choose another, or store numbers"
     elif pa.types.is_dictionary(stored):
         remedy = "cast it to its values' type"
     elif _is_any_list(stored) and (

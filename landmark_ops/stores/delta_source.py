@@ -34,11 +34,12 @@ _MAPPING = "delta.columnMapping.mode"
 
 
 class DeltaSource(NamedTuple):
-    """One version of a table: its files in the order in which delta-rs reads them, and its partition columns."""
+    """One version of a table: its files in the order in which delta-rs reads them, its partition keys, its columns."""
 
     files: list[str]
     version: int
     keys: list[str]
+    fields: list[str]  # all columns, those of the keys included
 
 
 def delta_source(uri: str) -> DeltaSource:
@@ -52,7 +53,8 @@ def delta_source(uri: str) -> DeltaSource:
 
     try:
         table = DeltaTable(uri, storage_options=locations.delta_options(uri) or None)
-        protocol, metadata = table.protocol(), table.metadata()
+        protocol, metadata, version = table.protocol(), table.metadata(), table.version()
+        fields = [field.name for field in table.schema().fields]
         paths = pa.table(table.get_add_actions()).column("path").to_pylist()
     except (DeltaError, OSError, ValueError) as error:
         raise InputError(f"{uri}: the Delta table cannot be opened ({error})") from error
@@ -65,7 +67,8 @@ def delta_source(uri: str) -> DeltaSource:
             f"{uri}: uses {', '.join(sorted(used))}, which would need more than its files to read: "
             "write it anew without, e.g. with deltalake.write_deltalake"
         )
-    return DeltaSource([_inside(uri, path) for path in paths], table.version(), list(metadata.partition_columns))
+    files = [_inside(uri, path) for path in paths]
+    return DeltaSource(files, version, list(metadata.partition_columns), fields)
 
 
 def _inside(uri: str, path: str) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.stores import locations
+from landmark_ops.stores.parquet_files import SUFFIXES, is_hidden
 from landmark_ops.stores.rows import ArrayRows, Rows, check_exact
 
 Kind = Literal["zarr", "npy", "parquet", "delta"]
@@ -116,13 +117,12 @@ def source_kind(uri: str) -> Kind:
 
     Raises FileNotFoundError where nothing is there, `InputError` where it is of no known kind.
     """
-    parquet = (".parquet", ".parq", ".pq")
     if locations.is_file(uri):
         if uri.lower().endswith(".npy"):
             return "npy"
-        if uri.lower().endswith(parquet):
+        if uri.lower().endswith(SUFFIXES):
             return "parquet"
-        raise InputError(f"{uri}: is a file of no known kind, known are .npy and {', '.join(parquet)}")
+        raise InputError(f"{uri}: is a file of no known kind, known are .npy and {', '.join(SUFFIXES)}")
     if not locations.is_folder(uri):
         if not locations.is_remote(uri) and os.path.exists(uri):
             raise InputError(f"{uri}: is neither a file nor a folder: a pipe or device holds no rows")
@@ -133,7 +133,7 @@ def source_kind(uri: str) -> Kind:
         return "delta"
     listed = locations.children(uri)
     names = [child.name for child in listed]
-    if any(name.lower().endswith(parquet) for name in names) or _holds_parquet(uri, listed, parquet):
+    if any(name.lower().endswith(SUFFIXES) for name in names) or _holds_parquet(uri, listed):
         return "parquet"
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
     raise InputError(
@@ -142,14 +142,14 @@ def source_kind(uri: str) -> Kind:
     )
 
 
-def _holds_parquet(uri: str, listed: list[locations.Child], suffixes: tuple[str, ...]) -> bool:
+def _holds_parquet(uri: str, listed: list[locations.Child]) -> bool:
     """Whether the first branch of partition folders (`key=value/`) ends in a Parquet file."""
     for child in listed:
-        if child.is_folder and not child.name.startswith(("_", ".")):
+        if child.is_folder and not is_hidden(child.name):
             below = locations.children(locations.join(uri, child.name))
-            if any(entry.name.lower().endswith(suffixes) for entry in below):
+            if any(entry.name.lower().endswith(SUFFIXES) for entry in below):
                 return True
-            if _holds_parquet(locations.join(uri, child.name), below, suffixes):
+            if _holds_parquet(locations.join(uri, child.name), below):
                 return True
     return False
 

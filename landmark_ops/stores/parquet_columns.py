@@ -104,22 +104,25 @@ def choose_columns(
     uri: str,
     *,
     keys: Sequence[str] = (),
-    absent_is_null: bool = False,
+    fields: Sequence[str] | None = None,
 ) -> Columns:
     """The columns meant by `column` or `columns`, or the only one of vectors.
 
     keys
         Columns that are in no file because the files' places say them: partition keys.
-    absent_is_null
-        A file may lack a column: its rows have none there, as the table's format defines.
+    fields
+        The columns of the table that the files belong to, where it has a schema of its own: it holds no others, what a
+        file lacks of them is null, and keys are never read from files.
 
     Raises `InputError` listing the columns where one is wrong, and naming the first file whose type does not fit.
     """
-    fields = _fields(footers)
-    there = "; ".join(column_summary(_told(variants)) for variants in fields.values()) or "none"
+    known = _fields(footers)
+    if fields is not None:
+        known = {name: variants for name, variants in known.items() if name in fields and name not in keys}
+    there = "; ".join(column_summary(_told(variants)) for variants in known.values()) or "none"
     chosen = [column] if column is not None else list(columns or [])
     if column is None and columns is None:
-        chosen = [name for name, variants in fields.items() if kind_of(_told(variants).type) == "vector"]
+        chosen = [name for name, variants in known.items() if kind_of(_told(variants).type) == "vector"]
         if len(chosen) != 1:
             raise InputError(
                 f"{uri}: {len(chosen)} columns of lists of numbers are there, exactly 1 is taken without being named: "
@@ -131,20 +134,20 @@ def choose_columns(
         raise InputError(f"{uri}: {Word.COLUMNS} names a column twice: {', '.join(chosen)}")
     vector = columns is None
     for name in chosen:
-        if name not in fields and name in keys:
+        if name not in known and name in keys:
             raise InputError(
                 f"{uri}: {name!r} is a partition key, whose values are in the names of folders or in the log instead "
                 f"of the files: write it as a column as well; columns there: {there}"
             )
-        if name not in fields:
+        if name not in known:
             raise InputError(f"{uri}: holds no column {name!r}; columns there: {there}")
-        _check_kind(_told(fields[name]).type, name, vector, uri, there)
+        _check_kind(_told(known[name]).type, name, vector, uri, there)
     for file, footer in zip(files, footers, strict=True):
-        _check_file(file, footer, chosen, fields, files[0], absent_is_null)
+        _check_file(file, footer, chosen, known, files[0], fields is not None)
     nullable = any(_is_under(path, name) for footer in footers for path in footer.nulls for name in chosen)
-    if absent_is_null:
+    if fields is not None:
         nullable = nullable or any(footer.schema.get_field_index(name) < 0 for footer in footers for name in chosen)
-    kinds = [variant.type for name in chosen for variant in fields[name]]
+    kinds = [variant.type for name in chosen for variant in known[name]]
     size = next((size for kind in kinds if (size := list_size(kind)) is not None), None)
     shape = next((shape for kind in kinds if (shape := tensor_shape(kind)) is not None), None)
     return Columns(chosen, vector, _wide_enough(kinds, nullable), size, shape)

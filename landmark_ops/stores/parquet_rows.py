@@ -9,7 +9,6 @@ begins, travels in the pickle. Refuses ragged lists; what is missing reads as Na
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,10 +21,11 @@ from numpy.typing import NDArray
 from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations
 from landmark_ops.stores.arrow_blocks import numbers_block, vector_block, vector_length
+from landmark_ops.stores.delta_source import DeltaSource, delta_source
 from landmark_ops.stores.parquet_columns import Columns, choose_columns, read_footers
+from landmark_ops.stores.parquet_files import data_files, partition_keys
 from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
 
-SUFFIXES = (".parquet", ".parq", ".pq")
 BATCH_ROWS = 16_384  # decoded at a time where only part of a row group is wanted
 
 
@@ -39,12 +39,8 @@ class ParquetRows(Rows):
     column, columns
         Either the name of one column of lists of numbers, or names of numeric columns. With neither, the only
         column of lists is taken.
-    files
-        Addresses of the data files in the order of their rows, where something else (a Delta log) lists them.
-    version
-        What identifies the table's state beside the files.
-    keys
-        The table's partition columns, which are in no file.
+    table
+        What a Delta log says of the files that are rows, and of their columns.
     """
 
     def __init__(
@@ -53,17 +49,15 @@ class ParquetRows(Rows):
         *,
         column: str | None = None,
         columns: Sequence[str] | None = None,
-        files: Sequence[str] | None = None,
-        version: str = "",
-        keys: Sequence[str] = (),
+        table: DeltaSource | None = None,
     ) -> None:
         self.uri = locations.normalise(uri)
         if column is not None and columns is not None:
             raise InputError(f"{self.uri}: both {Word.COLUMN} and {Word.COLUMNS} are given: give one of them")
-        self._version = version
+        self._version = "" if table is None else f"delta {table.version}"
         self._metadata: dict[int, Any] = {}  # footers of the files read last, by position
         with locations.opening(self.uri):
-            self._files = list(files) if files is not None else data_files(self.uri)
+            self._files = data_files(self.uri) if table is None else table.files
             footers = read_footers(self._files, columns if column is None else [column])
         self._columns: Columns = choose_columns(
             self._files,
@@ -71,8 +65,8 @@ class ParquetRows(Rows):
             column,
             columns,
             self.uri,
-            keys=keys or partition_keys(self._files, self.uri),
-            absent_is_null=bool(version),
+            keys=partition_keys(self._files, self.uri) if table is None else table.keys,
+            fields=None if table is None else table.fields,
         )
         self._names = self._columns.names
         self._vector = self._columns.vector
@@ -230,40 +224,11 @@ def open_delta(
 
     Raises `InputError` as `delta_source` does, and for tables without rows.
     """
-    from landmark_ops.stores.delta_source import delta_source
-
     address = locations.normalise(uri)
-    files, version, keys = delta_source(address)
-    if not files:
-        raise InputError(f"{address}: version {version} of the Delta table holds no files: it has 0 rows")
-    return ParquetRows(address, column=column, columns=columns, files=files, version=f"delta {version}", keys=keys)
-
-
-def data_files(uri: str) -> list[str]:
-    """The Parquet files at an address, in natural order; names with a leading `_` or `.` are not data."""
-    if locations.is_file(uri):
-        return [uri]
-    found = [
-        item.key
-        for item in locations.list_objects(uri)
-        if item.key.lower().endswith(SUFFIXES) and not any(part.startswith(("_", ".")) for part in item.key.split("/"))
-    ]
-    if not found:
-        raise InputError(f"{uri}: no Parquet files are there (looked for *{', *'.join(SUFFIXES)} at any depth)")
-    return [locations.join(uri, key) for key in sorted(found, key=natural)]
-
-
-def natural(key: str) -> tuple[list[str | int], str]:
-    """Sorts paths with numbers by value, part.2 before part.10, as Dask orders the files of a folder."""
-    pieces: list[str | int] = [*re.split(r"([0-9]+)", key)]
-    pieces[1::2] = [int(piece) for piece in pieces[1::2]]
-    return pieces, key
-
-
-def partition_keys(files: Sequence[str], uri: str) -> list[str]:
-    """The keys of `key=value` folders between `uri` and its files."""
-    folders = {part for file in files for part in file.removeprefix(uri).split("/")[:-1]}
-    return sorted({folder.partition("=")[0] for folder in folders if "=" in folder})
+    table = delta_source(address)
+    if not table.files:
+        raise InputError(f"{address}: version {table.version} of the Delta table holds no files: it has 0 rows")
+    return ParquetRows(address, column=column, columns=columns, table=table)
 
 
 def _chunks(table: pa.Table | pa.RecordBatch, name: str) -> list[pa.Array]:

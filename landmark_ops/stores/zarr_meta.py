@@ -173,6 +173,15 @@ def _type_name(document: Document) -> Any:
     return name.get("name") if isinstance(name, dict) and not name.get("configuration") else name
 
 
+def rescaling_filters(document: Document) -> list[str]:
+    """Names of the filters that change numbers themselves, so that stored and read ones are not the same."""
+    chain = [*(document.get("filters") or []), *_flat_chain(document.get("codecs"))]
+    names = {
+        _name(codec, "id" if document.get("zarr_format") == 2 else "name").removeprefix("numcodecs.") for codec in chain
+    }
+    return sorted(names & {"astype", "bitround", "fixedscaleoffset", "quantize"})
+
+
 def carried(document: Document) -> Document:
     """The document of an array of bfloat16, which zarr does not know, as one of the uint16 that carry its bits."""
     changed = dict(document)

@@ -101,6 +101,25 @@ def test_a_filter_that_scales_is_decoded_once(tmp_path: Path) -> None:
     np.testing.assert_allclose(ZarrRows(tmp_path / "x.zarr").read(0, 10), values + 5, atol=1e-3)
 
 
+def test_a_filter_that_scales_beside_a_missing_value_is_refused(tmp_path: Path) -> None:
+    """VirtualiZarr writes the missing value as packed, which the filter has scaled when it is looked for."""
+    import numcodecs
+
+    scaled = numcodecs.FixedScaleOffset(offset=0, scale=2, dtype="<f8", astype="u1")
+    for attributes in ({"_FillValue": 255}, {"missing_value": 127.5}, {"valid_max": 100.0}):
+        zarr.create_array(
+            tmp_path / "x.zarr",
+            shape=(3, 2),
+            dtype="f8",
+            zarr_format=2,
+            filters=[scaled],
+            attributes=attributes,
+            overwrite=True,
+        )[:] = 1.5
+        with pytest.raises(InputError, match="beside the filter fixedscaleoffset, which does not say whether"):
+            ZarrRows(tmp_path / "x.zarr")
+
+
 def plain(stored: str, attributes: dict[str, Any], data: Any = None, zarr_format: int = 3, **options: Any) -> ZarrRows:
     data = np.arange(24).reshape(8, 3).astype(stored) if data is None else np.asarray(data, stored)
     store = MemoryStore()
