@@ -112,7 +112,7 @@ from flows.demo_detect import copy_photographs
 photographs = Path("data/pictures")
 print(copy_photographs(photographs), "photographs")""",
     """## One picture, from Python
-`detect` takes paths, bytes or arrays, and one name of fourteen pipelines. Here 478 mesh points, with the irises.""",
+`detect` takes paths, bytes or arrays, and one name of fifteen pipelines. Here 478 mesh points, with the irises.""",
     """from landmark_ops import detect
 
 astronaut = str(photographs / "astronaut.png")  # NASA, public domain

@@ -37,6 +37,9 @@ SETTINGS = {
     "presence": ("step", "presence_threshold"),
 }
 
+#: Of those in pixels; the others are shares. A finder's input below 32 px shows no face, above 8192 fits no memory.
+LIMITS = {"max_side": (32.0, 8192.0), "min_face_px": (1.0, 8192.0)}
+
 
 class Cast(NamedTuple):
     """The instances of all images together: owner (n,) is the image's index, given whether a caller gave the boxes."""
@@ -311,7 +314,7 @@ def check_thresholds(
     for key, value in thresholds.items():
         if key not in SETTINGS:
             raise InputError(f"threshold {key!r} is unknown: valid: {', '.join(SETTINGS)}")
-        low, high = (1.0, np.inf) if key in ("max_side", "min_face_px") else (0.0, 1.0)
+        low, high = LIMITS.get(key, (0.0, 1.0))
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise InputError(f"threshold {key}={value!r}: give a number from {low:g} to {high:g}")
         stage, parameter = SETTINGS[key]

@@ -13,11 +13,11 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError, model_validator
 
 from landmark_ops.errors import InputError
 from landmark_ops.plain_yaml import parse_yaml, read_yaml
@@ -47,21 +47,38 @@ class LandmarkSet(NamedTuple):
         return len(self.names)
 
 
+class Numbered(BaseModel):
+    """Names of points that are only numbered: prefix0, prefix1, …"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    prefix: str
+    count: Annotated[int, Field(ge=1, le=100_000)]
+
+
 class SetFile(BaseModel):
     """A landmark set of a user's own, as its file states it; immutable, unknown keys and other types refused.
 
-    name: what rows will say. names: one per point, each different. lines: runs of indices to join when drawing. flip:
-    pairs of points that change places in a mirrored picture. sigmas: one per point, of object keypoint similarity.
+    name: what rows will say. names: one per point, each different; or numbered. lines: runs of indices to join when
+    drawing. flip: pairs of points that change places in a mirrored picture. sigmas: one per point, of object keypoint
+    similarity.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     title: str = ""
-    names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...] | None, Field(min_length=1)] = None
+    numbered: Numbered | None = None
     lines: tuple[Annotated[tuple[NonNegativeInt, ...], Field(min_length=2)], ...] = ()
     flip: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ()
     sigmas: tuple[PositiveFloat, ...] | None = None
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if (self.names is None) == (self.numbered is None):
+            raise ValueError("give either names: [a, b, …] or numbered: {prefix: p, count: 98}")
+        return self
 
 
 def read_set(path: Path) -> SetFile:
@@ -84,6 +101,8 @@ def parse_set(data: Any, where: str) -> SetFile:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             reason = f"is no known key: valid: {', '.join(SetFile.model_fields)}"
+        elif first["type"] == "value_error":
+            key, reason = "names", first["msg"].removeprefix("Value error, ")
         else:
             reason = f"{first['msg'][:1].lower()}{first['msg'][1:]}, got {str(first.get('input'))[:60]!r}"
         raise InputError(f"{where}: {key}: {reason}") from error

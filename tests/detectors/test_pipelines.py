@@ -278,6 +278,7 @@ def test_shipped_pipelines_name_known_models_and_sizes() -> None:
             "face-68",
             "face-68-3ddfa",
             "face-mesh-468",
+            "face-mesh-468-yunet",
             "face-mesh-478",
             "hand-21",
             "pose-33",

@@ -315,6 +315,7 @@ def test_points_lie_near_dlibs_on_small_faces(real: Real, labelled: Labelled) ->
         ("face-68", range(68), 43),
         ("face-68-3ddfa", range(68), 43),
         ("face-mesh-468", to_68, 40),
+        ("face-mesh-468-yunet", to_68, 43),
     ):
         away = []
         for got, faces in zip(detect(labelled.pictures, name), labelled.faces, strict=True):
@@ -378,6 +379,21 @@ def test_close_portraits_and_crowds_both_get_meshes(real: Real, labelled: Labell
     assert len(detect([close], "face-6-blazeface-full")[0].boxes) == 0
     assert len(detect([close], "face-mesh-468")[0].boxes) == 1
     assert sum(len(each.boxes) for each in detect(labelled.pictures, "face-mesh-468")) >= 40
+
+
+@pytest.mark.parametrize("cell", [40, 80])
+def test_a_crowd_of_small_faces_gets_its_meshes(real: Real, cell: int) -> None:
+    """200 faces of a 40th of the picture's longer side: BlazeFace sees none of them, YuNet all."""
+    face = cv2.resize(real.pictures["astronaut.png"][40:190, 150:300], (cell, cell), interpolation=cv2.INTER_AREA)
+    crowd = np.ascontiguousarray(np.tile(face, (10, 20, 1)))
+    assert len(detect(crowd, "face-mesh-468")[0].boxes) == 0
+    (found,) = detect(crowd, "face-mesh-468-yunet")
+    assert len(found.boxes) == 200
+    middles = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2 // cell
+    assert len({tuple(cell_of) for cell_of in middles.tolist()}) == 200  # each its own
+    eyes = found.keypoints[:, [33, 263], :2].mean(axis=1) % cell / cell
+    # At 640 px of 1,600 a face has 12 px: its eyes are placed to 0.02 of the cell.
+    assert np.abs(eyes - np.median(eyes, axis=0)).max() < 0.1
 
 
 def test_holistic_parts_lie_where_their_own_pipelines_put_them(real: Real) -> None:

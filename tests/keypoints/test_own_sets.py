@@ -37,14 +37,23 @@ def test_98_points_of_a_file(tmp_path: Path) -> None:
     assert (named.name, set_of(named).title, set_of(named).sigmas) == ("mine", "mine", (0.1,) * 98)
 
 
+def test_points_may_be_only_numbered(tmp_path: Path) -> None:
+    points = set_of(read_set(write(tmp_path / "own-98.yaml", {"numbered": {"prefix": "p", "count": 98}})))
+    assert points.names[:2] == ("p0", "p1")
+    assert points.size == 98
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (
             {"names": ["a", "b"], "edges": [[0, 1]]},
-            r"edges: is no known key: valid: name, title, names, lines, flip, sig",
+            r"edges: is no known key: valid: name, title, names, numbered, lines, flip",
         ),
-        ({"lines": [[0, 1]]}, "names: field required"),
+        ({"lines": [[0, 1]]}, r"names: give either names: \[a, b, …\] or numbered: \{prefix: p, count: 98\}"),
+        ({"names": ["a"], "numbered": {"prefix": "p", "count": 1}}, "names: give either names"),
+        ({"numbered": {"prefix": "p", "count": 0}}, "numbered.count: input should be greater than or equal to 1"),
+        ({"numbered": {"prefix": "p"}}, "numbered.count: field required"),
         ({"names": []}, "names: tuple should have at least 1 item"),
         ({"names": ["a", 2]}, "names.1: input should be a valid string, got '2'"),
         ({"names": ["a", "b"], "lines": [[0, 2]]}, r"line \(0, 2\) leaves the 2 points: number them from 0"),
