@@ -121,8 +121,8 @@ class ZarrRows(Rows):
         filters = zarr_meta.rescaling_filters(self._document)
         if filters and packing is not None and (packing.missing or packing.valid or packing.valid_values):
             raise InputError(
-                f"{self.uri}: has missing values or valid limits beside the filter {', '.join(filters)}, which does not "
-                "say whether they are meant before or after it: write it with NaN for what is missing"
+                f"{self.uri}: has missing values or valid limits beside the filter {', '.join(filters)}, which does "
+                "not say whether they are meant before or after it: write it with NaN for what is missing"
             )
         if not self._as_stored or packing is None:
             return packing
