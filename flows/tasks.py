@@ -26,6 +26,7 @@ from landmark_ops.methods.aligning import align_solution
 from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, Watch, solve_all
+from landmark_ops.methods.storing import storable
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
@@ -34,6 +35,8 @@ from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
 from landmark_ops.stores.locations import exists, join, remove
 from landmark_ops.stores.records import ChunkRecords
+
+COLLAPSED = 1e-3  # of the spread of the landmarks: rows that they are part of cannot lie closer together
 
 
 class Chosen(NamedTuple):
@@ -149,7 +152,8 @@ def solve_stage(run: Run, parts: list[Part], chosen: Chosen, earlier: Earlier | 
     methods = [solver(part, chosen) for part in parts]
     with run.progress.between("solve"):
         solutions = solve_all([method.solve(points, dtype) for method in methods], source)
-        return [in_keys(one if earlier is None else align_solution(one, earlier.map)) for one in solutions]
+        aligned = [one if earlier is None else align_solution(one, earlier.map) for one in solutions]
+        return [in_keys(storable(one)) for one in aligned]
 
 
 def in_keys(solution: Solution) -> Solution:
@@ -320,8 +324,30 @@ def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int,
             f"{run.rows.uri}: changed while it was read, the embedding mixes old and new rows and stays incomplete: "
             "run again once the source is at rest"
         )
+    fail_collapsed(run, work)
     stages = {stage.name: round(stage.seconds, 3) for stage in run.progress.stages}
     work.part.store.complete(quality=quality, bad_rows=bad_rows, undefined=undefined, seconds=stages)
+
+
+def fail_collapsed(run: Run, work: Work) -> None:
+    """RunError where rows lie together although the landmarks among them do not: the map does not place its own rows.
+
+    Looks at the extents that every chunk recorded. Points a user gave need not be near any row.
+    """
+    given = run.config.landmarks.strategy == "given" and (work.landmarks.indices < 0).all()
+    placed = np.asarray(work.solution.embedding, np.float64)
+    placed = placed[np.isfinite(placed).all(axis=1)]
+    if given or len(placed) == 0 or run.rows.n <= int(work.records.bad_rows.sum()):
+        return
+    low, high = np.fmin.reduce(work.records.low, axis=0), np.fmax.reduce(work.records.high, axis=0)
+    spread, expected = high.astype(np.float64) - low, np.ptp(placed, axis=0)
+    lost = np.flatnonzero(spread < COLLAPSED * expected)
+    if len(lost):
+        raise RunError(
+            f"{work.part.store.uri}: all rows lie within {spread[lost[0]]:.3g} of each other in component {lost[0]}, "
+            f"where the landmarks, which are among them, spread over {expected[lost[0]]:.3g}: the embedding is wrong "
+            "and stays incomplete; scale the rows by a power of ten, and report this"
+        )
 
 
 def clear_scratch(parts: list[Part]) -> None:

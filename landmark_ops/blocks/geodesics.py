@@ -32,7 +32,7 @@ from landmark_ops.numerics.geodesics import (
     with_edges,
 )
 from landmark_ops.numerics.neighbors import prepare
-from landmark_ops.numerics.ranges import largest
+from landmark_ops.numerics.ranges import STORED, largest, stored
 from landmark_ops.stores.rows import ArrayRows, Rows
 from landmark_ops.stores.scratch import COLUMN_CHUNK, Scratch
 
@@ -166,10 +166,10 @@ def path_block(item: Item, shared: SharedGraph, positions: I64) -> tuple[F64, F3
 
 def refuse_beyond_single(lengths: F64) -> None:
     """InputError where lengths, NaN aside, are not what float32 can hold, in which they are kept."""
-    top, limits = largest(lengths), np.finfo(np.float32)
-    if top > 0 and not limits.tiny / limits.eps < top < limits.max:
+    top = largest(lengths)
+    if not stored(top):
         raise InputError(
-            f"geodesics reach {top:.3g}, they are kept in float32, which holds {limits.tiny:.0e} to {limits.max:.0e}: "
+            f"geodesics reach {top:.3g}, they are kept in float32, which holds {STORED[0]:.0e} to {STORED[1]:.0e}: "
             "multiply the rows by a power of ten"
         )
 

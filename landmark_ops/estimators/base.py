@@ -23,7 +23,8 @@ from landmark_ops.errors import Edge, InputError, in_words_of, speaks
 from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, solve_one
-from landmark_ops.numerics.evaluation import compute_dtype
+from landmark_ops.methods.storing import storable
+from landmark_ops.numerics.evaluation import compute_dtype, output_dtype
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import check_strategy, probe_rows, select
@@ -57,6 +58,8 @@ class MapEstimator(BaseEstimator):
         method, landmarks = self._select(rows, self.method(), engine, seed)
         source = Source(rows, engine, items, seed, targets, landmark_indices=landmarks.indices)
         solution = solve_one(method.solve(landmarks.points, compute_dtype(rows.dtype)), source)
+        if output_dtype(solution.map, rows.dtype) == np.float32:
+            solution = storable(solution)._replace(warnings=solution.warnings)  # residuals are not handed out
         for message in solution.warnings:
             warnings.warn(in_words_of(message, Edge.ESTIMATOR), UserWarning, stacklevel=4)
         self._keep(solution, landmarks)

@@ -26,6 +26,7 @@ from landmark_ops.methods.method import (
     OfKernel,
     Solution,
     check_n_components,
+    check_sums,
     duplicate_warning,
     landmark_kernel,
 )
@@ -33,7 +34,7 @@ from landmark_ops.methods.spectral_embedding import block_map, signs_of
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.landmark_map import LandmarkMap, RowScale
-from landmark_ops.numerics.moments import Moments, Sum, Tile, add_moments, totals
+from landmark_ops.numerics.moments import Moments, Sum, Tile, add_moments, gram, totals
 
 DEGREE_FLOOR = 1e-12  # of the mean degree; degrees of a positive kernel are positive, this only guards divisions
 
@@ -65,12 +66,13 @@ class LandmarkDiffusionMapMethod(OfKernel):
         m = len(Z)
         affinities = block_map(LandmarkMap(Z, kernel, np.eye(m), np.zeros(m), None))
         first: Moments = yield totals(affinities)
+        check_sums(first, kernel)
         density = degrees = first.total
         if self.alpha:
             normalised: Moments = yield Sum((affinities,), partial(density_total, density, self.alpha), add_moments)
-            degrees = normalised.total
+            degrees = check_sums(normalised, kernel).total
         second: Moments = yield Sum((affinities,), partial(diffused, density, degrees, self.alpha), add_moments)
-        spectrum = symmetric_eigen(second.second)
+        spectrum = symmetric_eigen(check_sums(second, kernel).second)
         cutoff = m * float(np.finfo(dtype).eps)
         rank = spectrum.rank(cutoff)
         k = check_n_components(
@@ -91,14 +93,16 @@ class LandmarkDiffusionMapMethod(OfKernel):
 def density_total(density: F64, alpha: float, tile: Tile) -> Moments:
     """Sum over rows of w(x) q(x)^-alpha, (m,), with q(x) = w(x).density."""
     W = np.asarray(tile.placed[0].embedding, np.float64)
-    return Moments(len(W), (W @ density) ** -alpha @ W, np.zeros((0, 0)))
+    with np.errstate(all="ignore"):  # what leaves float64 is refused
+        return Moments(len(W), (W @ density) ** -alpha @ W, np.zeros((0, 0)))
 
 
 def diffused(density: F64, degrees: F64, alpha: float, tile: Tile) -> Moments:
     """Sum over rows of w(x) w(x)^T q(x)^-alpha / (w(x).degrees), (m, m): W_a^T D^-1 W_a."""
     W = tile.placed[0].embedding
-    weights = 1 / (W @ degrees.astype(W.dtype))
-    if alpha:
-        weights *= (W @ density.astype(W.dtype)) ** -alpha
-    scaled = W * np.sqrt(weights)[:, None]
-    return Moments(len(W), np.zeros(0), (scaled.T @ scaled).astype(np.float64))
+    with np.errstate(all="ignore"):  # what leaves float64 is refused
+        weights = 1 / (W @ degrees.astype(W.dtype))
+        if alpha:
+            weights *= (W @ density.astype(W.dtype)) ** -alpha
+        scaled = W * np.sqrt(weights)[:, None]
+        return Moments(len(W), np.zeros(0), gram(scaled))

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.method import F64, KernelChoice, Probe, Solution, check_n_components, duplicate_warning
+from landmark_ops.methods.method import (
+    F64,
+    KernelChoice,
+    Probe,
+    Solution,
+    check_n_components,
+    check_sums,
+    duplicate_warning,
+)
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import (
     EUCLIDEAN_FAMILY,
@@ -88,7 +96,7 @@ class LandmarkMDSMethod:
 
         Eigenvalues become the variances of all rows along the new axes.
         """
-        axes = symmetric_eigen(moments.covariance)
+        axes = symmetric_eigen(check_sums(moments, solution.map.block).covariance)
         rotation = fix_signs(axes.vectors)
         embedding = (solution.embedding - moments.mean) @ rotation
         return solution._replace(

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import Array, Callback, Metric
 from landmark_ops.numerics.kernels import ALIASES, Kernel, kernel_block, resolve_kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.undefined import landmark_refusal
+from landmark_ops.numerics.moments import Moments
+from landmark_ops.numerics.undefined import block_name, landmark_refusal
 
 F64 = NDArray[np.float64]
 Probe = Callable[[], Array]
@@ -130,6 +132,16 @@ def landmark_kernel(kernel: Kernel, Z: F64) -> F64:
     if not W.any():
         raise InputError(f"kernel {kernel.name}: all its values between the {len(Z)} landmarks are zero")
     return W
+
+
+def check_sums(summed: Moments, block: Block) -> Moments:
+    """Sums over all rows, or InputError where they are beyond float64."""
+    if not (np.isfinite(summed.total).all() and np.isfinite(summed.second).all()):
+        raise InputError(
+            f"{block_name(block)}: sums of products of its values over {summed.rows:,} rows leave float64: scale the "
+            "rows by a power of ten, or choose another"
+        )
+    return summed
 
 
 def check_n_components(n_components: int | None, rank: int, cutoff: float, shape: tuple[int, int], what: str) -> int:

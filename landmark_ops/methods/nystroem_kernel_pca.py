@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components
+from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, check_sums
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
@@ -59,7 +59,7 @@ class NystroemKernelPCAMethod:
         feature-space distance from the mean that k components leave: k(x,x) - 2 f.mean + |mean|^2 - |score|^2.
         """
         features = solution.map
-        spectrum = symmetric_eigen(moments.covariance)
+        spectrum = symmetric_eigen(check_sums(moments, features.block).covariance)
         cutoff = solution.cutoff
         shape = (features.n_landmarks, features.n_features)
         if not spectrum.values[0] > cutoff * float(np.trace(moments.second)) / moments.rows:

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import DEFAULT_KERNEL, F64, KernelChoice, OfKernel, Solution, check_n_components
+from landmark_ops.methods.method import (
+    DEFAULT_KERNEL,
+    F64,
+    KernelChoice,
+    OfKernel,
+    Solution,
+    check_n_components,
+    check_sums,
+)
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
@@ -47,13 +55,13 @@ class SpectralEmbeddingMethod(OfKernel):
         started = features.start(Z, dtype)
         # The sum of the features is that of the blocks times the readout: the product need not be made per row.
         summed: Moments = yield totals(block_map(started.map))
-        total = started.map.readout.T @ summed.total
+        total = started.map.readout.T @ check_sums(summed, started.map.block).total
         scaled = scaled_features(started.map, total, summed.rows)
         second: Moments = yield moments(scaled)
         return self._finish(started, scaled, second)
 
     def _finish(self, started: Solution, scaled: LandmarkMap, second: Moments) -> Solution:
-        spectrum = symmetric_eigen(second.second)
+        spectrum = symmetric_eigen(check_sums(second, scaled.block).second)
         m, d = started.map.n_landmarks, started.map.n_features
         rank = spectrum.rank(started.cutoff)
         skip = 0 if self.trivial else 1

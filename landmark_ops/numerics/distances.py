@@ -216,7 +216,7 @@ def dists(X: Array, Z: Array, metric: Metric) -> Array:
     if metric.name == "nan_euclidean":
         from sklearn.metrics.pairwise import nan_euclidean_distances
 
-        return np.asarray(nan_euclidean_distances(X, Z), np.float64)
+        return np.asarray(nan_euclidean_distances(np.asarray(X, np.float64), np.asarray(Z, np.float64)))
     X, Z = (np.asarray(A, bool if metric.name in BOOLEAN else np.float64) for A in (X, Z))
     if metric.name == "minkowski":
         return minkowski(X, Z, **metric.params)

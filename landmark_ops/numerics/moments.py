@@ -63,7 +63,13 @@ class Sum(Generic[T]):
 def first_and_second(tile: Tile) -> Moments:
     """Both moments of the outputs of the first map."""
     F = tile.placed[0].embedding
-    return Moments(len(F), F.sum(axis=0, dtype=np.float64), gram(F))
+    return Moments(len(F), total(F), gram(F))
+
+
+def total(F: Array) -> F64:
+    """Sum of F (b, k) over its rows, (k,) float64; Inf where float64 cannot hold it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(F.sum(axis=0, dtype=np.float64))
 
 
 def gram(F: Array) -> F64:
@@ -78,16 +84,17 @@ def gram(F: Array) -> F64:
 def first_only(tile: Tile) -> Moments:
     """The first moment alone; `second` stays empty, (0, 0)."""
     F = tile.placed[0].embedding
-    return Moments(len(F), F.sum(axis=0, dtype=np.float64), np.zeros((0, 0)))
+    return Moments(len(F), total(F), np.zeros((0, 0)))
 
 
 def add_moments(parts: list[Moments]) -> Moments:
     """The moments of several blocks together."""
-    total, second = parts[0].total.copy(), parts[0].second.copy()
-    for part in parts[1:]:
-        total += part.total
-        second += part.second
-    return Moments(sum(part.rows for part in parts), total, second)
+    first, second = parts[0].total.copy(), parts[0].second.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part in parts[1:]:
+            first += part.total
+            second += part.second
+    return Moments(sum(part.rows for part in parts), first, second)
 
 
 def moments(fitted: LandmarkMap) -> Sum[Moments]:

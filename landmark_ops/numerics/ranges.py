@@ -22,6 +22,15 @@ SQUARES: dict[np.dtype[Any], tuple[float, float]] = {
 }
 
 
+# What float32 stores to five digits: below, its steps are coarser; above is nothing.
+STORED = (1e-39, float(np.finfo(np.float32).max))
+
+
+def stored(top: float) -> bool:
+    """Whether float32 stores values up to `top` to five digits of it."""
+    return top == 0 or STORED[0] <= top <= STORED[1]
+
+
 def squares_fit(largest: float, dtype: np.dtype[Any]) -> bool:
     """Whether sums of squares (or products) up to `largest` are safe in float32 or float64; False for NaN."""
     low, high = SQUARES[dtype]

@@ -14,6 +14,7 @@ import numpy as np
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluators import block_evaluator, columns_of, evaluator, folded, reader, width
 from landmark_ops.numerics.landmark_map import LandmarkMap
+from landmark_ops.numerics.ranges import largest
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -34,28 +35,41 @@ def single_suffices(fitted: LandmarkMap) -> bool:
     return bool(fitted.prepared[key])
 
 
+def reach(fitted: LandmarkMap) -> float:
+    """The largest coordinate, without its sign, that a map gives up to `TRIED` of its landmarks; float64."""
+    key: Any = (reach, DOUBLE)
+    if key not in fitted.prepared:
+        placed = fitted.place(np.asarray(sampled(fitted.landmarks), np.float64))
+        fitted.prepared[key] = largest(placed.embedding)  # type: ignore[assignment]
+    found: Any = fitted.prepared[key]
+    return float(found)
+
+
+def sampled(Z: Array) -> Array:
+    """Up to `TRIED` rows of Z (m, d), evenly spaced."""
+    return Z[np.linspace(0, len(Z) - 1, min(len(Z), TRIED)).round().astype(int)]
+
+
 def _tried(fitted: LandmarkMap) -> bool:
-    Z = fitted.landmarks
-    rows = Z[np.linspace(0, len(Z) - 1, min(len(Z), TRIED)).round().astype(int)]
+    rows = sampled(fitted.landmarks)
     with np.errstate(all="ignore"):
         low = rows.astype(SINGLE)
         high = low.astype(DOUBLE)
         if not np.isfinite(low).all():
             return False
-        outs = [np.empty((len(rows), width(fitted)), dtype) for dtype in (SINGLE, DOUBLE)]
+        both: tuple[Array, Array] = (low, high)
+        outs = [np.empty((len(rows), width(fitted)), X.dtype) for X in both]
         if fitted.collapsed:
-            for X, out in zip((low, high), outs, strict=True):
+            for X, out in zip(both, outs, strict=True):
                 evaluator(fitted, X.dtype, folded)(X, out)
         else:
-            blocks = [evaluator(fitted, X.dtype, block_evaluator)(X) for X in (low, high)]
+            blocks = [evaluator(fitted, X.dtype, block_evaluator)(X) for X in both]
             if not _agree(*blocks):
                 return False
-            weights = np.abs(columns_of(fitted)[0]).max()
-            if not weights < WEIGHTS or (
-                fitted.spread is not None and not np.abs(fitted.spread.factor).max() < WEIGHTS
-            ):
+            factor = np.zeros(1) if fitted.spread is None else fitted.spread.factor
+            if not max(np.abs(columns_of(fitted)[0]).max(), np.abs(factor).max()) < WEIGHTS:
                 return False
-            for X, values, out in zip((low, high), blocks, outs, strict=True):
+            for X, values, out in zip(both, blocks, outs, strict=True):
                 evaluator(fitted, X.dtype, reader)(X, values, out)
         single, double = outs
         good = np.isfinite(double).all(axis=1)

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Array, Metric, dists
+from landmark_ops.numerics.ranges import largest
 
 TILE_ELEMENTS = 1 << 20  # of the (rows, points) matrix of distances: stays in the processor's cache
 # Error allowed to an expanded squared distance, in units of eps sqrt(d) (|x|^2 + |z|^2): eight times the growth
 # expected of rounding errors (Higham & Mary 2019).
 ROUNDING = 8.0
+SINGLE = (1e-9, 4e9)  # magnitudes of rows whose squares float32 holds with room for sums and differences
 
 
 class Nearest(NamedTuple):
@@ -92,9 +94,10 @@ class Expanded(NamedTuple):
 
     @classmethod
     def of(cls, X: Array, Z: Array) -> Expanded:
-        """Prepare Z in the dtype of X, or in float64 where float32 would overflow."""
+        """Prepare Z in the dtype of X, or in float64 where squares would leave float32's range."""
         dtype = X.dtype
-        if max(np.abs(X).max(initial=0), np.abs(Z).max(initial=0)) > np.finfo(dtype).max ** 0.25:
+        top = max(largest(X), largest(Z))
+        if dtype == np.float32 and not SINGLE[0] < top < SINGLE[1]:
             dtype = np.dtype(np.float64)
         center = Z.mean(axis=0, dtype=np.float64).astype(dtype)
         Zc = np.subtract(Z, center, dtype=np.float64).astype(dtype)

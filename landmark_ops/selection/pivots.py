@@ -20,6 +20,7 @@ from landmark_ops.blocks.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
+from landmark_ops.numerics.ranges import squares_fit
 from landmark_ops.numerics.row_random import row_uniforms
 from landmark_ops.selection.grid import block_rows, grid, power_of_two, read_usable, working_rows
 from landmark_ops.selection.landmarks import Request
@@ -218,8 +219,9 @@ def too_few(ask: Request, found: int, why: str) -> InputError:
 def precision_for(rows: Rows, relative: float, pivots: Pivots) -> Precision:
     """In what precision to judge rows whose residuals are about `relative` times k(x, x), given these landmarks."""
     small = rows.dtype.kind == "f" and rows.dtype.itemsize <= 4
-    own = np.diagonal(pivots.L) ** 2
-    fit = bool((own >= FLOAT32_PIVOT * np.einsum("ij,ij->i", pivots.L, pivots.L)).all())
+    own, all_of = np.diagonal(pivots.L) ** 2, np.einsum("ij,ij->i", pivots.L, pivots.L)
+    fit = bool((own >= FLOAT32_PIVOT * all_of).all())
+    fit &= len(own) == 0 or squares_fit(float(all_of.max()), np.dtype(np.float32))
     return "float32" if small and fit and relative > FLOAT32_ABOVE else "float64"
 
 

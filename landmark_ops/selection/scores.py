@@ -17,7 +17,7 @@ from landmark_ops.blocks.engine import Engine, Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.grid import grid, working_rows
-from landmark_ops.selection.pivots import F64, Pivots, diagonal, gram, residuals
+from landmark_ops.selection.pivots import F64, Pivots, diagonal, gram, not_positive, residuals
 
 LEAST_RIDGE = 1e-12  # of the largest eigenvalue: a kernel of low rank has no tail to take the ridge from
 SCORE_ROWS = 1 << 12  # rows of a sample scored by one task
@@ -70,7 +70,11 @@ def ridge_pivots(kept: Weighted, ridge: float, kernel: Kernel) -> Pivots:
     # Rows kept twice or rarely leave A singular to rounding: half of float64's digits below the largest diagonal is
     # less than any score resolves.
     A[np.diag_indices(len(A))] += ridge * kept.probability + 1e-14 * len(A) * diagonal(Z, kernel).max(initial=0.0)
-    return Pivots(kept.indices, kept.stored, cholesky((A + A.T) / 2, lower=True) if len(A) else A)
+    try:
+        L = cholesky((A + A.T) / 2, lower=True) if len(A) else A
+    except np.linalg.LinAlgError as error:
+        raise not_positive(kernel, f"an eigenvalue below 0 among {len(A)} of them") from error
+    return Pivots(kept.indices, kept.stored, L)
 
 
 def score_block(item: Item, stored: Array, pivots: Pivots, kernel: Kernel, ridge: float) -> F64:

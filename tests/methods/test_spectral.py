@@ -159,9 +159,7 @@ def test_groups_that_do_not_touch_are_said():
 
 def test_an_affinity_that_is_not_positive_is_refused():
     odd = np.vstack([X[:100], -X[:100]])
-    with pytest.raises(
-        InputError, match=r"200 of 200 rows have negative weights under kernel linear.* the first is row 0"
-    ):
+    with pytest.raises(InputError, match=r"200 of 200 rows have negative weights under kernel linear"):
         solve_one(SpectralEmbeddingMethod(1, KernelChoice("linear")).solve(odd[:50], F64), source(odd))
 
 
