@@ -25,7 +25,7 @@ from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import is_remote, normalise
 from landmark_ops.stores.open import open_rows, open_values
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.rows import Rows, check_shape_and_dtype
 
 State = Literal["new", "resume", "complete"]
 
@@ -123,11 +123,15 @@ def read_given(config: EmbedConfig) -> NDArray[Any] | None:
         array = np.load(Path(landmarks.points).expanduser(), allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"landmarks.points {landmarks.points}: cannot be read as .npy: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"landmarks.points {landmarks.points}: is an archive of arrays (.npz): save one as .npy")
     if array.ndim not in (1, 2) or (array.ndim == 1 and array.dtype.kind not in "iu"):
         raise InputError(
             f"landmarks.points {landmarks.points}: shape {array.shape} of {array.dtype}, needs points (m, d) or "
             "integer row numbers (m,)"
         )
+    if array.ndim == 2:
+        check_shape_and_dtype(array.shape, array.dtype, f"landmarks.points {landmarks.points}")
     return np.asarray(array)
 
 

@@ -49,7 +49,7 @@ def refuse_undefined(
 ) -> None:
     """Raise InputError naming cause, count and first of the rows without coordinates; return where all have some."""
     if found := find_causes(rows, fitted, engine, items, lengths):
-        raise refusal(found, fitted.block, rows.n, rows.uri)
+        raise refusal(found, fitted.block, rows.n, rows.named)
 
 
 def outside_block(item: Item, rows: Rows, block: Block) -> dict[Cause, Found]:

@@ -130,6 +130,8 @@ def vector_block(column: pa.Array, d: int, dtype: np.dtype[Any], first_row: int,
         return _nothing((len(column), d), dtype, first_row, where)
     if is_spark_vector(column.type):
         return _spark_block(column, d, dtype, first_row, where)
+    if pa.types.is_fixed_size_list(column.type) and column.type.list_size == d and not column.null_count:
+        return _numbers(column.flatten(), dtype, first_row, where, d).reshape(len(column), d)
     lengths = pc.list_value_length(column)
     if lengths.null_count:
         lengths = lengths.fill_null(0)

@@ -88,6 +88,11 @@ class ParquetRows(Rows):
         """Everything but cached footers: pyarrow's do not need to travel."""
         return self.__dict__ | {"_metadata": {}}
 
+    @property
+    def named(self) -> str:
+        """The address, and that nulls read as NaN."""
+        return f"{self.uri} (null, {'or an empty vector, ' if self._vector else ''}reads as NaN)"
+
     def _vector_size(self) -> int:
         """Numbers per row: of the type where it is fixed, else of the first vector that is there."""
         if self._columns.size is not None:

@@ -56,6 +56,11 @@ class Rows(ABC):
         """Bytes of all rows once decoded."""
         return self.n * self.d * self.dtype.itemsize
 
+    @property
+    def named(self) -> str:
+        """Where the rows come from, and what of it reads as NaN without being one: for messages about bad rows."""
+        return self.uri
+
     @abstractmethod
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows start..stop as a C-contiguous (stop - start, d) array of the stored dtype, native byte order.

@@ -130,6 +130,11 @@ class ZarrRows(Rows):
             return None
         raise InputError(f"{self.uri}: is packed ({packing.describe()}), pictures must not be: write it unpacked")
 
+    @property
+    def named(self) -> str:
+        """The address, and how its numbers are unpacked."""
+        return self.uri if self._packing is None else f"{self.uri} ({self._packing.describe()})"
+
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the open array, which the receiving process opens itself."""
         return self.__dict__ | ({"_array": None} if self._reopens else {})

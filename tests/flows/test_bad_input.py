@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 import zarr
@@ -322,6 +324,41 @@ def test_given_points_of_another_width(tmp_path: Path) -> None:
     config["landmarks"] = {"strategy": "given", "points": str(tmp_path / "z.npy")}
     with pytest.raises(InputError, match=r"landmark points: got shape \(10, 5\) .*, needs numbers of shape \(m, 6\)"):
         run_embed(config)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"a": X[:9]}, r"is an archive of arrays \(\.npz\): save one as \.npy"),
+        (X[:9].astype(complex), "elements are complex128, rows must be"),
+        (X[:9].astype(str), "elements are <U"),
+        (X[:9, 0], r"shape \(9,\) of float32, needs points \(m, d\) or integer row numbers"),
+    ],
+    ids=["npz", "complex", "text", "one axis"],
+)
+def test_given_points_of_another_kind(tmp_path: Path, given: Any, message: str) -> None:
+    with (tmp_path / "z.npy").open("wb") as file:
+        np.savez(file, **given) if isinstance(given, dict) else np.save(file, given)
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
+    config["landmarks"] = {"strategy": "given", "points": str(tmp_path / "z.npy")}
+    with pytest.raises(InputError, match=message):
+        open_only(config)
+
+
+def test_rows_without_a_vector_are_told_or_marked(tmp_path: Path) -> None:
+    vectors: list[Any] = X.tolist()
+    vectors[7], vectors[123], vectors[301] = None, [], [None, *vectors[301][1:]]
+    pq.write_table(pa.table({"v": vectors}), tmp_path / "x.parquet", row_group_size=50)
+    config = make_config(str(tmp_path / "x.parquet"), tmp_path / "out.zarr")
+    message = (
+        r"x\.parquet \(null, or an empty vector, reads as NaN\): 3 of 400 rows hold NaN or Inf, the first is row 7"
+    )
+    with pytest.raises(BadRowsError, match=message):
+        run_embed(config)
+    config["source"]["bad_rows"] = "mark"
+    run_embed(config)
+    bad = np.isnan(arrays(tmp_path / "out.zarr")[0]).any(axis=1)
+    assert np.flatnonzero(bad).tolist() == [7, 123, 301]
 
 
 def test_given_points_missing(tmp_path: Path) -> None:
