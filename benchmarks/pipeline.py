@@ -89,7 +89,7 @@ def embed(config: EmbedConfig, engine: ClusterEngine, keep: bool = False) -> Emb
         [sample] = tasks.extend_stage.fn(run, [work], flow.sample_indices(config, opened))
         if not np.isfinite(sample.embedding).all():
             raise AssertionError("rows without coordinates: what was measured is not an embedding")
-        tasks.complete_stage.fn(run, work, {}, 0)
+        tasks.complete_stage.fn(run, work, {}, 0, {})
         tasks.clear_scratch(opened.parts)
 
     seconds = seconds_of(whole)
