@@ -125,7 +125,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     pipeline = get_pipeline(detector.name)
     specs = {name: get_spec(name) for name in pipeline.models}
     check_thresholds(pipeline, detector.thresholds, specs.__getitem__, boxes_given=detector.boxes is not None)
-    if not is_shipped(pipeline, specs.__getitem__):
+    if not is_shipped(pipeline):
         try_out(pipeline, lambda name: load_session(specs[name]))
     boxes = detector.boxes
     if boxes is not None and not pipeline.steps:

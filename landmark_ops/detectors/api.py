@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import cast
 
@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike
 
 from landmark_ops.detectors.instances import Floats, Instances
 from landmark_ops.detectors.pictures import Picture, as_list, name_of, open_picture
-from landmark_ops.detectors.pipeline_spec import Pipeline
+from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.registry import get_spec
 from landmark_ops.detectors.sampling import Image
 from landmark_ops.detectors.session import Session, load_session
+from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.errors import InputError
 from landmark_ops.images.decode import DecodeFailure
 
@@ -94,7 +95,11 @@ def detect(
     for index, (of, image) in enumerate(zip(given or [], opened, strict=False)):
         if of is not None and np.ndim(of) == 2 and (outside := lies_outside(of, image)):
             warnings.warn(f"box {outside[0]} of {name_of(pictures[index], index)} lies outside it", stacklevel=2)
-    found = run_pipeline(pipeline, opened, sessions=local_session, boxes=given, thresholds=thresholds, batch=batch)
+    chosen = pipeline if isinstance(pipeline, Pipeline) else get_pipeline(pipeline)
+    sessions = cache(local_session)
+    if opened:
+        _try_once(chosen, sessions)
+    found = run_pipeline(chosen, opened, sessions=sessions, boxes=given, thresholds=thresholds, batch=batch)
     return [here.emptied(failures[index]) if index in failures else here for index, here in enumerate(found)]
 
 
@@ -105,9 +110,24 @@ def lies_outside(boxes: Floats, image: Image) -> list[int]:
     return [int(at) for at in np.flatnonzero(outside)]
 
 
-@cache
+_tried: set[tuple[Pipeline, tuple[str, ...]]] = set()
+
+
+def _try_once(pipeline: Pipeline, sessions: Callable[[str], Session]) -> None:
+    """Try a pipeline or models of a user's own before their first answer; see `trial`."""
+    if is_shipped(pipeline):
+        return
+    key = (pipeline, tuple(sessions(name).spec.model_dump_json() for name in pipeline.models))
+    if key not in _tried:
+        try_out(pipeline, sessions)
+        _tried.add(key)
+
+
 def local_session(model: str) -> Session:
-    """The session of a model by name, loaded once per process, fetched if needed."""
+    """The session of a model by name, fetched if needed; its network is loaded once per process.
+
+    The spec is read again at each call: a notebook's next answer is that of the spec as it is now.
+    """
     return load_session(get_spec(model))
 
 

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from landmark_ops.detectors.decoders.known import check_parameters
+from landmark_ops.detectors.decoders.known import check_order, check_parameters
 from landmark_ops.errors import InputError
 from landmark_ops.wording import shown
 
@@ -174,6 +174,7 @@ def parse_spec(data: Any, where: str, folder: str | None = None) -> ModelSpec:
         raise InputError(_explain(error, where)) from error
     try:
         check_parameters(spec.decoder, spec.parameters, any_size=spec.input.width is None)
+        check_order(spec.decoder, spec.outputs)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     return spec

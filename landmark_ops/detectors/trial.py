@@ -18,19 +18,20 @@ from landmark_ops.detectors.decoders import finder, locator
 from landmark_ops.detectors.instances import Outputs, Parameters, Size
 from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, list_pipelines
 from landmark_ops.detectors.session import Session
-from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.errors import InputError, RunError
 
 Read = TypeVar("Read")
 
 SEED = 0
 SIDE = 256  # px of a trial picture where a net takes any size, up to its multiple
+OUTSIDE = 3  # crops away from the middle, for half of the points: they are given in another unit
+CORNER = 2  # px
 APART = 1e-3  # of an output's largest value: how far rounding takes the answer to a picture alone from one in a batch
 
 
-def is_shipped(pipeline: Pipeline, specs: Callable[[str], ModelSpec]) -> bool:
-    """Whether the pipeline and all its models come with the package, whose tests have tried them."""
-    return pipeline in list_pipelines() and all(specs(name).folder is None for name in pipeline.models)
+def is_shipped(pipeline: Pipeline) -> bool:
+    """Whether the pipeline comes with the package, whose tests have tried it; its models do then, by their names."""
+    return pipeline in list_pipelines()
 
 
 def try_out(pipeline: Pipeline, sessions: Callable[[str], Session]) -> None:
@@ -127,7 +128,26 @@ def _located(session: Session, outputs: Outputs) -> int:
         raise InputError(
             f"model {spec.name}: gives {count} points, parameters.points says {spec.parameters['points']}: correct it"
         )
+    _check_places(session, points.keypoints[..., :2])
     return count
+
+
+def _check_places(session: Session, keypoints: NDArray[np.float64]) -> None:
+    """Points of (n, K, 2) crop pixels that lie far outside, or all in the first pixels: the wrong unit."""
+    size, there = np.array(_size(session)), np.isfinite(keypoints).all(axis=2)
+    if keypoints.shape[1] < 2 or not there.any():
+        return
+    spec, places = session.spec, np.abs(keypoints[there] / size - 0.5)
+    if np.median(places) > OUTSIDE:
+        raise InputError(
+            f"model {spec.name}: its points lie {np.median(places):.0f} crops away from the crop: decoder "
+            f"{spec.decoder} takes shares of the input or pixels, the file gives the other: export it so"
+        )
+    if np.abs(keypoints[there]).max() <= CORNER and size.min() > 8 * CORNER:
+        raise InputError(
+            f"model {spec.name}: all its points lie in the first {CORNER} pixels of the crop: decoder {spec.decoder} "
+            "takes pixels, the file seems to give shares: export it so"
+        )
 
 
 def _decoded(decode: Callable[[Outputs, Size, Parameters], Read], session: Session, outputs: Outputs) -> Read:

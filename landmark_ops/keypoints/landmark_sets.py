@@ -48,7 +48,7 @@ class LandmarkSet(NamedTuple):
 
 
 class Numbered(BaseModel):
-    """Names of points that are only numbered: prefix0, prefix1, …"""
+    """Names of points that are only numbered: prefix0, prefix1 and so on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

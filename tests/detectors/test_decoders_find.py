@@ -153,6 +153,43 @@ def test_unknown_decoders_are_told_with_the_valid_ones() -> None:
         locator("yunet", "mine")
 
 
+@pytest.mark.parametrize("level", [0, 3])
+def test_logits_are_no_probabilities(level: int) -> None:
+    heads = yunet_heads(1)
+    heads[level][0, 3] = -4.2
+    with pytest.raises(
+        InputError, match=r"the net's (cls|obj)_8 holds values from -4.2 to 0, its decoder needs probab"
+    ):
+        decode_yunet(heads, SIZE, get_spec("yunet-n").parameters)
+
+
+def test_probabilities_are_no_logits() -> None:
+    parameters = get_spec("blazeface-short").parameters
+    outputs = [np.zeros((1, 896, 16)), np.full((1, 896, 1), 0.02)]
+    with pytest.raises(
+        InputError, match=r"the net's scores holds values from 0\.02 to 0\.02, its decoder needs logits"
+    ):
+        decode_blaze_ssd(outputs, (128, 128), parameters)
+
+
+@pytest.mark.parametrize(
+    ("exchanged", "message"),
+    [
+        ((0, 6), r"cls_8 has shape \(1, 96, 4\), its decoder needs \(n, 96, 1\)"),
+        ((6, 9), r"bbox_8 has shape \(1, 96, 10\)"),
+        ((0, 1), r"cls_8 has shape \(1, 24, 1\)"),
+    ],
+)
+def test_heads_in_another_order_are_refused(exchanged: tuple[int, int], message: str) -> None:
+    heads = yunet_heads(1)
+    first, second = exchanged
+    heads[first], heads[second] = heads[second], heads[first]
+    with pytest.raises(InputError, match=message):
+        decode_yunet(heads, SIZE, get_spec("yunet-n").parameters)
+    with pytest.raises(InputError, match="model mine: the net's"):
+        finder("yunet", "mine")(heads, SIZE, get_spec("yunet-n").parameters)
+
+
 def test_missing_and_wrong_parameters_name_their_key() -> None:
     heads = yunet_heads(1)
     with pytest.raises(InputError, match=r"parameters\.score_threshold is missing: the decoder needs one number"):

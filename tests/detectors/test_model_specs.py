@@ -24,6 +24,8 @@ MINE = {
     "outputs": ["points"],
     "decoder": "regression68",
 }
+FINDS = {"score_threshold": 0.6, "nms_iou": 0.3}
+
 MISTAKES = [
     ({"colour": "RGB"}, "colour is no known key: valid: conversion, decoder, file, input, "),
     ({"licens": "MIT"}, "licens is no known key: did you mean licence?"),
@@ -31,6 +33,32 @@ MISTAKES = [
     ({"input": {"colour": "GRB"}}, "input.colour: input should be 'RGB' or 'BGR', got 'GRB'"),
     ({"input": {"width": 64}}, "input: give both width and height"),
     ({"input": {"dtype": "uint8", "std": [255, 255, 255]}}, "a uint8 input takes bytes as they are"),
+    ({"input": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}, "are not on the 0..255 scale of pixels"),
+    ({"input": {"mean": [0.5, 0.5, 0.5], "std": [255, 255, 255]}}, "are not on the 0..255 scale of pixels"),
+    ({"decoder": "yolo"}, "decoder 'yolo' is unknown: valid: yunet, retinaface"),
+    (
+        {"parameters": {"pixel_ofset": -0.5}},
+        "parameters.pixel_ofset is nothing that decoder regression68 reads: did you",
+    ),
+    ({"parameters": {"presence_threshold": 0.5}}, "parameters.presence_threshold is nothing that decoder regression68"),
+    ({"parameters": {"points": 68.5}}, "parameters.points is 68.5: decoder regression68 needs a whole number from 1"),
+    ({"parameters": {"points": True}}, "parameters.points is True"),
+    ({"decoder": "heatmap", "parameters": {"method": "dsnt"}}, "decoder heatmap needs one of argmax, dark, udp, soft"),
+    ({"decoder": "ultralight", "parameters": {"score_threshold": 60, "nms_iou": 0.3}}, "needs a number from 0 to 1"),
+    ({"decoder": "ultralight", "parameters": {"nms_iou": 0.3}}, "parameters.score_threshold is missing: decoder ultra"),
+    (
+        {"decoder": "ultralight", "parameters": FINDS, "outputs": ["boxes", "scores"]},
+        "outputs are boxes, scores: decoder ultralight takes them as scores, boxes",
+    ),
+    (
+        {"decoder": "ultralight", "parameters": FINDS | {"max_side": 640}, "input": {"width": 64, "height": 64}},
+        "parameters.max_side changes nothing where input.width and height are fixed",
+    ),
+    ({"decoder": "simcc", "outputs": ["simcc_y", "simcc_x"]}, "decoder simcc takes them as simcc_x, simcc_y"),
+    (
+        {"decoder": "pipnet", "parameters": {"stride": 32, "neighbours": [1, 2]}},
+        "parameters.neighbours is [1, 2]: deco",
+    ),
     ({"input": {"std": [0, 1, 1]}}, "input.std.0: input should be greater than 0, got 0"),
     ({"file": "../mine.onnx"}, "file: '../mine.onnx' is no relative path"),
     ({"file": "/somewhere/mine.onnx"}, "file: '/somewhere/mine.onnx' is no relative path"),

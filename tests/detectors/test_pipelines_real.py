@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from landmark_ops.detectors import pipelines
-from landmark_ops.detectors.api import detect, local_session
+from landmark_ops.detectors.api import detect
 from landmark_ops.detectors.decoders import blazepose, hand
 from landmark_ops.detectors.finding import find
 from landmark_ops.detectors.instances import Instances
@@ -51,9 +51,7 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rea
         patch.setenv("LANDMARKS_MODEL_MIRROR", str(shared / "models"))
         patch.setenv("LANDMARKS_MODEL_CACHE", str(tmp_path_factory.mktemp("models")))
         patch.delenv("LANDMARKS_MODEL_SPECS", raising=False)
-        local_session.cache_clear()
         yield Real(pictures, golden, shared, skeletons)
-    local_session.cache_clear()
 
 
 def read(path: Path) -> Picture:

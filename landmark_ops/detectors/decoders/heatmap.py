@@ -35,6 +35,11 @@ def decode_heatmap(outputs: Outputs, size: Size, parameters: Parameters) -> Poin
         raise InputError(f"the net's heatmap has shape {maps.shape}: decoder heatmap needs (n, K, rows, columns)")
     method = choice(parameters, "method", tuple(_METHODS), "argmax")
     rows, columns = maps.shape[2:]
+    if abs(columns - rows * size[0] / size[1]) > 1:
+        raise InputError(
+            f"the net's heatmap has {rows} rows and {columns} columns for an input of {size[0]} x {size[1]} px: "
+            "decoder heatmap needs maps of the input's shape, (n, K, rows, columns): export it with the points first"
+        )
     if method == "soft":
         flat = number(parameters, "beta", 1.0) * maps.reshape(*maps.shape[:2], -1)
         maps = softmax(flat).reshape(maps.shape)

@@ -6,7 +6,7 @@ A misspelt key would otherwise leave the default in place, and nobody would lear
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -99,6 +99,23 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
         **_LOCATES,
     },
 }
+
+
+#: What publishers call the outputs of each decoder, in its order: the same names in another order are a mistake that
+#: shapes may not show.
+OUTPUTS: dict[str, tuple[str, ...]] = {
+    "retinaface": ("loc", "conf", "landms"),
+    "ultralight": ("scores", "boxes"),
+    "blaze_ssd": ("regressors", "scores"),
+    "simcc": ("simcc_x", "simcc_y"),
+}
+
+
+def check_order(decoder: str, outputs: Sequence[str]) -> None:
+    """InputError where outputs bear the decoder's own names in another order."""
+    told = OUTPUTS.get(decoder, ())
+    if sorted(outputs) == sorted(told) and tuple(outputs) != told:
+        raise InputError(f"outputs are {', '.join(outputs)}: decoder {decoder} takes them as {', '.join(told)}")
 
 
 def check_parameters(decoder: str, parameters: Mapping[str, object], any_size: bool) -> None:
