@@ -57,6 +57,7 @@ def embed(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False)
             result = launch_embed(settings, "quiet" if quiet else "auto")
     if result["outcome"] == "already complete":
         print("already complete, nothing to do: the source and the configuration are unchanged")
+        print("chunks     all there with their sizes, content not checked (landmarks verify)")
     for account in result.get("methods", {"": result}).values():
         print(f"embedding  {account['embedding']}  ({account['rows']:,} × {account['components']})")
         if account["bad_rows"]:
@@ -156,6 +157,57 @@ def inspect(
 
         for line in describe_place(uri, array, column):
             print(line)
+
+
+@app.command()
+def verify(
+    uri: Annotated[str, typer.Argument(help="The output of an embedding or detection run; a path or s3://.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Read an output whole and compare it with what was recorded. Exits with 1 where something is damaged."""
+    from landmark_ops.errors import DamagedError
+
+    with plain_errors():
+        import flows.verify as verifying
+
+        found = verifying.verify_place(uri)
+        if as_json:
+            import json
+
+            print(json.dumps(verifying.as_json(found), indent=1))
+        else:
+            print("\n".join(verifying.as_lines(found)))
+        damaged = sum(len(one.damaged) for one in found)
+        if damaged:
+            raise DamagedError(
+                f"{uri}: {damaged:,} objects are damaged: `landmarks repair` with the config of an embedding's run "
+                "computes its rows anew; what else is damaged has to be made anew"
+            )
+
+
+@app.command()
+def repair(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False) -> None:
+    """Compute damaged chunks of a complete embedding anew, by its stored map, from its unchanged source."""
+    from landmark_ops.config import load_config
+
+    with plain_errors():
+        settings = load_config(config, overrides or ())
+        with interruptible():
+            from flows.progress import make_progress
+            from flows.repair import repair as repair_outputs
+
+            progress = make_progress("quiet" if quiet else "auto")
+            try:
+                done = repair_outputs(settings, progress)
+            finally:
+                progress.close()
+    for one in done:
+        if one.chunks or one.metadata:
+            print(
+                f"repaired   {one.uri}  ({one.chunks:,} chunks, {one.rows:,} rows, {one.metadata:,} files of metadata)"
+            )
+        else:
+            print(f"whole      {one.uri}  (nothing to repair)")
 
 
 @app.command()

@@ -26,6 +26,7 @@ from landmark_ops.errors import InputError, RunError
 from landmark_ops.method_config import SUPERVISED
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
+from landmark_ops.stores.presence import find_missing, raise_for
 
 SAMPLE_BYTES = 256 << 20  # of sampled rows held by the flow and each worker: caps report.sample for very wide rows
 
@@ -46,6 +47,8 @@ def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
     lock = opened.parts[0].store.uri if not config.methods else config.output.uri
     if opened.state == "complete":
         finish_swaps(opened, lock)
+        for part in opened.parts:
+            raise_for(part.store.uri, find_missing(part.store))
         tasks.clear_scratch(opened.parts)  # of a run that was killed after its last write
         return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))

@@ -16,6 +16,8 @@ from landmark_ops.detect_config import DetectConfig
 if TYPE_CHECKING:
     from prefect import Flow
 
+    from landmark_ops.stores.embedding import EmbeddingStore
+
 C = TypeVar("C")
 
 
@@ -159,4 +161,20 @@ def describe_place(uri: str, array: str | None, column: str | None) -> list[str]
             error = estimate["standard_error"]
             spread = "" if error is None else f" ± {error:.4f}"
             lines.append(f"{name.replace('_', ' ')}  {estimate['value']:.4f}{spread}")
+    return [*lines, *describe_chunks(EmbeddingStore(uri), status["status"] == "complete")]
+
+
+def describe_chunks(store: EmbeddingStore, complete: bool) -> list[str]:
+    """What is there of an embedding, and of its successor. DamagedError where a complete one lacks something."""
+    from landmark_ops.stores.presence import count_committed, find_missing, raise_for
+
+    if complete:
+        raise_for(store.uri, find_missing(store))
+    done, count = count_committed(store)
+    lines = [f"chunks  {done:,} of {count:,} committed"]
+    if complete:
+        lines = [f"chunks  all {count:,} there with their sizes, content not checked: landmarks verify {store.uri}"]
+    if store.successor.read_status() is not None:
+        done, count = count_committed(store.successor)
+        lines.append(f"successor  in the making, {done:,} of {count:,} chunks committed")
     return lines

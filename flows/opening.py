@@ -21,11 +21,12 @@ from flows.plan import landmark_count
 from flows.run import Part
 from landmark_ops.blocks.sums import Targets, check_targets
 from landmark_ops.config import EmbedConfig, TargetConfig
-from landmark_ops.errors import Edge, InputError, speaks
+from landmark_ops.errors import DamagedError, Edge, InputError, speaks
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import is_remote, normalise
 from landmark_ops.stores.open import open_rows, open_values
 from landmark_ops.stores.rows import Rows, check_shape_and_dtype
+from landmark_ops.stores.unfinished import can_resume
 
 State = Literal["new", "resume", "complete"]
 
@@ -189,7 +190,12 @@ def output_state(
     InputError where the output may not be touched.
     """
     here = EmbeddingStore(uri)
-    status = here.read_status()
+    try:
+        status = here.read_status()
+    except DamagedError:
+        if not config.output.overwrite:
+            raise
+        status = {"status": "complete"}  # whatever it was: it is replaced once its successor is complete
     if status is None or (status.get("status") != "complete" and not status.get("map_sha256")):
         return here, "new"  # nothing has been committed there
     overwrite = config.output.overwrite
@@ -198,7 +204,7 @@ def output_state(
     if not differs:
         if complete and not overwrite:
             return here, "complete"
-        if not complete and (not overwrite or here.can_resume()):
+        if not complete and (not overwrite or can_resume(here)):
             return here, "resume"
     elif not overwrite and not status.get("refused"):
         kind = "a complete embedding" if complete else "an unfinished embedding"
@@ -211,12 +217,15 @@ def output_state(
     if begun is None or begun.get("build") == status.get("build"):  # none, or one that has been swapped in
         return successor, "new"
     same = not difference(begun, config, fingerprint, given, earlier)
-    return successor, "resume" if same and successor.can_resume() else "new"
+    return successor, "resume" if same and can_resume(successor) else "new"
 
 
 def done_already(part: Part, fingerprint: str, given: NDArray[Any] | None, earlier: Earlier | None) -> bool:
     """Whether readers find the very embedding that this part would make, complete."""
-    status = part.store.current.read_status()
+    try:
+        status = part.store.current.read_status()
+    except DamagedError:
+        return False
     if status is None or status.get("status") != "complete":
         return False
     return not difference(status, part.config, fingerprint, given, earlier)

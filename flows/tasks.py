@@ -33,6 +33,7 @@ from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.undefined import Cause, Found, add_tallies
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
+from landmark_ops.stores import unfinished
 from landmark_ops.stores.locations import exists, join, remove
 from landmark_ops.stores.records import ChunkRecords
 
@@ -360,7 +361,7 @@ def clear_scratch(parts: list[Part]) -> None:
 def give_up(parts: list[Part]) -> None:
     """After a refusal: what is committed stays to be gone on with, and nothing is in the way of the remedy."""
     for part in parts:
-        if part.state != "complete" and not part.store.give_up(keep=part.state == "resume"):
+        if part.state != "complete" and not unfinished.give_up(part.store, keep=part.state == "resume"):
             remove(scratch_address(part))
 
 

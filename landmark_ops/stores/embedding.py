@@ -28,15 +28,26 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import DamagedError, InputError, RunError
 from landmark_ops.stores import swaps
-from landmark_ops.stores.contents import F32, Written, describe, hash_map
+from landmark_ops.stores.contents import F32, Written, describe, hash_all, hash_map
 from landmark_ops.stores.documents import GROUP, KEY, ROOT, Document, array_node, read_document, walk_nodes
 from landmark_ops.stores.fence import CHECK_SECONDS, Fence
-from landmark_ops.stores.locations import exists, is_empty, join, normalise, remove, remove_objects, stat, write_bytes
+from landmark_ops.stores.locations import (
+    exists,
+    is_empty,
+    is_folder,
+    join,
+    normalise,
+    remove,
+    remove_objects,
+    stat,
+    write_bytes,
+)
 from landmark_ops.stores.slots import free_slot, slot_of, wipe
-from landmark_ops.stores.whole import read_whole
+from landmark_ops.stores.whole import read_whole, stored_whole
 
 ALWAYS = ("embedding", "residual")
 OPTIONAL = ("labels", "prediction", "std")
+HASHES = "sha256"  # attribute: the hash of each small array, by its path
 
 
 class Arrays(NamedTuple):
@@ -99,7 +110,8 @@ class EmbeddingStore:
     def read_status(self) -> dict[str, Any] | None:
         """The `landmark_ops` attributes, or None where nothing of ours is there.
 
-        Raises InputError where something else is there: it is never overwritten.
+        Raises InputError where something else is there: it is never overwritten. DamagedError where it is ours, as its
+        arrays show, and its own metadata is damaged.
         """
         found = read_document(self.uri, self.address)
         if found is not None:
@@ -107,6 +119,12 @@ class EmbeddingStore:
         if not exists(self.address) if self.staged else is_empty(self.uri):
             return None
         what = self.address if self.staged else self.uri
+        if not self.staged and is_folder(self.uri) and {"embedding", "map", "landmarks"} <= walk_nodes(self.uri).keys():
+            state = "cannot be read" if exists(self.address) else "is missing"
+            raise DamagedError(
+                f"output {self.uri}: is damaged: its {ROOT} {state}, while its arrays are there: put back a copy of "
+                f"that file, or set output.overwrite: true to make the embedding anew"
+            )
         raise InputError(
             f"output {what}: holds something that is no embedding of ours and is never overwritten: "
             "choose another output.uri, or move it away"
@@ -115,6 +133,11 @@ class EmbeddingStore:
     def read_attributes(self) -> dict[str, Any]:
         """The `landmark_ops` attributes of the output, which must exist."""
         return self.document().ours
+
+    def row_arrays(self) -> list[str]:
+        """Names of the arrays of rows, as far as they were allocated."""
+        nodes = self.document().nodes
+        return [name for name in (*ALWAYS, *OPTIONAL) if name in nodes]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,13 +155,13 @@ class EmbeddingStore:
         try:
             old = None if is_empty(self.uri) else read_document(self.uri, join(self.uri, ROOT))
             other = read_document(self.uri, f"{self.uri}.next")
-            slots = {document.slot for document in (old, other) if document is not None}
-            slot = free_slot(self._slot_there(old), slots)
+            there = self._slot_there(old)
+            slot = free_slot(there, {document.slot for document in (old, other) if document is not None})
             ours = {**attributes, "status": "partial", "build": uuid.uuid4().hex, "slot": slot}
             self._write(Document({KEY: ours}, {}, swaps.see(self.address)))
             if not is_empty(self.uri):
-                kept = old if self.staged else other
-                wipe(self.uri, set() if kept is None else {kept.slot})
+                kept = there if self.staged else None if other is None else other.slot
+                wipe(self.uri, set() if kept is None else {kept})
             if not self.staged:
                 self._tidy(self.document())
         except OSError as error:
@@ -163,43 +186,16 @@ class EmbeddingStore:
         if (old := read_document(self.uri, join(self.uri, ROOT))) is not None:
             wipe(self.uri, {old.slot})
 
-    def can_resume(self) -> bool:
-        """Whether what was begun here can be gone on with: a map, landmarks and blocks that are whole."""
-        status = self.read_status()
-        if status is None or not status.get("map_sha256"):
-            return False
-        try:
-            self.get_map(str(status["map_sha256"]))
-            self.get("landmarks")
-        except RunError:
-            return False
-        return status.get("blocks") is None or exists(status["blocks"])
-
-    def give_up(self, *, keep: bool) -> bool:
-        """After a refusal: another config may replace what was begun, without being told to.
-
-        Committed chunks stay, for when the refusal's cause has gone; without any, all is deleted unless it is to
-        `keep`. Returns whether anything stays.
-        """
-        document = read_document(self.uri, self.address)
-        if document is None:
-            return False
-        if not keep:
-            group: Any = document.group(self.uri)
-            keep = "chunks/committed" in document.nodes and bool(np.any(group["chunks/committed"][...]))
-        if keep:
-            self.update(refused=True)
-        else:
-            self.discard()
-        return keep
-
     def update(self, **attributes: Any) -> None:
         """Merge `attributes` into the `landmark_ops` attributes, one atomic rewrite of the group's metadata."""
         self._write(self.document().changed(attributes))
 
     def complete(self, **attributes: Any) -> None:
         """Merge `attributes` and turn the status to complete: from this write on readers see this embedding."""
-        done = self.document().changed({**attributes, "status": "complete"})
+        document = self.document()
+        table = hash_all("chunks", self.get("chunks")) if "chunks" in document.nodes else {}
+        hashes = {HASHES: {**document.ours.get(HASHES, {}), **table}}
+        done = document.changed({**attributes, **hashes, "status": "complete"})
         done.attributes[KEY].pop("refused", None)
         if not self.staged:
             self._write(done)
@@ -219,6 +215,15 @@ class EmbeddingStore:
         self._tidy(document)
         remove(f"{self.uri}.next")
 
+    def restore_metadata(self) -> int:
+        """Write the metadata of arrays that is missing or unreadable, as the group's own has it; how many files."""
+        self.check()
+        nodes = self.document().nodes
+        known = walk_nodes(self.uri)
+        lost = {path: node for path, node in nodes.items() if path not in known}
+        self._write_nodes(lost)
+        return len(lost)
+
     def _write(self, document: Document) -> None:
         """Replace the metadata, unless another run has written it meanwhile."""
         self.check()
@@ -228,9 +233,11 @@ class EmbeddingStore:
                 "run again"
             )
 
-    def _add(self, nodes: Mapping[str, dict[str, Any]]) -> None:
-        """Put groups and arrays on record."""
-        self._write(self.document().changed({}, nodes))
+    def _add(self, nodes: Mapping[str, dict[str, Any]], hashes: Mapping[str, str] | None = None) -> None:
+        """Put groups and arrays on record, and the hashes of their content, where it does not change any more."""
+        document = self.document()
+        ours = {HASHES: {**document.ours.get(HASHES, {}), **hashes}} if hashes else {}
+        self._write(document.changed(ours, nodes))
         if not self.staged:
             self._write_nodes(nodes)
 
@@ -286,7 +293,7 @@ class EmbeddingStore:
         written: dict[str, Any] = {name: stored_whole(target[f"{group}/{name}"]) for name in arrays}
         for name, array in written.items():
             array[...] = arrays[name]
-        self._add(nodes)
+        self._add(nodes, None if group == "chunks" else hash_all(group, arrays))
         return written
 
     def get(self, group: str) -> dict[str, NDArray[Any]]:
@@ -296,7 +303,12 @@ class EmbeddingStore:
             found: Any = document.group(self.uri)[group]
             if not document.all_chunks:
                 return {name: np.asarray(array[...]) for name, array in found.arrays()}
-            return {name: read_whole(self.uri, array) for name, array in found.arrays()}
+            arrays = {name: read_whole(self.uri, array) for name, array in found.arrays()}
+            known = document.ours.get(HASHES, {})
+            for path, found_hash in hash_all(group, arrays).items():
+                if known.get(path, found_hash) != found_hash:
+                    raise ValueError(f"the content of {path} has not the hash it was committed with")
+            return arrays
         except DamagedError:
             raise
         except (ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts that are not there
@@ -348,13 +360,14 @@ class EmbeddingStore:
 
     def read(self, start: int, stop: int) -> tuple[F32, F32]:
         """Embedding and residual of rows start..stop."""
-        return self._read("embedding", start, stop), self._read("residual", start, stop)
+        return self.read_array("embedding", start, stop), self.read_array("residual", start, stop)
 
     def read_outputs(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """What else was written of rows start..stop: labels, prediction and std; empty for most methods."""
-        return {name: self._read(name, start, stop) for name in self._arrays().arrays if name not in ALWAYS}
+        return {name: self.read_array(name, start, stop) for name in self._arrays().arrays if name not in ALWAYS}
 
-    def _read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+    def read_array(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows start..stop of one of them; DamagedError where a chunk is missing."""
         opened = self._arrays()
         array = opened.arrays[name]
         return read_whole(self.uri, array, start, stop) if opened.all_chunks else np.asarray(array[start:stop])
@@ -373,8 +386,3 @@ def _open_arrays(uri: str, staged: bool, version: str) -> Arrays:
     group: Any = document.group(uri)
     names = [*ALWAYS, *(name for name in OPTIONAL if name in document.nodes)]
     return Arrays({name: stored_whole(group[name]) for name in names}, document.all_chunks)
-
-
-def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """An array that stores chunks of nothing but fill values too, so that one that is missing can be told."""
-    return array.with_config({"write_empty_chunks": True})

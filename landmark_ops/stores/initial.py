@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.stores.documents import open_group
 from landmark_ops.stores.embedding import EmbeddingStore
 
 TSNE_STD = 1e-4  # of the first component: Kobak & Berens 2019, "The art of using t-SNE for single-cell transcriptomics"
@@ -49,8 +48,9 @@ def layout_init(embedding: Any, n_components: int = 2, *, scale: str = "tsne") -
 
 def read_complete(uri: str) -> NDArray[Any]:
     """The coordinates of a complete embedding, (n, k); InputError where there is none."""
-    status = EmbeddingStore(uri).read_status()
+    store = EmbeddingStore(uri)
+    status = store.read_status()
     if status is None or status.get("status") != "complete":
         state = "nothing is there" if status is None else f"its status is {status.get('status')}"
         raise InputError(f"{uri}: no complete embedding to start from: {state}")
-    return np.asarray(open_group(EmbeddingStore(uri).uri, "r")["embedding"][:])  # type: ignore[index]
+    return store.read(0, store.shape[0])[0]

@@ -16,6 +16,8 @@ from landmark_ops.stores.contents import Written
 from landmark_ops.stores.embedding import EmbeddingStore
 
 FLUSH_SECONDS = 2.0
+COLUMNS = ("sha256", "bad_rows", "first_bad", "low", "high", "committed")  # the last is written last
+DIGEST = "_sha256"  # ends the name of the column of each array's own digests
 
 
 class ChunkRecords:
@@ -26,6 +28,7 @@ class ChunkRecords:
         self.store, self.n, self.chunk_rows = store, n, chunk_rows
         self.committed = np.zeros(count, np.uint8)
         self.sha256 = np.zeros((count, 32), np.uint8)
+        self.digests = {name: np.zeros((count, 32), np.uint8) for name in store.row_arrays()}
         self.bad_rows = np.zeros(count, np.int64)
         self.first_bad = np.full(count, -1, np.int64)
         self.low = np.full((count, k), np.nan, np.float32)
@@ -41,10 +44,12 @@ class ChunkRecords:
             stored = store.get("chunks")
         except DamagedError:  # none, a failed checksum, or a part that is not there
             return records
-        ours = records._columns()
+        ours = {name: getattr(records, name) for name in COLUMNS}
         if stored.keys() >= ours.keys() and all(stored[name].shape == ours[name].shape for name in ours):
             for name in ours:
                 setattr(records, name, stored[name])
+            for name in records.digests:  # tables of the version before have none
+                records.digests[name] = stored.get(f"{name}{DIGEST}", records.digests[name])
         return records
 
     def add(self, start: int, written: Written) -> None:
@@ -57,6 +62,8 @@ class ChunkRecords:
         """Note a committed chunk in memory."""
         chunk = start // self.chunk_rows
         self.sha256[chunk] = np.frombuffer(written.sha256, np.uint8)
+        for name, digest in written.digests.items():
+            self.digests[name][chunk] = np.frombuffer(digest, np.uint8)
         self.bad_rows[chunk], self.first_bad[chunk] = written.bad_rows, written.first_bad
         self.low[chunk], self.high[chunk] = written.low, written.high
         self.committed[chunk] = 1
@@ -88,5 +95,5 @@ class ChunkRecords:
         return self.sha256[start // self.chunk_rows].tobytes() == written.sha256
 
     def _columns(self) -> dict[str, Any]:
-        names = ("sha256", "bad_rows", "first_bad", "low", "high", "committed")
-        return {name: getattr(self, name) for name in names}
+        digests = {f"{name}{DIGEST}": values for name, values in self.digests.items()}
+        return {**digests, **{name: getattr(self, name) for name in COLUMNS}}

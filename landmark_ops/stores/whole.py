@@ -30,3 +30,8 @@ def read_whole(uri: str, array: zarr.Array[Any], start: int = 0, stop: int | Non
 
 def _is_fill(values: NDArray[Any], fill_value: Any) -> bool:
     return bool(np.isnan(values).all() if fill_value != fill_value else (values == fill_value).all())
+
+
+def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """An array that stores chunks of nothing but fill values too, so that one that is missing can be told."""
+    return array.with_config({"write_empty_chunks": True})

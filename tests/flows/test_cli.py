@@ -114,6 +114,7 @@ def test_embed_prints_the_result_and_progress_apart(config: Path) -> None:
     assert again.stderr == ""
     assert again.stdout.splitlines() == [
         "already complete, nothing to do: the source and the configuration are unchanged",
+        "chunks     all there with their sizes, content not checked (landmarks verify)",
         *result.stdout.splitlines(),
     ]
 
@@ -289,7 +290,9 @@ def test_inspect_an_embedding(config: Path) -> None:
         "trustworthiness",
         "continuity",
         "recall",
+        "chunks",
     ]
+    assert lines[-1] == f"chunks  all 1 there with their sizes, content not checked: landmarks verify {out}"
 
 
 def test_inspect_nothing(tmp_path: Path) -> None:

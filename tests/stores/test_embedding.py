@@ -34,7 +34,7 @@ def fill(store: EmbeddingStore, rng: np.random.Generator) -> tuple[np.ndarray, n
 
 def told(attributes: dict) -> dict:
     """The attributes, without those of the store itself."""
-    return {name: value for name, value in attributes.items() if name not in ("build", "slot")}
+    return {name: value for name, value in attributes.items() if name not in ("build", "slot", "sha256")}
 
 
 def flip(path: Path, at: int = 5) -> None:

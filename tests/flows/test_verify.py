@@ -1,0 +1,228 @@
+"""Damage is found: by `embed` and `inspect` as far as sizes go, by `verify` all of it; `repair` mends what it can."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+import zarr
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.progress import Progress
+from flows.repair import repair
+from flows.verify import verify_place
+from landmark_ops.config import EmbedConfig
+from landmark_ops.errors import DamagedError, InputError
+from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.initial import layout_init
+from tests.flows.running import arrays, make_config, points, run_embed, write_npy
+
+pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
+
+X = points()
+Damage = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with x.npy and out.zarr: 10 chunks of 42 rows. Residuals are NaN throughout."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.reporting.write_report", lambda report, write: None)
+        patch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 10)
+        write_npy(folder / "x.npy", X)
+        run_embed(config_of(folder))
+    return folder
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    method = {"name": "spectral_embedding", "gamma": 0.01}
+    return make_config(str(folder / "x.npy"), folder / "out.zarr", method=method)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, finished: Path) -> Path:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    return copy
+
+
+def delete(key: str) -> Damage:
+    return lambda out: (out / key).unlink()
+
+
+def flip(key: str) -> Damage:
+    def act(out: Path) -> None:
+        content = bytearray((out / key).read_bytes())
+        content[5] ^= 1
+        (out / key).write_bytes(content)
+
+    return act
+
+
+def cut(key: str) -> Damage:
+    return lambda out: (out / key).write_bytes((out / key).read_bytes()[:-3])
+
+
+def write(array: str, at: Any, value: float) -> Damage:
+    def act(out: Path) -> None:
+        group: Any = zarr.open_group(out, mode="r+")
+        group[array][at] = value
+
+    return act
+
+
+MISSING: dict[str, tuple[Damage, str]] = {
+    "chunk": (delete("embedding/c/3/0"), "embedding/c/3/0"),
+    "chunk of NaN": (delete("residual/c/9"), "residual/c/9"),
+    "chunk cut": (cut("embedding/c/0/0"), "embedding/c/0/0"),
+    "metadata": (delete("embedding/zarr.json"), "embedding/zarr.json"),
+    "landmarks": (delete("landmarks/points/c/0/0"), "landmarks/points/c/0/0"),
+    "map": (delete("map/readout/c/0/0"), "map/readout/c/0/0"),
+    "table": (delete("chunks/low/c/0/0"), "chunks/low/c/0/0"),
+}
+ALTERED: dict[str, tuple[Damage, str]] = {
+    "bit": (flip("embedding/c/3/0"), "embedding/c/3/0"),
+    "foreign rows": (write("embedding", np.s_[3 * 42 : 4 * 42], 7), "embedding/c/3/0"),
+    "foreign residual": (write("residual", 5, 7), "residual/c/0"),
+    "bit of a landmark": (flip("landmarks/points/c/0/0"), "landmarks/points/c/0/0"),
+    "other landmark": (write("landmarks/points", (0, 0), 7), "landmarks/points/c/0/0"),
+    "other map": (write("map/readout", (0, 0), 7), "map/readout/c/0/0"),
+    "other table": (write("chunks/low", (0, 0), 7), "chunks/low/c/0/0"),
+    "metadata cut": (cut("residual/zarr.json"), "residual/zarr.json"),
+}
+
+
+def verified(folder: Path) -> list[str]:
+    (found,) = verify_place(str(folder / "out.zarr"))
+    return [damage.key for damage in found.damaged]
+
+
+def test_a_whole_one(folder: Path) -> None:
+    assert verify_place(str(folder / "out.zarr"))[0].unchecked == []
+    result = CliRunner().invoke(app, ["verify", str(folder / "out.zarr")])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"whole  {folder}/out.zarr  (")
+    assert "10 chunks of rows" in result.stdout
+    lines = CliRunner().invoke(app, ["inspect", str(folder / "out.zarr")]).stdout
+    assert "chunks  all 10 there with their sizes, content not checked: landmarks verify" in lines
+
+
+@pytest.mark.parametrize("kind", [*MISSING, *ALTERED])
+def test_every_damage_is_named(folder: Path, kind: str) -> None:
+    damage, key = {**MISSING, **ALTERED}[kind]
+    damage(folder / "out.zarr")
+    assert verified(folder) == [key]
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_run_again_it_is_not_complete(folder: Path, kind: str) -> None:
+    damage, key = MISSING[kind]
+    damage(folder / "out.zarr")
+    with pytest.raises(DamagedError, match=rf"out\.zarr: the embedding is damaged: {key} .*: `landmarks repair`"):
+        run_embed(config_of(folder))
+    result = CliRunner().invoke(app, ["inspect", str(folder / "out.zarr")])
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert key in result.stderr
+
+
+def test_json_and_exit_code(folder: Path) -> None:
+    delete("embedding/c/3/0")(folder / "out.zarr")
+    result = CliRunner().invoke(app, ["verify", str(folder / "out.zarr"), "--json"])
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["whole"] is False
+    assert found["outputs"][0]["damaged"] == [
+        {"array": "embedding", "chunk": "embedding/c/3/0", "rows": [126, 168], "what": "is missing"}
+    ]
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("damage", [cut("zarr.json"), delete("zarr.json")], ids=["cut", "gone"])
+def test_without_its_own_metadata(folder: Path, damage: Damage) -> None:
+    """It is ours all the same, as its arrays show: said to be damaged, and replaced when told to."""
+    damage(folder / "out.zarr")
+    (found,) = verify_place(str(folder / "out.zarr"))
+    assert [damage.key for damage in found.damaged] == ["zarr.json"]
+    config = config_of(folder)
+    with pytest.raises(DamagedError, match=r"is damaged: its zarr\.json .*: put back a copy .*overwrite: true"):
+        run_embed(config)
+    config["output"]["overwrite"] = True
+    assert run_embed(config)["outcome"] == "done"
+    assert verified(folder) == []
+
+
+def test_our_readers_fail_on_what_is_missing(folder: Path) -> None:
+    delete("embedding/c/3/0")(folder / "out.zarr")
+    with pytest.raises(DamagedError, match="chunk embedding/c/3/0 is missing"):
+        layout_init(str(folder / "out.zarr"))
+
+
+# --- repair
+
+
+def mended(folder: Path) -> tuple[int, int]:
+    (done,) = repair(EmbedConfig.model_validate(config_of(folder)), Progress())
+    return done.chunks, done.metadata
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        *[(kind, (1, 0)) for kind in ("chunk", "chunk of NaN", "chunk cut", "bit", "foreign rows", "foreign residual")],
+        *[(kind, (0, 1)) for kind in ("metadata", "metadata cut")],
+    ],
+)
+def test_repaired(folder: Path, finished: Path, kind: str, expected: tuple[int, int]) -> None:
+    """Just what is damaged, bit for bit as it was."""
+    damage, _ = {**MISSING, **ALTERED}[kind]
+    damage(folder / "out.zarr")
+    assert mended(folder) == expected
+    assert verified(folder) == []
+    for ours, theirs in zip(arrays(folder / "out.zarr"), arrays(finished / "out.zarr"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert mended(folder) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["landmarks", "map", "other landmark", "other map", "other table"])
+def test_what_rows_are_placed_by_is_not_guessed(folder: Path, kind: str) -> None:
+    damage, key = {**MISSING, **ALTERED}[kind]
+    damage(folder / "out.zarr")
+    with pytest.raises(DamagedError, match=rf"{key} .*: it cannot be computed from the map.*overwrite: true"):
+        mended(folder)
+
+
+def test_not_from_another_source(folder: Path) -> None:
+    delete("embedding/c/3/0")(folder / "out.zarr")
+    write_npy(folder / "x.npy", X + 1)
+    with pytest.raises(InputError, match="made with another source, or the source has changed since"):
+        mended(folder)
+
+
+def test_rows_that_changed_without_showing_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same size and time: the content tells."""
+    delete("embedding/c/3/0")(folder / "out.zarr")
+    recorded = EmbeddingStore(str(folder / "out.zarr")).read_attributes()["source"]["fingerprint"]
+    write_npy(folder / "x.npy", X + 1)
+    monkeypatch.setattr("flows.opening.fingerprint_of", lambda rows, targets: recorded)
+    with pytest.raises(DamagedError, match=r"rows 126\.\.168 computed anew are not those that were committed"):
+        mended(folder)
+
+
+def test_nothing_to_repair(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config_of(folder)))
+    result = CliRunner().invoke(app, ["repair", str(path), "--quiet"])
+    assert (result.exit_code, result.stdout) == (0, f"whole      {folder}/out.zarr  (nothing to repair)\n")
+    shutil.rmtree(folder / "out.zarr")
+    result = CliRunner().invoke(app, ["repair", str(path), "--quiet"])
+    assert result.exit_code == 2
+    assert "no complete embedding is there to repair: run `landmarks embed`" in result.stderr
