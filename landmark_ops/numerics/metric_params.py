@@ -45,7 +45,10 @@ def checked_params(name: str, params: Mapping[str, Any], Z: F64) -> dict[str, An
 def order_of(p: Any) -> float:
     """The order of Minkowski's distance: a number of at least 1, infinity among them."""
     if isinstance(p, bool) or not isinstance(p, int | float | np.integer | np.floating):
-        raise InputError(f"metric_params: p={p!r} for minkowski is no number: give a number of at least 1, or .inf")
+        raise InputError(
+            f"metric_params: p={p!r} for minkowski is no number: give one of at least 1; for infinity use metric "
+            "chebyshev"
+        )
     if not p >= 1:
         raise InputError(f"metric_params: p={p} for minkowski must be at least 1")
     return float(p)
