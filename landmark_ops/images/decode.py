@@ -15,8 +15,10 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import struct
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import cv2
@@ -195,10 +197,15 @@ def pillow_decode(header: Header, stream: Stream, denominator: int) -> Image:
 def from_pillow(picture: pillow.Image) -> Image:
     """A picture that Pillow holds, upright, over white where it is transparent. Raises DecodeFailure."""
     try:
-        return np.ascontiguousarray(to_rgb(ImageOps.exif_transpose(picture), HELD))
+        picture.load()  # decoded only now, if it comes from a file
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with suppress(SyntaxError, ValueError, KeyError, struct.error):  # broken EXIF spoils no picture
+                picture = ImageOps.exif_transpose(picture)
+        return np.ascontiguousarray(to_rgb(picture, HELD))
     except DecodeFailure:
         raise
-    except Exception as error:  # it is decoded only now
+    except Exception as error:
         raise failure_of(error) from None
 
 
@@ -218,7 +225,12 @@ def to_rgb(picture: pillow.Image, header: Header) -> Image:
         plain = 255 - np.asarray(picture)  # Pillow has inverted it, as if it came from Adobe
         picture = pillow.fromarray(plain, "CMYK")
     if picture.has_transparency_data:
-        return lay_over_white(np.asarray(picture.convert("RGBA")))
+        pixels = np.asarray(picture.convert("RGBA"))
+        if (
+            header.format == "bmp" and not pixels[..., 3].any()
+        ):  # an unused byte: nobody stores a picture to hide it all
+            return np.ascontiguousarray(pixels[..., :3])
+        return lay_over_white(pixels)
     return np.array(picture.convert("RGB"), np.uint8)
 
 

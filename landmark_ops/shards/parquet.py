@@ -201,7 +201,7 @@ def _opened(uri: str) -> pq.ParquetFile:
         source = pa.PythonFile(_Remote(uri), mode="r")
     elif not locations.is_file(uri):
         raise RunError(f"{uri}: has gone since the source was listed: run again")
-    return pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False)
+    return pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
 
 
 class _Remote:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ def test_every_mode_of_pillow(mode: str) -> None:
     picture = wide if mode == "I;16" else plain.convert(mode)
     shown = Image.fromarray(PICTURE[..., 0]) if mode == "I;16" else picture
     np.testing.assert_array_equal(from_pillow(picture), np.asarray(shown.convert("RGB")))
+
+
+def test_broken_metadata_spoils_no_picture() -> None:
+    picture = Image.fromarray(PICTURE)
+    picture.info["exif"] = b"garbage" * 5
+    np.testing.assert_array_equal(from_pillow(picture), PICTURE)
+    tiff = Image.open(io.BytesIO(save(stored(PICTURE, 6), "TIFF", tiffinfo={0x0112: 6})))
+    np.testing.assert_array_equal(from_pillow(tiff), PICTURE)  # which Pillow has turned already
 
 
 def test_transparent_and_too_deep_pictures_of_pillow() -> None:

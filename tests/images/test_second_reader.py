@@ -156,6 +156,8 @@ def bmps() -> Files:
     masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     yield "version 4 with alpha", bmp(32, 3, four, masks=masks, size=108), on_white(RGBA), 1
     yield "version 5 with alpha", bmp(32, 3, four, masks=masks, size=124), on_white(RGBA), 1
+    unused = np.pad(BGR, ((0, 0), (0, 0), (0, 1)))[::-1].tobytes()
+    yield "an alpha that is nowhere set", bmp(32, 3, unused, masks=masks, size=108), RGB, 0
     shifts = [RGB[..., at].astype(np.uint16) for at in range(3)]
     five = (shifts[0] >> 3 << 11 | shifts[1] >> 2 << 5 | shifts[2] >> 3)[::-1].tobytes()
     yield "5, 6 and 5 bits", bmp(16, 3, five, masks=struct.pack("<III", 0xF800, 0x7E0, 0x1F)), RGB, 8
