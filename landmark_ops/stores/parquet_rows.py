@@ -26,6 +26,7 @@ from landmark_ops.stores.parquet_columns import Columns, choose_columns, read_fo
 from landmark_ops.stores.parquet_files import data_files, partition_keys
 from landmark_ops.stores.rows import Rows, check_range, check_shape_and_dtype
 
+FIRST_ROWS = 64  # looked at together while the first vector is sought, which mostly is row 0
 BATCH_ROWS = 16_384  # decoded at a time where only part of a row group is wanted
 
 
@@ -99,7 +100,7 @@ class ParquetRows(Rows):
             return self._columns.size
         for group in np.flatnonzero(np.diff(self._starts)):
             try:
-                for batch in self._batches(int(group), BATCH_ROWS):
+                for batch in self._batches(int(group), FIRST_ROWS):
                     if self._names[0] in batch.schema.names and (size := vector_length(batch.column(self._names[0]))):
                         return size
             except (pa.ArrowException, OSError) as error:
@@ -196,13 +197,19 @@ class ParquetRows(Rows):
     def _to_numbers(self, table: pa.Table | pa.RecordBatch, first_row: int) -> list[NDArray[Any]]:
         if self._vector:
             parts = []
+            if self._names[0] not in table.schema.names:
+                return [np.full((table.num_rows, self.d), np.nan, self.dtype)]
             for chunk in _chunks(table, self._names[0]):
                 where = f"{self.uri}: {self._names[0]}"
                 parts.append(vector_block(chunk, self.d, self.dtype, first_row, where))
                 first_row += len(chunk)
             return parts
         out = np.empty((table.num_rows, self.d), self.dtype)
+        there = set(table.schema.names)
         for at, name in enumerate(self._names):
+            if name not in there:  # null, as the table's format has it
+                out[:, at] = np.nan
+                continue
             row = 0
             for chunk in _chunks(table, name):
                 where = f"{self.uri}: {name}"
@@ -237,8 +244,5 @@ def open_delta(
 
 
 def _chunks(table: pa.Table | pa.RecordBatch, name: str) -> list[pa.Array]:
-    """The column's pieces; nulls where the file has no such column."""
-    if name not in table.schema.names:
-        return [pa.nulls(table.num_rows)]
     column = table.column(name)
     return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
