@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
+from landmark_ops.stores.open import open_values
 from landmark_ops.stores.parquet_rows import ParquetRows
 
 RNG = np.random.default_rng(0)
@@ -373,3 +374,10 @@ def test_fingerprint_follows_files_and_columns(tmp_path: Path) -> None:
     assert ParquetRows(tmp_path / "lake", columns=["id"]).fingerprint() != before
     write(tmp_path / "lake/a.parquet", row_group_size=7)
     assert ParquetRows(tmp_path / "lake").fingerprint() != before
+
+
+def test_a_target_that_is_null_is_none(tmp_path: Path) -> None:
+    for labels in (pa.array([3, None, 5]), pa.array([True, None, False]), pa.array([0.5, None, 1.5], pa.float32())):
+        pq.write_table(pa.table({"y": labels}), tmp_path / "x.parquet")
+        got = open_values(tmp_path / "x.parquet", column="y").read(0, 3)
+        np.testing.assert_array_equal(got[:, 0], [float("nan") if x is None else x for x in labels.to_pylist()])
