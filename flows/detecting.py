@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from flows.earlier import Earlier, Gone, Turn, moved_rows
 from flows.overlays import Overlays, Picture
+from landmark_ops.detectors.instances import Instances
 from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.pipelines import run_pipeline
-from landmark_ops.detectors.session import Session, load_session
+from landmark_ops.detectors.session import NotANumber, Session, load_session
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.images.decode import Decoded
 from landmark_ops.images.encode import is_drawn
 from landmark_ops.images.isolated import Isolation, decode_safely
-from landmark_ops.images.reasons import DecodeFailure
+from landmark_ops.images.reasons import NET_UNDEFINED, DecodeFailure
 from landmark_ops.images.threads import use_one_thread
 from landmark_ops.keypoints.rows import Outcome, Provenance, concat, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
@@ -128,31 +129,40 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
             failed[at] = Outcome(
                 member.image_id, member.shard, member.member, digest, failure=(failure.reason, failure.detail)
             )
-    given = [one.boxes for one in opened]
-    found = run_pipeline(
-        job.pipeline,
-        [one.picture.image for one in opened],
-        sessions=job.session,
-        boxes=given if job.boxes is not None else None,
-        thresholds=job.thresholds,
-        batch=job.batch,
-    )
-    seen = [
-        (one, here if one.picture.scale == 1 else here.scaled(one.picture.scale))
-        for one, here in zip(opened, found, strict=True)
-    ]
-    for one, here in seen:
-        tally.overlays.offer(one.member.image_id, one.picture, here)
-    answers = iter(seen)
+    answers = zip(opened, found_in(opened, job), strict=True)
     for at in range(len(members)):
         if at in failed:
             yield failed[at]
             continue
-        one, instances = next(answers)
+        one, here = next(answers)
         member, picture = one.member, one.picture
+        if isinstance(here, NotANumber):
+            yield Outcome(member.image_id, member.shard, member.member, one.sha256, failure=(NET_UNDEFINED, str(here)))
+            continue
+        instances = here if picture.scale == 1 else here.scaled(picture.scale)
+        tally.overlays.offer(member.image_id, picture, instances)
         yield Outcome(
             member.image_id, member.shard, member.member, one.sha256, picture.width, picture.height, instances
         )
+
+
+def found_in(opened: list[Opened], job: Job) -> list[Instances | NotANumber]:
+    """What the pipeline found in each of some pictures; a picture that a net overflows on costs itself alone."""
+    try:
+        return list(
+            run_pipeline(
+                job.pipeline,
+                [one.picture.image for one in opened],
+                sessions=job.session,
+                boxes=[one.boxes for one in opened] if job.boxes is not None else None,
+                thresholds=job.thresholds,
+                batch=job.batch,
+            )
+        )
+    except NotANumber as error:
+        if len(opened) == 1:
+            return [error]
+    return [here for one in opened for here in found_in([one], job)]
 
 
 def open_member(member: Member, job: Job, isolation: Isolation) -> Opened:

@@ -31,6 +31,10 @@ _loaded: OrderedDict[tuple[str, int, tuple[str, ...]], tuple[Graph, Any]] = Orde
 _loading = threading.Lock()
 
 
+class NotANumber(RunError):
+    """A net answered NaN for some picture of a batch: nothing that it says of that picture counts."""
+
+
 class Session:
     """One loaded model. Thread-safe; results do not depend on how images are grouped into batches."""
 
@@ -61,7 +65,8 @@ class Session:
 
         `batch`: what `prepare` returns. It goes in `max_batch` at a time; where the file's batch is fixed, the last
         part is filled up with its own last image, whose answers are dropped. Raises RunError where onnxruntime fails,
-        e.g. for want of memory, and where the net answers NaN or not one answer per image.
+        e.g. for want of memory, where the net gives not one answer per image, and its kind NotANumber where it
+        answers NaN.
         """
         n = len(batch)
         if n == 0:
@@ -94,7 +99,7 @@ class Session:
                 total = output.sum(dtype=np.float32)
             # The sum is NaN wherever a value is, and costs one pass; infinities of both signs make it NaN too.
             if np.isnan(total) and np.isnan(output).any():
-                raise RunError(
+                raise NotANumber(
                     f"model {name}: output {asked} holds NaN: the net overflows on this picture, as nets in float16 "
                     "do: export it in float32"
                 )

@@ -12,6 +12,7 @@ DECODER_ERROR = "decoder_error"
 DECODER_CRASHED = "decoder_crashed"
 TOO_SLOW = "too_slow"
 MISSING = "missing"
+NET_UNDEFINED = "net_undefined"
 
 #: Every code with what it means, for reports.
 MEANINGS = {
@@ -25,6 +26,7 @@ MEANINGS = {
     DECODER_CRASHED: "the decoder died on this file, in a process of its own",
     TOO_SLOW: "the decoder did not finish in time",
     MISSING: "no file is there, or it may not be read",
+    NET_UNDEFINED: "a net answered NaN: it overflows on this picture",
 }
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from flows import overlays
 from flows.draw import draw_tables
 from flows.own_sets import set_of_rows
+from landmark_ops.detectors import session
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints import drawing
 from tests.flows.detecting_data import (
@@ -144,3 +146,25 @@ def test_a_set_on_record_that_is_damaged_draws_points_alone(own: dict[str, Any],
     record.write_text(json.dumps({"value": {"name": "lights-5"}}))
     assert set_of_rows(str(tmp_path / "out"), "lights-5") is None
     assert len(draw_tables(str(tmp_path / "out"), str(tmp_path / "drawn"), sample=1).overlays) == 1
+
+
+def test_a_picture_on_which_a_net_overflows_costs_itself(
+    own: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As nets in float16 do on bright pictures: the trial's own pictures may pass, and one of a million not."""
+    Image.new("RGB", (40, 30), (255, 255, 255)).save(tmp_path / "pictures/white.png")
+    run = session.Session._run
+
+    def overflows(self: session.Session, batch: np.ndarray) -> list[np.ndarray]:
+        if (batch.mean(axis=(1, 2, 3)) > 150).any():
+            raise session.NotANumber(f"model {self.spec.name}: output {self.spec.outputs[0]} holds NaN")
+        return run(self, batch)
+
+    monkeypatch.setattr(session.Session, "_run", overflows)
+    done = run_detect(own)
+    assert (done["images"], done["failed"]) == (N + 1, 1)
+    once(tmp_path / "out", N + 1)
+    (failure,) = rows(tmp_path / "out", "failures")
+    assert (failure["member"], failure["reason"]) == ("white.png", "net_undefined")
+    assert "holds NaN" in failure["detail"]
+    assert run_detect(own)["outcome"] == "nothing new"
