@@ -89,9 +89,11 @@ def sparse_of(document: Document) -> Sparse | None:
     encoding = str(attributes.get("encoding-type") or attributes.get("h5sparse_format") or "")
     shape = attributes.get("shape") or attributes.get("h5sparse_shape")
     form = encoding.removesuffix("_matrix")
-    if is_array(document) or form not in ("csr", "csc") or not isinstance(shape, list) or len(shape) != 2:
+    if is_array(document) or form not in ("csr", "csc") or not isinstance(shape, list):
         return None
-    return Sparse(form, (int(shape[0]), int(shape[1])))
+    if [type(size) for size in shape] != [int, int]:
+        return None
+    return Sparse(form, (shape[0], shape[1]))
 
 
 def find_array(uri: str, name: str | None) -> tuple[str, Document]:

@@ -109,13 +109,15 @@ class ZarrRows(Rows):
                 f"{self.uri}: is part of a {encoding}, whose missing values are in the array 'mask' beside it: store "
                 "it as floats with NaN instead"
             )
+        attributes = array.attrs.asdict()
+        named = isinstance(attributes.get("categories"), str)  # where anndata 0.7 put the names of codes
         packing = packing_of(
-            array.attrs.asdict(),
+            attributes,
             self._stored,
             array.metadata.fill_value,
             zarr_format=array.metadata.zarr_format,
             bfloat16=self._bfloat16,
-            categories=encoding == "categorical",
+            categories=encoding == "categorical" or named,
             uri=self.uri,
         )
         filters = zarr_meta.rescaling_filters(self._document)

@@ -240,6 +240,9 @@ def test_categories_and_nullable_columns_of_anndata(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         open_values(tmp_path / "x.zarr", array="obs/kind/codes").read(0, 3), [[0], [np.nan], [1]]
     )
+    older = {"categories": "obs/__categories/tissue"}
+    group.create_array("obs/tissue", data=np.array([-1, 2, 0], "i1"), attributes=older)
+    np.testing.assert_array_equal(open_values(tmp_path / "x.zarr", array="obs/tissue").read(0, 3), [[np.nan], [2], [0]])
     ages = group.create_group("obs/age", attributes={"encoding-type": "nullable-integer"})
     ages.create_array("values", data=np.array([1, 2, 3]))
     with pytest.raises(InputError, match="is part of a nullable-integer, whose missing values are in the array 'mask'"):
