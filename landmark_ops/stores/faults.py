@@ -140,7 +140,7 @@ _BY_ERRNO: dict[int, Fault] = {  # the cause is the system's own word for it
 _BY_TEXT: tuple[tuple[re.Pattern[str], Fault], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), fault)
     for pattern, fault in (
-        (r"no space left on device|disk quota exceeded", _BY_ERRNO[errno.ENOSPC]),
+        (r"no space left on device|disk quota exceeded|\d+ requested and \d+ written", _BY_ERRNO[errno.ENOSPC]),
         (r"read-only file system", _BY_ERRNO[errno.EROFS]),
         (r"NoSuchBucket", _NO_BUCKET),
         (r"InvalidAccessKeyId|SignatureDoesNotMatch", _CREDENTIALS),

@@ -90,6 +90,7 @@ def system(number: int) -> OSError:
             RunError,
         ),
         (DeltaError("... error sending request ... connection refused"), "S3 cannot be reached", "check", RunError),
+        (OSError("86326 requested and 24560 written"), "No space left on device", "free some", RunError),  # of NumPy
         (DeltaError("No space left on device (os error 28)"), "No space left on device", "free some", RunError),
     ],
 )
