@@ -145,7 +145,8 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions and not Edge.debug:
         warnings.simplefilter("ignore")
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        for name in ("matplotlib", "asyncio"):  # they tell of what our own line tells
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def flush() -> None:

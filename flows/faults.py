@@ -30,7 +30,7 @@ def explain(error: BaseException, where: str) -> tuple[str, int]:
 
     `where`: what was being done, ending in a colon and a space.
     """
-    fault = fault_of(error) or next((found for one in chain(error) if (found := _of_service(one))), None)
+    fault = next((found for one in chain(error) if (found := _of_service(one))), None) or fault_of(error)
     if fault is not None:
         name = getattr(error, "filename", None)
         place = f"{one_line(name, 200)}: " if name else ""

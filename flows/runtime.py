@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.loopback import spare_loopback
 from flows.prefect_api import check_api
+from flows.scheduler import knock
 from flows.throwaway import DATABASE, forget_template, keep_template, make_home, prefect_home
 from landmark_ops.errors import InputError, RunError
 
@@ -202,10 +203,11 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
     }
     if cluster.address:
         check_address(cluster)
+        knock(cluster.address)
         try:
             client = Client(cluster.address, timeout=20, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise InputError(
+            raise RunError(
                 f"cluster.address {cluster.address}: no scheduler answers there: is it running, and reachable?"
             ) from error
         with client:
