@@ -31,6 +31,7 @@ HOMES = {
         "landmark_ops/selection/",
         "landmark_ops/stores/",
         "flows/runtime.py",
+        "flows/scheduler.py",
         "flows/launch.py",
     ],
     "zarr": ["landmark_ops/stores/", "flows/demo.py"],  # the demo writes its source
