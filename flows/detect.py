@@ -205,13 +205,15 @@ def generation_hash(
 ) -> str:
     """Hex digest of all that decides what rows say: pipeline, landmark set, model files, how they are fed and decoded.
 
-    Of the config thresholds; of a spec all but where its file lies and what its licence says; of the source what of it
-    is read. A glob is not among it: it says which images, and the row of an image is the same under any.
+    Of the config thresholds; of a pipeline all but what it is called and where its file lies; of a spec all but where
+    its file lies and what its licence says; of the source what of it is read. A glob is not among it: it says which
+    images, and the row of an image is the same under any.
     """
     parts = {
-        "pipeline": pipeline.model_dump(mode="json"),
+        "pipeline": pipeline.model_dump(mode="json", exclude={"name", "title", "batch"}),
         "models": [spec.model_dump(mode="json", include={"name", "sha256", *DECIDING}) for spec in specs],
-        "detector": config.detector.model_dump(mode="json", exclude={"batch", "boxes"}),
+        "detector": config.detector.model_dump(mode="json", exclude={"batch", "boxes", "pipeline", "landmarks"}),
+        "boxes given": config.detector.boxes is not None,
         "reads": reads,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -124,6 +124,12 @@ def test_a_changed_spec_makes_a_new_generation(own: dict[str, Any], tmp_path: Pa
     spec = yaml.safe_load(place.read_text())
     spec["licence_notes"] = ["read again"]
     place.write_text(yaml.safe_dump(spec))
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    pipeline = yaml.safe_load((tmp_path / "mine.yaml").read_text()) | {"title": "Renamed"}
+    (moved / "other.yaml").write_text(yaml.safe_dump(pipeline))
+    shutil.copy(tmp_path / "lights-5.yaml", moved)
+    own["detector"]["pipeline"] = str(moved / "other.yaml")
     assert run_detect(own)["outcome"] == "nothing new"
     spec["parameters"]["pixel_offset"] = 0.5
     place.write_text(yaml.safe_dump(spec))
