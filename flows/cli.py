@@ -87,6 +87,8 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
         from landmark_ops.shards.member import say_passed
 
         print(f"passed over: {say_passed(result['passed_over'])}")
+    if result["vanished"]:
+        print(f"vanished: {result['vanished']:,} shards on record are no longer in the source, their rows are kept")
     print(f"keypoints  {result['tables']['keypoints']}  ({result['instances']:,} rows)")
     print(f"failures   {result['tables']['failures']}")
     print(f"report     {result['report']}")

@@ -49,12 +49,13 @@ COMMIT_SHARDS = 64
 
 
 class Work(NamedTuple):
-    """A checked run: the source, where its rows go, what is left to do, with rounds."""
+    """A checked run: the source, where its rows go, what is left to do, with rounds, and shards that have vanished."""
 
     source: Source
     tables: TableSet
     job: Job
     todo: list[tuple[Shard, Turn]]
+    vanished: int = 0
 
 
 class Run(NamedTuple):
@@ -110,7 +111,7 @@ def run_detect(config: DetectConfig, progress: Progress) -> dict[str, Any]:
                 totals = detect_stage(Run(work, engine, progress), config.report.sample)
         totals.passed += work.source.passed
         remove(join(work.tables.uri, PRIVATE, "attempts"))  # of shards staged by a run that was killed right then
-        return publish_detect(config, work.tables, work.job, totals, progress)
+        return publish_detect(config, work.tables, work.job, totals, progress) | {"vanished": work.vanished}
 
 
 def open_work(config: DetectConfig, *, recover: bool) -> Work:
@@ -158,7 +159,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     for spec in specs.values():
         read_model(spec)
     generation = generation_hash(config, pipeline, specs.values(), opened.reads)
-    todo, gone = [(shard, Turn()) for shard in opened.shards], tuple[Gone, ...]()
+    todo, gone = [(shard, Turn()) for shard in opened.shards], list[Gone]()
     if recover:
         tables.agree(f"reads/{generation}", {**opened.reads, "options": options.said()})
         tables.recover()
@@ -167,7 +168,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         pipeline=pipeline,
         specs=specs,
         boxes=None if boxes is None else ("relative" if boxes.relative else "pixels"),
-        gone=gone,
+        gone=tuple(gone) if source.id_column is not None else (),
         thresholds=detector.thresholds,
         batch=detector.batch,
         max_pixels=detector.max_pixels,
@@ -178,12 +179,12 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         overlays=max(1, -(-2 * config.report.sample // max(1, len(todo)))) if config.report.sample else 0,
         min_side=enough(pipeline, specs),
     )
-    return Work(opened, tables, job, todo)
+    return Work(opened, tables, job, todo, len(gone))
 
 
 def left_to_do(
     source: Source, ledger: Mapping[str, Record], *, by_id: bool
-) -> tuple[list[tuple[Shard, Turn]], tuple[Gone, ...]]:
+) -> tuple[list[tuple[Shard, Turn]], list[Gone]]:
     """The shards that are new or have changed, with their rounds, and those on record that have left the source.
 
     Raises InputError for a Delta table whose rows have moved to other files, where no id tells which they are.
@@ -196,7 +197,7 @@ def left_to_do(
         )
     shards = flag_repeated([*seen.new, *seen.changed], seen.done) if by_id else [*seen.new, *seen.changed]
     turns = {shard.id: Turn(ledger[shard.id].rounds + 1, ledger[shard.id].version) for shard in seen.changed}
-    gone = tuple(Gone(name, ledger[name].version, ledger[name].rounds) for name in seen.gone) if by_id else ()
+    gone = [Gone(name, ledger[name].version, ledger[name].rounds) for name in seen.gone]
     return [(shard, turns.get(shard.id, Turn())) for shard in shards], gone
 
 

@@ -177,3 +177,15 @@ def test_boxes_in_another_layout(
     (failure,) = rows(tmp_path / "out", "failures")
     assert failure["reason"] == "bad_boxes"
     assert "outside the picture of 40 x 30" in failure["detail"]
+
+
+def test_files_that_have_left_the_source_are_told(tmp_path: Path, tiny_models: TinyModels) -> None:  # noqa: F811
+    for name in "ab":
+        write_tar(tmp_path / f"in/{name}.tar", ["0.png", "1.png"])
+    config = detect_config(str(tmp_path / "in"), tmp_path / "out", tiny_models.pipeline)
+    assert "vanished" not in command(config, tmp_path).stdout
+    (tmp_path / "in/a.tar").unlink()
+    told = command(config, tmp_path).stdout
+    assert "nothing new: every image is in the tables already" in told
+    assert "images     4 = " in told
+    assert "vanished: 1 shards on record are no longer in the source, their rows are kept" in told
