@@ -28,6 +28,7 @@ from landmark_ops.numerics.distances import Array, Metric, resolve_metric, trans
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
+from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.report.compare_content import Floor, Trial
 from landmark_ops.selection.grid import gather
 from landmark_ops.selection.landmarks import Landmarks, good
@@ -36,7 +37,6 @@ from landmark_ops.stores.rows import ArrayRows, Rows
 
 MEASURE_BYTES = 256 << 20  # of measured rows held by the flow and each worker: caps compare.rows for very wide rows
 MEASURE_ROWS = 4096  # measured rows per task
-MEASURE_STREAM = 2  # of the seed's draws: apart from the sample of an embed run
 STRESS_ROWS = 1000
 WIDEST = 4096  # features up to which the best linear projection is worked out
 SERIES = 4  # numbers of landmarks where none are given
@@ -150,7 +150,7 @@ def measured_rows(run: Run, config: CompareConfig) -> Array:
     """Rows drawn uniformly, (r, d), those with NaN or Inf left out where source.bad_rows allows them."""
     n = run.rows.n
     count = min(config.compare.rows, n, max(100, MEASURE_BYTES // (run.rows.d * 8)))
-    random = np.random.default_rng([config.landmarks.seed, MEASURE_STREAM])
+    random = generator(config.landmarks.seed, Stream.COMPARED_ROWS)
     drawn = np.sort(random.choice(n, count, replace=False, shuffle=False)).astype(np.int64)
     X = gather(run.rows, drawn, run.engine)
     usable = good(X)
@@ -168,7 +168,7 @@ def measured_rows(run: Run, config: CompareConfig) -> Array:
 
 def total_variance(X: Array, metric: Metric) -> float:
     """Half the mean squared distance between two rows; for metrics that are not Euclidean, of some of them."""
-    few = X if metric.transform is not None else np.random.default_rng(0).permutation(X)[:PAIR_ROWS]
+    few = X if metric.transform is not None else generator(0, Stream.COMPARED_PAIRS).permutation(X)[:PAIR_ROWS]
     with np.errstate(invalid="ignore"):
         variance = float(np.nanmean(variance_terms(defined(few, metric), metric)))
     if not variance > 0:
@@ -274,7 +274,7 @@ def measure(trial: Trial, fitted: LandmarkMap, sums: ExplainedSums, setting: Set
     if isinstance(setting.block, Kernel):
         changes = {"error": trace_error(sums).value}
     else:
-        few = np.random.default_rng(0).permutation(setting.X)[:STRESS_ROWS]
+        few = generator(0, Stream.COMPARED_STRESS).permutation(setting.X)[:STRESS_ROWS]
         placed = fitted(np.asarray(few, np.float64))
         has = np.isfinite(placed).all(axis=1)
         share = sums.residual / max(sums.rows, 1) / setting.variance

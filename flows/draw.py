@@ -26,6 +26,7 @@ from landmark_ops.images.resample import resize
 from landmark_ops.keypoints.drawing import Drawn, overlay, sheet
 from landmark_ops.keypoints.landmark_sets import LandmarkSet
 from landmark_ops.keypoints.schema import SCHEMAS
+from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.shards.index import ShardOptions, open_shards, source_format
 from landmark_ops.shards.member import Member
 from landmark_ops.stores import locations
@@ -129,7 +130,7 @@ def latest_generation(tables: TableSet) -> str:
 def chosen_images(tables: TableSet, generation: str, sample: int, image_ids: Sequence[str]) -> list[Row]:
     """Rows of `images`: those named, in that order, or a random sample that is the same at every call."""
     if not image_ids:
-        found = sample_images(tables, generation, sample, np.random.default_rng(SEED)).to_pylist()
+        found = sample_images(tables, generation, sample, generator(SEED, Stream.DRAWN_IMAGES)).to_pylist()
         if not found:
             raise InputError(
                 f"{tables.uri}: the run found nothing in any image: name images with --image-id to see them"

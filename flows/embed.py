@@ -24,6 +24,7 @@ from landmark_ops import __version__
 from landmark_ops.config import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.method_config import SUPERVISED
+from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.presence import find_missing, raise_for
@@ -143,7 +144,7 @@ def sample_indices(config: EmbedConfig, opened: Opened) -> Any:
     """Sorted row numbers of the sample for quality and coverage, drawn uniformly by the seed."""
     rows = opened.rows
     count = min(config.report.sample, rows.n, max(100, SAMPLE_BYTES // (rows.d * 8)))
-    drawn = np.random.default_rng([config.landmarks.seed, 1]).choice(rows.n, count, replace=False, shuffle=False)
+    drawn = generator(config.landmarks.seed, Stream.QUALITY_SAMPLE).choice(rows.n, count, replace=False, shuffle=False)
     return np.sort(drawn)
 
 

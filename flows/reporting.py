@@ -134,7 +134,7 @@ def compose(
     landmarks, solution = work.landmarks, work.solution
     config, rows, block = work.part.config, run.rows, row_geometry(solution.map.block)
     method = METHOD_NAMES[config.method.name]
-    warnings = list(solution.warnings)
+    warnings = [*solution.warnings, *outcome.warnings()]
     if outcome.undefined:
         warnings.append(f"{describe(outcome.undefined, solution.map.block)}: they have NaN coordinates")
     distance = f"{block.name} distance" if isinstance(block, Metric) else f"distance in the {block.name} feature space"
@@ -191,14 +191,14 @@ def picture_outcome(
         return Clustered(points, read["labels"], components, np.asarray(outcome.cluster_sizes, np.int64))
     if run.targets is None or run.targets.held_out == 0:
         return None
-    target = run.targets.rows.take(sample.indices)[:, 0].astype(np.float64)
+    target = run.targets.take(sample.indices)[:, 0]
     aside = np.array([not run.targets.trains(int(i), int(i) + 1)[0] for i in sample.indices])
     keep = aside & np.isfinite(target) & np.isfinite(sample.embedding).all(axis=1)
     if isinstance(head, Regression):
         std = read["std"][keep] if "std" in read else None
-        return Predicted(target[keep], read["prediction"][keep], std)
+        return Predicted(target[keep].astype(np.float64), read["prediction"][keep], std)
     keep[keep] = np.isin(target[keep], head.classes)  # a class met only among rows held out has no column
-    codes = np.searchsorted(head.classes, target[keep].astype(np.int64))
+    codes = np.searchsorted(head.classes, target[keep].astype(head.classes.dtype))
     found = np.searchsorted(head.classes, read["prediction"][keep])
     c = len(head.classes)
     return Classified(head.classes, np.bincount(codes * c + found, minlength=c * c).reshape(c, c))

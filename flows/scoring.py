@@ -21,6 +21,8 @@ from landmark_ops.numerics.heads import Classes, Clusters, Head, Regression
 from landmark_ops.numerics.undefined import Cause, Found
 from landmark_ops.report.content import Measure
 
+CONSTANT = 1e-14  # of a target's mean: a deviation this small is rounding, and R^2 has no meaning
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -73,16 +75,30 @@ class Outcome:
             share = scores.right / n
             error = float(np.sqrt(share * (1 - share) / n))
             return [Measure("accuracy", share, error, "higher", f"Share of classes that are right. {where}")]
-        variance = max(scores.square / n - (scores.total / n) ** 2, 0.0)
+        variance = scores.spread / n
         rmse = float(np.sqrt(scores.sq_error / n))
         lines = [Measure("RMSE", rmse, None, "lower", f"Root mean squared error, in the target's unit. {where}")]
-        if variance > 0:
+        if variance > (CONSTANT * scores.mean) ** 2:
             r2 = 1 - scores.sq_error / n / variance
             lines.append(Measure("R²", r2, None, "higher", f"Share of the target's variance explained. {where}"))
         if np.isfinite(scores.nlpd):
             meaning = f"Negative log density of the target under mean and std, per row. {where}"
             lines.append(Measure("NLPD", scores.nlpd / n, None, "lower", meaning))
         return lines
+
+    def warnings(self) -> list[str]:
+        """What a reader of the scores has to know."""
+        scores = self.scores
+        if scores is None:
+            return []
+        said = []
+        if scores.rows == 0:
+            said.append("no row that has a target and a prediction was held out: errors are not measured")
+        if scores.unpredicted:
+            said.append(f"{scores.unpredicted:,} rows held out have no prediction and take no part in the scores")
+        if scores.untold:
+            said.append(f"{scores.untold:,} rows have no target: they are predicted, and not learned from")
+        return said
 
     def attributes(self) -> dict[str, Any]:
         """As the output's attributes hold it."""
@@ -96,6 +112,8 @@ class Outcome:
             }
         if self.scores is not None:
             found["held_out_rows"] = self.scores.rows
+            found["held_out_rows_without_prediction"] = self.scores.unpredicted
+            found["rows_without_target"] = self.scores.untold
         return found
 
 
@@ -137,6 +155,7 @@ def score(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
     if isinstance(head, Regression | Classes) and run.targets is not None and run.targets.held_out > 0:
         with run.progress.stage("score", run.rows.n):
             done = run.progress.advance
-            scores = run.engine.reduce(score_block, add_scores, items, store, run.targets, done=done)
+            nothing = head.undefined["prediction"]
+            scores = run.engine.reduce(score_block, add_scores, items, store, run.targets, nothing, done=done)
         return Outcome(facts, errors, head, scores=scores)
     return Outcome(facts, errors, head)

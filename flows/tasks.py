@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -214,7 +214,9 @@ def commit_map(run: Run, part: Part, chosen: Chosen, solution: Solution, plan: P
     )
     head = solution.map.head
     k = solution.map.n_components
-    store.allocate(run.rows.n, k, plan.step, None if head is None else head.arrays)
+    store.allocate(
+        run.rows.n, k, plan.step, None if head is None else head.arrays, None if head is None else head.undefined
+    )
     store.update(
         rank=solution.rank,
         negative_mass=solution.negative_mass,
@@ -224,10 +226,16 @@ def commit_map(run: Run, part: Part, chosen: Chosen, solution: Solution, plan: P
         facts=dict(solution.facts),
         collapsed=solution.map.collapsed,
         chunk_rows=plan.step,
+        **({} if head is None else {"undefined_values": without_nan(head.undefined)}),
         blocks=None if solution.blocks is None else solution.blocks.uri,
         map_sha256=sha256,
     )
     return Work(part, landmarks, solution, sha256, ChunkRecords(store, run.rows.n, k, plan.step))
+
+
+def without_nan(undefined: Mapping[str, float]) -> dict[str, float | str]:
+    """What stands for rows without coordinates, as JSON holds it."""
+    return {name: "NaN" if value != value else value for name, value in undefined.items()}
 
 
 @stage("verify")

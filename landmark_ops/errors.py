@@ -62,6 +62,8 @@ class Word(Enum):
     TARGET = Wording("target", "y", "y")
     GIVE_TARGET = Wording("set target: {array: ...}", "pass y", "pass y")
     REGRESSION = Wording("task: regression", "a regressor, e.g. NystroemRidge", "a regressor, e.g. NystroemRidge")
+    OR_LEAVE_OUT = Wording(", or set source.bad_rows: mark to learn from the other rows", "", "")
+    OR_HOLD_LESS = Wording(", or lower target.held_out", "", "")
     SOURCE = Wording("source", "rows", "rows", "target")
     OR_MARK = Wording(
         ", or set source.bad_rows: mark to give such rows NaN coordinates", "", "", ", or set source.bad_rows: mark"

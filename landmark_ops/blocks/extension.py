@@ -14,11 +14,9 @@ from landmark_ops.blocks.engine import Item
 from landmark_ops.blocks.stored_map import load_maps
 from landmark_ops.blocks.undefined_rows import causes_of_rows
 from landmark_ops.errors import DamagedError
-from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import place_all
-from landmark_ops.numerics.landmark_map import LandmarkMap, Placed, narrow_rows
-from landmark_ops.numerics.ranges import STORED, narrow, squares
-from landmark_ops.numerics.single import reach
+from landmark_ops.numerics.landmark_map import LandmarkMap, Placed
+from landmark_ops.numerics.ranges import squares
 from landmark_ops.numerics.undefined import Cause, Found
 from landmark_ops.stores.contents import Written, describe
 from landmark_ops.stores.embedding import EmbeddingStore
@@ -65,25 +63,11 @@ def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: ND
     for at, output in enumerate(outputs):
         if output.blocks is not None:
             placed[at] = place_geodesics(maps[at], output.blocks, start, stop)
-        embedding = narrow_rows(placed[at].embedding, np.float32)
-        residual = narrow_residual(maps[at], placed[at].residual)
-        head = maps[at].head
-        read = {}
-        if head is not None:
-            found = head.read(placed[at].embedding, placed[at].residual)
-            read = {name: found[name].astype(dtype) for name, dtype in head.arrays.items()}
+        embedding, residual, read = maps[at].stored(placed[at])
         written.append(output.store.write(start, embedding, residual, read))
         bad = np.flatnonzero(np.isnan(embedding).any(axis=1)) if written[-1].bad_rows else np.zeros(0, np.int64)
         undefined.append(causes_of_rows(X[bad], start + bad, maps[at], output.blocks) if len(bad) else {})
     return Extended(written, X[within(sample, start, stop) - start], undefined)
-
-
-def narrow_residual(fitted: LandmarkMap, residual: Array) -> NDArray[np.float32]:
-    """Residuals (b,) as they are stored, NaN where float32 cannot hold them: in units of coordinates squared."""
-    out = narrow(residual, np.float32)
-    if residual.dtype == np.float64 and reach(fitted) ** 2 < STORED[0]:
-        out = np.full_like(out, np.nan)
-    return np.asarray(out, np.float32)
 
 
 def place_geodesics(fitted: LandmarkMap, lengths: Rows, start: int, stop: int) -> Placed:

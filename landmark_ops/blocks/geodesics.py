@@ -32,6 +32,7 @@ from landmark_ops.numerics.geodesics import (
     with_edges,
 )
 from landmark_ops.numerics.neighbors import prepare
+from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.numerics.ranges import STORED, largest, stored
 from landmark_ops.stores.rows import ArrayRows, Rows
 from landmark_ops.stores.scratch import COLUMN_CHUNK, Scratch
@@ -293,7 +294,7 @@ def geodesic_support(
     reached = np.flatnonzero(components_of(geodesics.matrix).labels == 0)
     if len(reached) > SUPPORT_ROWS:
         landmarks = np.asarray(landmark_positions, np.int64)[geodesics.kept]
-        draw = np.random.Generator(np.random.PCG64([seed, 2]))
+        draw = generator(seed, Stream.GEODESIC_SUPPORT)
         others = np.setdiff1d(reached, landmarks)
         drawn = draw.choice(others, SUPPORT_ROWS - min(len(np.unique(landmarks)), SUPPORT_ROWS // 2), replace=False)
         reached = np.union1d(drawn, landmarks)

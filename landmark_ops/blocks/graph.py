@@ -26,6 +26,7 @@ from landmark_ops.numerics.geodesics import symmetric_graph
 from landmark_ops.numerics.neighbor_lists import ROWS_PER_LIST, IvfIndex, probe_recall
 from landmark_ops.numerics.neighbors import ExactIndex, Neighbors, check_count, check_rows, knn, usable, without
 from landmark_ops.numerics.quality import Estimate
+from landmark_ops.numerics.random_streams import Stream, derived_seed, generator
 from landmark_ops.stores.rows import Rows
 from landmark_ops.stores.scratch import Scratch
 
@@ -195,11 +196,12 @@ def assign_block(item: Item, rows: Rows, indices: I64 | None, shell: IvfIndex) -
 def _fill_lists(rows: Rows, indices: I64 | None, metric: Metric, engine: Engine, seed: int) -> IvfIndex:
     s = rows.n if indices is None else len(indices)
     lists = min(list_count(s), s)
-    drawn = np.random.Generator(np.random.PCG64([seed, 0])).choice(s, min(s, lists * ROWS_PER_LIST), replace=False)
+    drawn = generator(seed, Stream.GRAPH_LISTS).choice(s, min(s, lists * ROWS_PER_LIST), replace=False)
     sample = np.sort(drawn) if indices is None else indices[np.sort(drawn)]
     trained = gather(rows, sample, engine)
     good = usable(trained, metric)  # a bad row is refused where all rows are read, and counted
-    index = IvfIndex.train(trained[good] if good.any() else trained, metric, min(lists, max(1, int(good.sum()))), seed)
+    start = derived_seed(seed, Stream.GRAPH_LISTS_STARTS, bits=31)
+    index = IvfIndex.train(trained[good] if good.any() else trained, metric, min(lists, max(1, int(good.sum()))), start)
     del trained
     items = ranges(s, block_step(rows.d))
     early: dict[Item, tuple[I64, NDArray[np.float32]]] = {}
@@ -267,7 +269,7 @@ def _measure_recall(shared: Shared, s: int, lists: int, k: int, engine: Engine, 
 
     One half of the sample chooses the probes, the other tells their recall: on the same half it would be flattered.
     """
-    draw = np.random.Generator(np.random.PCG64([seed, 1]))
+    draw = generator(seed, Stream.GRAPH_RECALL)
     sample = draw.choice(s, min(RECALL_ROWS, s), replace=False)
     ladder = tuple(probes for probes in LADDER if probes <= max(lists // 8, LADDER[0]))
     items = ranges(len(sample), RECALL_TASK)

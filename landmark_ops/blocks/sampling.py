@@ -22,6 +22,7 @@ from landmark_ops.numerics.quality import (
     query_sums,
     summarize,
 )
+from landmark_ops.numerics.random_streams import Stream, generator
 
 COVER_BATCH = 512
 MAX_QUERIES = 1000
@@ -56,7 +57,7 @@ def sample_quality(
     reached = None
     if landmarks is not None and judged_by_landmarks(fitted.block):
         reached = landmarks[np.isfinite(landmarks).all(axis=1)]
-    order = np.random.default_rng(seed).permutation(len(X))
+    order = generator(seed, Stream.QUALITY_QUERIES).permutation(len(X))
     X, embedding = X[order], embedding[order]
     neighbors = neighbors_for(len(X))
     items = ranges(min(MAX_QUERIES, len(X)), QUERY_BATCH)

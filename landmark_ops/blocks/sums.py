@@ -17,11 +17,10 @@ from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.evaluation import place_all
 from landmark_ops.numerics.landmark_map import Placed
 from landmark_ops.numerics.moments import SUM_ROWS, Sum, Tile
-from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.stores.rows import Rows
 
 FOLD = 2  # sums of tiles held at a time
-HELD_OUT_STREAM = 1 << 20  # of the seed's random numbers: apart from those of selection
 
 
 @dataclass(frozen=True)
@@ -32,22 +31,41 @@ class Targets:
     held_out: float = 0.0
     seed: int = 0
 
-    def read(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Targets of rows start..stop, (b, 1) float64; NaN where a row has none."""
-        return np.asarray(self.rows.read(start, stop), np.float64)
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Targets of rows start..stop, (b, 1): integers as int64 or uint64, others as float64, NaN where there is none.
+
+        Integers stay what they are: float64 tells no two apart beyond 2^53.
+        """
+        return as_numbers(self.rows.read(start, stop))
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Targets of single rows, (len(indices), 1), as `read` gives them."""
+        return as_numbers(self.rows.take(indices))
 
     def trains(self, start: int, stop: int) -> NDArray[np.bool_]:
         """Which of the rows start..stop are learned from, (b,): decided by seed and row index alone."""
         if self.held_out == 0:
             return np.ones(stop - start, bool)
-        return row_uniforms(self.seed, HELD_OUT_STREAM, start, stop) >= self.held_out
+        return row_numbers(self.seed, RowStream.HELD_OUT, start, stop) >= self.held_out
+
+
+def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
+    """Stored numbers as int64, uint64 (where they are 64 bits wide and unsigned) or float64."""
+    if y.dtype.kind not in "iub":
+        return np.asarray(y, np.float64)
+    return np.asarray(y, np.uint64 if y.dtype == np.uint64 else np.int64)
 
 
 class Summed(NamedTuple):
-    """The sums of one pass, and how many rows had coordinates under every map."""
+    """The sums of one pass, and how many rows had coordinates under every map.
+
+    `infinite`: how many targets are Inf, and `first` the lowest row index of them, -1 if none.
+    """
 
     rows: int
     values: list[Any]
+    infinite: int = 0
+    first: int = -1
 
 
 def sum_over(
@@ -87,7 +105,10 @@ def sum_block(item: Item, rows: Rows, sums: tuple[Sum[Any], ...], targets: Targe
                 keep = good & trains[cut] & np.isfinite(y[cut]).all(axis=1)
             kept = own if keep.all() else [Placed(one.embedding[keep], one.residual[keep]) for one in own]
             values.append(ask.of(Tile(kept, y[cut][keep] if ask.targets and y is not None else None)))
-        parts.append(Summed(int(good.sum()), values))
+        infinite = np.flatnonzero(np.isinf(y[cut])) if y is not None else np.zeros(0, np.int64)
+        parts.append(
+            Summed(int(good.sum()), values, len(infinite), start + at + int(infinite[0]) if len(infinite) else -1)
+        )
         if len(parts) == FOLD:  # a wide chunk of narrow rows has 64 tiles, each with sums of (m, m)
             parts = [_Add(sums)(parts)]
     return _Add(sums)(parts)
@@ -99,7 +120,8 @@ class _Add:
 
     def __call__(self, parts: list[Summed]) -> Summed:
         values = [ask.add([part.values[at] for part in parts]) for at, ask in enumerate(self.sums)]
-        return Summed(sum(part.rows for part in parts), values)
+        first = min((part.first for part in parts if part.infinite), default=-1)
+        return Summed(sum(part.rows for part in parts), values, sum(part.infinite for part in parts), first)
 
 
 def check_targets(targets: Targets | None, rows: Rows, method: str) -> Targets:

@@ -70,16 +70,19 @@ def refuse_outside(rows: Rows, block: Block | None, engine: Engine, items: list[
         raise refusal(found, block, rows.n, rows.uri)
 
 
-def refuse_lacking(out: Array, X: Array, fitted: LandmarkMap, where: str) -> Array:
-    """What became of rows X (b, d) under a map, (b, k), or InputError naming why finite ones of them have nothing.
+def refuse_lacking(
+    out: Array, X: Array, fitted: LandmarkMap, where: str, allowed: tuple[Cause, ...] = ALLOWED
+) -> Array:
+    """What became of rows X (b, d) under a map, (b, k), or InputError naming why some of them have nothing.
 
-    Rows holding NaN or Inf, and those off the component of a graph that was asked for, are NaN and no mistake.
+    Rows holding NaN or Inf, and those off the component of a graph that was asked for, are NaN and no mistake, unless
+    no cause is `allowed`: a class has no NaN.
     """
     if out.dtype.kind != "f":  # labels, which are refused before they are read off
         return out
     bad = np.flatnonzero(~np.isfinite(out).all(axis=1))
     if len(bad):
         found = tally(causes(fitted, X[bad], stored=out.dtype == np.float32), bad)
-        if lacking := {cause: one for cause, one in found.items() if cause not in ALLOWED}:
+        if lacking := {cause: one for cause, one in found.items() if cause not in allowed}:
             raise refusal(lacking, fitted.block, len(X), where)
     return out

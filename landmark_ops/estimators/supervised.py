@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, validate_data
 
 from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
-from landmark_ops.blocks.sums import Targets, check_targets
+from landmark_ops.blocks.sums import Targets, as_numbers, check_targets
 from landmark_ops.blocks.undefined_rows import refuse_lacking
 from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.estimators.base import MapEstimator
@@ -26,7 +26,6 @@ from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.heads import Classes, Regression
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.undefined import causes, refusal, tally
 from landmark_ops.stores.open import as_rows, as_values
 from landmark_ops.stores.rows import Rows
 
@@ -106,7 +105,7 @@ class LandmarkRegressor(RegressorMixin, SupervisedEstimator):
         return self._apply(X, read, len(names), np.dtype(np.float64))
 
     def _numbers(self, y: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(_check_y(y, y_numeric=True, estimator=self), np.float64)
+        return as_numbers(np.asarray(_check_y(y, y_numeric=True, estimator=self)))
 
 
 class LandmarkClassifier(ClassifierMixin, SupervisedEstimator):
@@ -121,10 +120,11 @@ class LandmarkClassifier(ClassifierMixin, SupervisedEstimator):
 
         if not is_lazy(X):
             X = self._validated(X, reset=False)
-            return classes[largest(map_rows(X, fitted), X, fitted, "X")]
+            return classes[refuse_lacking(map_rows(X, fitted), X, fitted, "X", ()).argmax(axis=1)]
 
         def read(block: Array) -> Array:
-            return classes[largest(fitted(block), block, fitted, "a block of X")][:, None]
+            scores = refuse_lacking(fitted(block), block, fitted, "a block of X", ())
+            return classes[scores.argmax(axis=1)][:, None]
 
         return self._apply(X, read, 1, classes.dtype)[:, 0]
 
@@ -157,17 +157,6 @@ class LandmarkClassifier(ClassifierMixin, SupervisedEstimator):
         assert isinstance(head, Classes)
         if not hasattr(self, "classes_"):
             self.classes_ = head.classes
-
-
-def largest(scores: Array, X: Array, fitted: LandmarkMap, where: str) -> NDArray[np.int64]:
-    """Columns of the largest of scores (b, c), the first of equal ones, (b,).
-
-    Raises InputError naming the cause where some of the rows X (b, d) have no scores: no class stands for "undefined".
-    """
-    bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
-    if len(bad):
-        raise refusal(tally(causes(fitted, X[bad]), bad), fitted.block, len(X), where)
-    return np.asarray(scores.argmax(axis=1))
 
 
 def mean_only(fitted: LandmarkMap) -> LandmarkMap:

@@ -23,8 +23,7 @@ from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
-
-PAIR_STREAM = 201  # of the seed's draws
+from landmark_ops.numerics.random_streams import Stream
 
 
 class NystromErrors(NamedTuple):
@@ -60,6 +59,6 @@ def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) ->
         features = kernel_features(fitted.landmarks, kernel, compute_dtype(source.rows.dtype))
     n = source.rows.n
     trace = trace_error(source.sum([explained(features)])[0]) if exact else None
-    drawn = Draw(pair_rows(kernel), PAIR_STREAM).answer(source)
+    drawn = Draw(pair_rows(kernel), Stream.FROBENIUS_PAIRS).answer(source)
     trace = trace or sampled_trace_error(features, drawn.X, n)
     return NystromErrors(trace, frobenius_error(features, drawn.X, n))

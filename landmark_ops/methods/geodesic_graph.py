@@ -20,10 +20,9 @@ from landmark_ops.methods.solving import Source
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.geodesics import Policy
+from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.selection.grid import usable
 from landmark_ops.stores.rows import Rows
-
-SUPPORT_STREAM = 21
 
 
 class Graph(NamedTuple):
@@ -77,7 +76,7 @@ class AskGraph:
         size = n if there is None else len(there)
         if size <= self.max_support:
             return there
-        random = np.random.default_rng([source.seed, SUPPORT_STREAM])
+        random = generator(source.seed, Stream.GRAPH_SUPPORT)
         drawn = random.choice(size, self.max_support, replace=False, shuffle=False).astype(np.int64)
         return np.union1d(drawn if there is None else there[drawn], landmarks)
 

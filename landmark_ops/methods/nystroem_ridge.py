@@ -29,7 +29,10 @@ from landmark_ops.numerics.target_sums import (
     about,
     add_class_sums,
     add_target_sums,
+    check_numbers,
     class_sums,
+    narrow_classes,
+    needs_double,
     target_sums,
 )
 
@@ -84,6 +87,7 @@ class NystroemRidgeMethod:
         """One ridge, on the target in units of its standard deviation."""
         n = summed.rows
         refuse_none(n)
+        check_numbers(summed.low, summed.high, summed.integer, summed.yy / n)
         center = summed.center if self.intercept else 0.0
         _, ones, fy, _, _, yy, _, _ = about(summed, center)
         assert isinstance(yy, float)
@@ -97,7 +101,8 @@ class NystroemRidgeMethod:
             # Golub, Heath & Wahba 1979: what leaving rows out would come to, for choosing alpha and m
             facts["RMSE by generalised cross-validation"] = float(np.sqrt(misfit * n) / (n - ridge.freedom))
         offset = -ridge.mean @ beta
-        return self.finish(features, ridge, beta, offset, Regression(center, scale, None), facts)
+        wide = needs_double(summed, float(np.sqrt(misfit / n)))
+        return self.finish(features, ridge, beta, offset, Regression(center, scale, None, wide), facts)
 
     def classify(self, features: Solution, summed: ClassSums) -> Solution:
         """One ridge per class c on targets 1 for its rows and -1 for all others: F^T y = 2 sum_c f - sum f."""
@@ -113,7 +118,8 @@ class NystroemRidgeMethod:
         means = 2 * summed.counts / n - 1 if self.intercept else np.zeros(len(summed.classes))
         beta = ridge.solve((2 * summed.totals - ones).T - np.outer(ones, means))
         facts = {**ridge.facts(), "classes": float(len(summed.classes))}
-        return self.finish(features, ridge, beta, means - ridge.mean @ beta, Classes(summed.classes), facts)
+        head = Classes(narrow_classes(summed.classes))
+        return self.finish(features, ridge, beta, means - ridge.mean @ beta, head, facts)
 
     def finish(
         self, features: Solution, ridge: Ridge, beta: F64, offset: F64, head: Head, facts: dict[str, float | str]
@@ -179,4 +185,4 @@ class Ridge:
 def refuse_none(rows: int) -> None:
     """InputError where nothing can be learned from."""
     if rows == 0:
-        raise InputError(f"{Word.TARGET}: no row has both coordinates and a finite target: check the target")
+        raise InputError(f"{Word.TARGET}: no row has both coordinates and a finite target: check it{Word.OR_HOLD_LESS}")

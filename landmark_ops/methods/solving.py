@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Done, Engine, Item
-from landmark_ops.blocks.sums import Targets, sum_over
+from landmark_ops.blocks.sums import Targets, as_numbers, sum_over
 from landmark_ops.blocks.undefined_rows import refuse_undefined
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, Word
 from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.moments import Sum
+from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.selection.grid import gather
 from landmark_ops.selection.landmarks import good
 from landmark_ops.stores.rows import Rows
@@ -75,6 +76,11 @@ class Source:
         """The answers to several sums, from one pass."""
         with self.watch(asks[0].name, self.rows.n) as done:
             summed = sum_over(self.rows, asks, self.engine, self.items, self.targets, done)
+        if summed.infinite and self.missing is None and self.targets is not None:
+            raise InputError(
+                f"{Word.TARGET} {self.targets.rows.uri}: {summed.infinite:,} of {self.rows.n:,} values are Inf, the "
+                f"first is that of row {summed.first}: clean them{Word.OR_LEAVE_OUT}"
+            )
         if summed.rows < self.rows.n:
             self._tell_missing(self.rows.n - summed.rows, [fitted for ask in asks for fitted in ask.maps])
         if summed.rows == 0:
@@ -101,11 +107,11 @@ Solve = Generator[Sum[Any] | Ask, Any, Solution]
 
 
 class Drawn(NamedTuple):
-    """Sampled rows: indices (s,) ascending, X (s, d), y (s, 1) or None."""
+    """Sampled rows: indices (s,) ascending, X (s, d), y (s, 1) as `Targets` read them, or None."""
 
     indices: NDArray[np.int64]
     X: Array
-    y: NDArray[np.float64] | None
+    y: NDArray[Any] | None
 
 
 @dataclass(frozen=True)
@@ -116,19 +122,19 @@ class Draw:
     """
 
     count: int
-    stream: int
+    stream: Stream
     targets: bool = False
 
     def answer(self, source: Source) -> Drawn:
         """The rows, the same for one seed whatever the chunks and workers."""
         n = source.rows.n
-        random = np.random.default_rng([source.seed, self.stream])
+        random = generator(source.seed, self.stream)
         indices = np.sort(random.choice(n, min(n, self.count), replace=False, shuffle=False)).astype(np.int64)
         y = None
         if self.targets:
             assert source.targets is not None
             indices = indices[[bool(source.targets.trains(int(i), int(i) + 1)[0]) for i in indices]]
-            y = np.asarray(gather(source.targets.rows, indices, source.engine), np.float64)
+            y = as_numbers(gather(source.targets.rows, indices, source.engine))
         with source.watch("sample", len(indices)):
             X = gather(source.rows, indices, source.engine)
         keep = good(X) & (True if y is None else np.isfinite(y).all(axis=1))

@@ -31,14 +31,22 @@ from landmark_ops.numerics.heads import Regression
 from landmark_ops.numerics.kernels import ALIASES, kernel_block
 from landmark_ops.numerics.landmark_map import LandmarkMap, Spread
 from landmark_ops.numerics.moments import Sum
-from landmark_ops.numerics.target_sums import TargetSums, add_target_sums, target_sums
+from landmark_ops.numerics.random_streams import Stream
+from landmark_ops.numerics.target_sums import (
+    TargetSums,
+    add_target_sums,
+    check_numbers,
+    mean,
+    needs_double,
+    target_sums,
+)
 from landmark_ops.numerics.vfe_bound import NO_GAMMA, Parameters, maximise
 
 Approximation = Literal["vfe", "fitc", "dtc", "sor"]
 APPROXIMATIONS = ("vfe", "fitc", "dtc", "sor")
 SAMPLE_ROWS = 2000  # rows that parameters left out are found on: seconds, whatever n
 SAMPLE_LANDMARKS = 500  # and landmarks, evenly spaced among all
-SAMPLE_STREAM = (1 << 20) + 1  # of the seed's random numbers: apart from those of selection
+RATIOS = (1e-100, 1e100)  # of noise to signal variance: their quotients, times sums of squares, stay in float64
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,9 @@ class SparseGPMethod:
         self.check()
         parameters, note = self.given()
         if parameters is None:
-            drawn: Drawn = yield Draw(SAMPLE_ROWS, SAMPLE_STREAM, targets=True)
+            drawn: Drawn = yield Draw(SAMPLE_ROWS, Stream.GP_SAMPLE, targets=True)
             parameters, note = self.learn(Z, drawn)
+        self.check_ratio(parameters, len(Z))
         features = self.features(Z, parameters.gamma)
         noise = parameters.noise / parameters.signal if self.approximation == "fitc" else None
         summed: TargetSums = yield Sum(
@@ -106,6 +115,18 @@ class SparseGPMethod:
                 "kernel sigmoid: is not positive semidefinite, so no covariance: choose e.g. rbf or matern"
             )
 
+    def check_ratio(self, parameters: Parameters, m: int) -> None:
+        """InputError where float64 does not hold noise and signal variance side by side, for m landmarks."""
+        low, high = RATIOS
+        why = "float64 holds"
+        if self.approximation == "fitc":  # beside the noise of each row stands k(x, x) - |f|^2, known to rounding
+            low, why = 10 * m * float(np.finfo(np.float64).eps), "approximation fitc can tell from rounding"
+        if not low * parameters.signal < parameters.noise < high * parameters.signal:
+            raise InputError(
+                f"noise={parameters.noise:g} beside signal={parameters.signal:g} is outside {low:.2g} to {high:g} "
+                f"times it, what {why}: choose other variances, or leave them out to have them found"
+            )
+
     @property
     def has_gamma(self) -> bool:
         """Whether the kernel has a bandwidth."""
@@ -126,18 +147,30 @@ class SparseGPMethod:
         kernel = self.kernel.resolve(np.asarray(Z, np.float64))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # zero rows have no direction under cosine
             defined = np.isfinite(kernel_block(np.asarray(drawn.X, np.float64), few, kernel)).all(axis=1)
-        X, y = drawn.X[defined], drawn.y[defined, 0]
+        X, y = drawn.X[defined], np.asarray(drawn.y[defined, 0], np.float64)
         if len(y) < 2:
             raise InputError(
                 f"{Word.TARGET}: {len(y)} of {SAMPLE_ROWS:,} rows drawn have a target and coordinates, at least 2 are "
                 "needed to find noise, signal and gamma: give these, or clean the target"
             )
-        if not np.ptp(y) > 1e-12 * np.abs(y).max():
+        with np.errstate(over="ignore"):  # refused below
+            centred = y - mean(y)
+            variance = float(np.mean(np.square(centred)))
+        low, high, integer = float(y.min()), float(y.max()), drawn.y.dtype.kind in "iu"
+        check_numbers(low, high, integer, variance)
+        for name in ("noise", "signal"):
+            value = getattr(self, name)
+            if value is not None and low < high and not RATIOS[0] * variance < value < RATIOS[1] * variance:
+                raise InputError(
+                    f"{name}={value:g} beside a variance of the target of {variance:.3g} is outside {RATIOS[0]:g} to "
+                    f"{RATIOS[1]:g} times it, what float64 holds: give it in units of the target squared"
+                )
+        if low == high:
             raise InputError(
                 f"{Word.TARGET}: all {len(y):,} values drawn are {y[0]:g}, so no noise, signal and gamma can be found: "
                 "check the target, or give them"
             )
-        found = maximise(kernel, few, X, y - y.mean(), gamma=self.kernel.gamma, signal=self.signal, noise=self.noise)
+        found = maximise(kernel, few, X, centred, gamma=self.kernel.gamma, signal=self.signal, noise=self.noise)
         if not np.isfinite(found.bound):
             raise InputError(f"kernel {kernel.name}: undefined on the rows drawn for every gamma tried: scale the rows")
         landmarks = "" if len(few) == len(Z) else f" and {len(few):,} of {len(Z):,} landmarks"
@@ -159,6 +192,7 @@ class SparseGPMethod:
             )
         return features._replace(map=replace(features.map, double=True))
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def finish(self, features: Solution, summed: TargetSums, parameters: Parameters, note: str) -> Solution:
         """Mean and variance as functions of the kernel block.
 
@@ -168,7 +202,11 @@ class SparseGPMethod:
         """
         n, signal = summed.rows, parameters.signal
         if n == 0:
-            raise InputError(f"{Word.TARGET}: no row has both coordinates and a finite target: check the target")
+            raise InputError(
+                f"{Word.TARGET}: no row has both coordinates and a finite target: check it{Word.OR_HOLD_LESS}"
+            )
+        mean_square = summed.yy / summed.weight
+        check_numbers(summed.low, summed.high, summed.integer, mean_square)
         noise, scale = parameters.noise / signal, float(np.sqrt(signal))
         fitc = self.approximation == "fitc"
         variance = 1.0 if fitc else noise  # what the sums are still to be divided by
@@ -181,6 +219,11 @@ class SparseGPMethod:
         evidence = -(n * np.log(2 * np.pi * signal) + log_variance + np.log1p(gains).sum() + misfit) / 2
         if self.approximation == "vfe":
             evidence -= summed.unexplained / (2 * noise)
+        if not (np.isfinite(evidence) and np.isfinite(weights).all()):
+            raise InputError(
+                f"noise={parameters.noise:g} and signal={signal:g} are too far apart, or from the target's variance of "
+                f"{mean_square:.3g}, for float64: give others, or leave them out to have them found"
+            )
         sor = self.approximation == "sor"
         shares = 1 / (1 + gains) if sor else gains / (1 + gains)
         readout = features.map.readout
@@ -192,7 +235,7 @@ class SparseGPMethod:
             None,
             self_term=not sor,
             spread=Spread(readout @ (U * np.sqrt(shares)), 1.0 if sor else -1.0),
-            head=Regression(summed.center, scale, noise),
+            head=Regression(summed.center, scale, noise, needs_double(summed, scale * float(np.sqrt(noise)))),
             double=True,
         )
         facts: dict[str, float | str] = {
@@ -203,8 +246,8 @@ class SparseGPMethod:
             "parameters": note,
             "training rows": float(n),
         }
-        mean = float(summed.ones @ weights) / summed.weight
-        spread = float(weights @ summed.gram @ weights) / summed.weight - mean**2
+        average = float(summed.ones @ weights) / summed.weight
+        spread = float(weights @ summed.gram @ weights) / summed.weight - average**2
         return features._replace(
             map=fitted,
             embedding=features.embedding @ weights[:, None],

@@ -20,9 +20,9 @@ from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
 from landmark_ops.numerics.clustering import STARTS, kmeans_centroids
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.heads import Clusters
+from landmark_ops.numerics.random_streams import Stream, generator
 
 SAMPLE_ROWS = 100_000  # centroids of k dimensions are known to a few hundredths of a cell's width from so many
-SAMPLE_STREAM = 11
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class SpectralClusteringMethod(OfKernel):
         embedding = SpectralEmbeddingMethod(k, self.kernel, trivial=k > 1)
         solution: Solution = yield from embedding.solve(Z, dtype)
         fitted = replace(solution.map, unit_rows=k > 1)
-        drawn: Drawn = yield Draw(SAMPLE_ROWS, SAMPLE_STREAM)
+        drawn: Drawn = yield Draw(SAMPLE_ROWS, Stream.CLUSTERED_ROWS)
         Y = np.asarray(map_rows(drawn.X, fitted), np.float64)
         Y = Y[np.isfinite(Y).all(axis=1)]
-        Y = Y[np.random.default_rng(self.seed).permutation(len(Y))]  # whose first part the starts compete on
+        Y = Y[generator(self.seed, Stream.CLUSTER_ORDER).permutation(len(Y))]  # whose first part the starts compete on
         centroids, inertia = kmeans_centroids(Y, self.n_clusters, self.seed)
         fitted = replace(fitted, head=Clusters(centroids))
         where = "all rows" if len(Y) == len(drawn.X) < SAMPLE_ROWS else f"{len(Y):,} rows drawn uniformly"

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
+from landmark_ops.numerics.random_streams import Stream, derived_seed
 
 F64 = NDArray[np.float64]
 
@@ -29,8 +30,9 @@ def kmeans_centroids(Y: F64, n_clusters: int, seed: int) -> tuple[F64, float]:
             f"n_clusters={n_clusters}: the embedded rows hold {distinct} distinct points, as many as clusters are "
             "needed at least: lower n_clusters, or choose a larger gamma"
         )
+    start = derived_seed(seed, Stream.CLUSTER_STARTS, bits=32)
     with threadpool_limits(1):  # partial sums of several threads would round in another order
-        found = KMeans(n_clusters, n_init=STARTS, max_iter=MAX_ITERATIONS, random_state=seed).fit(Y[:START_ROWS])
+        found = KMeans(n_clusters, n_init=STARTS, max_iter=MAX_ITERATIONS, random_state=start).fit(Y[:START_ROWS])
         if len(Y) > START_ROWS:
             found = KMeans(n_clusters, init=found.cluster_centers_, n_init=1, max_iter=MAX_ITERATIONS).fit(Y)
     return np.asarray(found.cluster_centers_, np.float64), float(found.inertia_) / len(Y)

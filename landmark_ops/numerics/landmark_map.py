@@ -46,6 +46,14 @@ class Placed(NamedTuple):
     residual: Array
 
 
+class Stored(NamedTuple):
+    """Placed rows as an output holds them: coordinates (b, k) and residual (b,) float32, what the head reads off."""
+
+    embedding: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    outputs: dict[str, Array]
+
+
 @dataclass(frozen=True, eq=False)
 class RowScale:
     """Each row's coordinates times (block @ weights)^power, with weights (m,): division by a power of its degree.
@@ -145,6 +153,27 @@ class LandmarkMap:
     def outputs(self, placed: Placed) -> dict[str, Array]:
         """What the head reads off placed rows, (b,) each: labels, prediction and std, classes; empty without a head."""
         return {} if self.head is None else self.head.read(placed.embedding, placed.residual)
+
+    def stored(self, placed: Placed) -> Stored:
+        """Placed rows as they are stored. Those of which float32 cannot hold something have no coordinates there."""
+        from landmark_ops.numerics.single import narrow_residual
+
+        embedding, residual = narrow_rows(placed.embedding, np.float32), narrow_residual(self, placed.residual)
+        if self.head is None:
+            return Stored(embedding, residual, {})
+        read = self.head.read(placed.embedding, placed.residual)
+        outputs = {
+            name: narrow(read[name], dtype) if dtype == "float32" else read[name].astype(dtype)
+            for name, dtype in self.head.arrays.items()
+        }
+        lost = np.isnan(embedding).any(axis=1)
+        for values in outputs.values():
+            lost |= np.isnan(values)
+        if lost.any():
+            embedding[lost], residual[lost] = np.nan, np.nan
+            for name, nothing in self.head.undefined.items():
+                outputs[name][lost] = nothing
+        return Stored(embedding, residual, outputs)
 
     def block_of(self, X: Array) -> Array:
         """The (b, m) block itself: squared dissimilarities or kernel values against the landmarks, float64."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.evaluators import block_evaluator, columns_of, evaluator, folded, reader, width
 from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.ranges import largest
+from landmark_ops.numerics.ranges import STORED, largest, narrow
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -96,3 +97,11 @@ def _agree(single: Array, double: Array) -> bool:
     top = np.abs(double[known]).max()
     error = np.abs(single[known] - double[known]).max()
     return bool(top == 0 or error <= TOLERANCE * top)
+
+
+def narrow_residual(fitted: LandmarkMap, residual: Array) -> NDArray[np.float32]:
+    """Residuals (b,) as they are stored, NaN where float32 cannot hold them: in units of coordinates squared."""
+    out = narrow(residual, np.float32)
+    if residual.dtype == np.float64 and reach(fitted) ** 2 < STORED[0]:
+        out = np.full_like(out, np.nan)
+    return np.asarray(out, np.float32)

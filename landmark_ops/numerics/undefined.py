@@ -20,7 +20,7 @@ from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array
 from landmark_ops.numerics.domains import domain, negative_rows
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernels import Kernel
-from landmark_ops.numerics.landmark_map import LandmarkMap, Placed, narrow_rows
+from landmark_ops.numerics.landmark_map import LandmarkMap, Placed
 from landmark_ops.numerics.ranges import squares
 
 #: Blocks whose float64 value is only ever not finite because it overflows.
@@ -77,7 +77,9 @@ WORDS: dict[Cause, Words] = {
     Cause.NEGATIVE: Words(
         "have negative weights under {block}, where a degree needs them not negative", "choose e.g. kernel rbf"
     ),
-    Cause.NOT_STORED: Words("get coordinates that float32, in which they are stored, cannot hold", "scale the rows"),
+    Cause.NOT_STORED: Words(
+        "get coordinates or predictions that float32, in which they are stored, cannot hold", "scale the rows"
+    ),
     Cause.UNDEFINED: Words("get NaN or Inf from {block}", "drop them, or choose another metric or kernel"),
 }
 
@@ -114,7 +116,7 @@ def causes(fitted: LandmarkMap, X: Array, lengths: Array | None = None, *, store
     placed = fitted.place(X) if lengths is None else fitted.place_blocks(squares(lengths))
     out = np.zeros(len(X), np.int8)
     if stored:
-        lost = np.isnan(narrow_rows(placed.embedding, np.float32)).any(axis=1)
+        lost = np.isnan(fitted.stored(placed).embedding).any(axis=1)
         out[lost & ~undefined(placed)] = Cause.NOT_STORED
     which = np.flatnonzero(undefined(placed))
     if len(which) == 0:

@@ -89,7 +89,7 @@ class Predicted:
 class Classified:
     """Sampled rows that were held out: `counts` (c, c) by true class (row) and predicted class, both of `classes`."""
 
-    classes: NDArray[np.int64]
+    classes: NDArray[Any]
     counts: NDArray[np.int64]
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from landmark_ops.numerics.random_streams import Stream, derived_seed, generator
 from landmark_ops.selection.grid import working_rows
 from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.leverage import keep
@@ -41,7 +42,7 @@ def select_bless(ask: Request) -> Landmarks:
     step, ridge, largest, dimension, evaluations, why = 0, 1.0, 0.0, 0.0, 0, ""
     while not why:
         size = min(most, max(least, int(np.ceil(Q / ridge))))
-        looked = draw_rows(replace(base, seed=step_seed(ask.seed, step)), size, 1)
+        looked = draw_rows(replace(base, seed=derived_seed(ask.seed, Stream.BLESS_DRAW, step)), size, 1)
         if len(looked.indices) < size:
             most = size = n = len(looked.indices)  # no other row is usable
         if step == 0:
@@ -61,12 +62,12 @@ def select_bless(ask: Request) -> Landmarks:
         elif ridge <= LEAST_RIDGE:
             why = f"rounding ends here; its effective dimension is about {dimension:.3g}"
         else:
-            random = np.random.Generator(np.random.PCG64([ask.seed, 3, step]))
+            random = generator(ask.seed, Stream.BLESS, step)
             probability = np.minimum(factor * scores, share)
             kept = keep(looked.indices, looked.points, probability / share, random.random(size))
             kept = kept._replace(probability=kept.probability * share)
             ridge, step = ridge / SHRINK, step + 1
-    random = np.random.Generator(np.random.PCG64([ask.seed, 3, step]))
+    random = generator(ask.seed, Stream.BLESS, step)
     keys = race(scores, random.random(size))
     order = np.argsort(keys, kind="stable")
     order = order[np.isfinite(keys[order])]
@@ -83,8 +84,3 @@ def select_bless(ask: Request) -> Landmarks:
         "a constant factor with high probability where samples are as large as asked for (Rudi et al. 2018)"
     )
     return Landmarks(looked.indices[chosen], looked.points[chosen], weights, note)
-
-
-def step_seed(seed: int, step: int) -> int:
-    """The seed of the uniform draw of one step."""
-    return int(np.random.SeedSequence([seed, 4, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))

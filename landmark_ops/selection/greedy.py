@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from landmark_ops.blocks.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel, kernel_block
-from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.selection.grid import read_usable, working_rows
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 from landmark_ops.selection.pivots import (
@@ -50,7 +50,6 @@ LEAST_RESIDUAL = 1e-6
 # Falls that differ by less are equal: by rounding where exact; by rounding of float32, and well within the standard
 # error, where sketched.
 TIE, TIE_SKETCHED = 1e-6, 1e-2
-PARTITION = 100  # stream of random numbers, plus the round
 
 
 def select_greedy(ask: Request) -> Landmarks:
@@ -65,7 +64,7 @@ def select_greedy(ask: Request) -> Landmarks:
         target = min(m, before + share)
         ask.plan(max(number + 1, 1 if exact else ROUNDS) * per_round)
         wanted = rows.n if exact else max(CANDIDATES * (target - before), LEAST_CANDIDATES)
-        draw = Draw(wanted, ask.seed, number, distinct=not exact)
+        draw = Draw(wanted, ask.seed, RowStream.GREEDY_ROWS, number, distinct=not exact)
         found = sweep(ask, pivots, draw, precision_for(rows, relative, pivots))
         if len(found.indices) == 0:
             raise too_few(ask, before, "the residuals of all rows are 0 up to rounding")
@@ -74,7 +73,7 @@ def select_greedy(ask: Request) -> Landmarks:
             columns = candidates.gram(kernel)
         else:
             relative = found.left / found.trace if found.trace > 0 else 0.0
-            partition = (ask.seed, PARTITION + number)
+            partition = (ask.seed, number)
             columns = sketch(ask, pivots, candidates, partition, precision_for(rows, relative, pivots))
             evaluations += rows.n * (2 * before + len(found.indices))
         pivots = candidates.extend(
@@ -143,7 +142,10 @@ def sketch_block(
     X = X.astype(precision)
     C, Z = working_rows(stored, None).astype(precision), working_rows(pivots.stored, None).astype(precision)
     L = np.asfortranarray(pivots.L, precision)
-    signed = (row_uniforms(*partition, *item)[indices - item[0]] * (2 * GROUPS)).astype(np.int64)
+    seed, number = partition
+    signed = (row_numbers(seed, RowStream.GREEDY_PARTITION, *item, number)[indices - item[0]] * (2 * GROUPS)).astype(
+        np.int64
+    )
     of_columns, of_features = np.zeros((GROUPS, len(C))), np.zeros((GROUPS, len(Z)))
     step = tile_rows(len(C), X.shape[1])
     for at in range(0, len(X), step):

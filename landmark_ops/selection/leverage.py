@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from landmark_ops.blocks.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
-from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
 from landmark_ops.selection.grid import BLOCK_ELEMENTS, read_usable
 from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.pivots import (
@@ -48,7 +48,6 @@ from landmark_ops.stores.rows import Rows
 RATIO = 4  # rows of a level per row of the level below; the paper has 2, more passes and samples half as large
 CORE_ROWS = 1 << 13  # levels of at most so many rows, or so many per landmark, are gone through centrally
 CORE_PER_LANDMARK = 4
-FINAL, MEMBER, KEPT = 0, 100, 200  # streams of random numbers; the last two plus the level
 
 
 class Level(NamedTuple):
@@ -79,7 +78,7 @@ def select_leverage(ask: Request) -> Landmarks:
         kept = level_above(kept, share, number, ask, kernel)
     k = tail_rank(m)
     ridge = tail_ridge(kept, kernel, k)
-    draw = Draw(m + 1, ask.seed, FINAL, cap=ridge.value, distinct=True)
+    draw = Draw(m + 1, ask.seed, RowStream.LEVERAGE_ROWS, cap=ridge.value, distinct=True)
     pivots = ridge_pivots(kept, ridge.value, kernel)
     found = sweep(ask, pivots, draw, precision_for(rows, ridge.relative, pivots))
     if len(found.indices) < m:
@@ -122,7 +121,7 @@ def central_levels(ask: Request, core: Landmarks, kernel: Kernel) -> Weighted:
         at, number = min(2 * at, size), number + 1
         ridge = tail_ridge(kept, kernel, tail_rank(m)).value
         scores = score(core.points[:at], kept, ridge, kernel, ask.engine)
-        random = np.random.Generator(np.random.PCG64([ask.seed, 2, number]))
+        random = generator(ask.seed, Stream.LEVERAGE_CORE, number)
         found = keep(core.indices[:at], core.points[:at], oversampling(m) * scores, random.random(at))
         kept = found if len(found.indices) else kept  # few landmarks: a sample may be empty by chance
     return kept
@@ -149,10 +148,10 @@ def keep(indices: NDArray[np.int64], stored: Array, probability: F64, uniforms: 
 def level_block(item: Item, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, level: Level) -> Weighted:
     """The rows of one block that belong to a level and are kept by their score."""
     indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
-    member = row_uniforms(level.seed, MEMBER + level.number, *item)[indices - item[0]] < level.share
+    member = row_numbers(level.seed, RowStream.LEVERAGE_MEMBER, *item, level.number)[indices - item[0]] < level.share
     indices, stored, X = indices[member], stored[member], X[member]
     left = residuals(X, pivots, kernel, level.precision).left
-    uniforms = row_uniforms(level.seed, KEPT + level.number, *item)[indices - item[0]]
+    uniforms = row_numbers(level.seed, RowStream.LEVERAGE_KEPT, *item, level.number)[indices - item[0]]
     return keep(indices, stored, level.oversampling * np.minimum(left / level.ridge, 1.0), uniforms)
 
 
@@ -163,7 +162,7 @@ def thinned(kept: Weighted, ask: Request, kernel: Kernel, number: int) -> Weight
     """
     ridge = tail_ridge(kept, kernel, tail_rank(ask.count)).value
     scores = oversampling(ask.count) * score(kept.stored, kept, ridge, kernel, ask.engine)
-    random = np.random.Generator(np.random.PCG64([ask.seed, 5, number]))
+    random = generator(ask.seed, Stream.LEVERAGE_THINNED, number)
     chosen = random.random(len(scores)) * kept.probability < scores
     if not chosen.any():
         return kept

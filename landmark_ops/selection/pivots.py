@@ -20,8 +20,8 @@ from landmark_ops.blocks.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
+from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.numerics.ranges import squares_fit
-from landmark_ops.numerics.row_random import row_uniforms
 from landmark_ops.selection.grid import block_rows, grid, power_of_two, read_usable, working_rows
 from landmark_ops.selection.landmarks import Request
 from landmark_ops.stores.rows import Rows
@@ -237,13 +237,14 @@ def race(weights: F64, uniforms: F64) -> F64:
 class Draw(NamedTuple):
     """Which rows a pass looks for: `wanted` rows without replacement, with weights residual.
 
-    stream: of random numbers per row, none used twice. cap: weights are residual / cap, at most 1: ridge leverage
-    scores where L holds the ridge `cap`; 0 for none. distinct: of rows that coincide only one is drawn.
+    stream, number: of random numbers per row, none used twice. cap: weights are residual / cap, at most 1: ridge
+    leverage scores where L holds the ridge `cap`; 0 for none. distinct: of rows that coincide only one is drawn.
     """
 
     wanted: int
     seed: int
-    stream: int
+    stream: RowStream
+    number: int = 0
     cap: float = 0.0
     distinct: bool = False
 
@@ -261,7 +262,7 @@ def sweep_block(
     """The part of one block in a `sweep`."""
     indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
     diag, left, explained = residuals(X, pivots, kernel, precision)
-    uniforms = row_uniforms(draw.seed, draw.stream, *item)[indices - item[0]]
+    uniforms = row_numbers(draw.seed, draw.stream, *item, draw.number)[indices - item[0]]
     keys = race(np.minimum(left / draw.cap, 1.0) if draw.cap else left, uniforms)
     part = Sweep(indices, stored, keys, left, len(X), float(diag.sum()), float(left.sum()), explained)
     return merge_sweeps([part], draw=draw)

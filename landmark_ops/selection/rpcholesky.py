@@ -18,6 +18,7 @@ import numpy as np
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.random_streams import RowStream, Stream, generator
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 from landmark_ops.selection.pivots import (
     F64,
@@ -57,12 +58,12 @@ def select_rpcholesky(ask: Request) -> Landmarks:
     landmarks do not reach the tolerance.
     """
     kernel, n, m = kernel_of(ask), ask.rows.n, ask.count
-    random = np.random.Generator(np.random.PCG64([ask.seed, 1]))
+    random = generator(ask.seed, Stream.RPCHOLESKY)
     pivots, passes, relative, exhausted = no_pivots(ask.rows), 0, 1.0, False
     notes = ""
     while True:
         ask.plan(max(EXPECTED_PASSES, passes + 1) * n)
-        draw = Draw(PROPOSED * m + SPARE, ask.seed, passes)
+        draw = Draw(PROPOSED * m + SPARE, ask.seed, RowStream.RPCHOLESKY_ROWS, passes)
         precision = precision_for(ask.rows, relative, pivots)
         found = sweep(ask, pivots, draw, precision)
         passes += 1

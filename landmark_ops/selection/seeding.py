@@ -22,7 +22,7 @@ from scipy.spatial.distance import cdist
 
 from landmark_ops.blocks.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.row_random import row_uniforms
+from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
 from landmark_ops.selection.grid import read_usable, working_rows
 from landmark_ops.selection.landmarks import Request
 from landmark_ops.selection.nearest import nearest
@@ -36,7 +36,6 @@ LEAVES = 0.7
 SAMPLE_ROWS = 1 << 20  # seeding sees about so many rows, or so many per landmark,
 SAMPLE_PER_LANDMARK = 256
 SAMPLE_ABOVE = 4  # where there are more than so many times as many
-SAMPLE_STREAM = 1000  # of random numbers
 OVERSAMPLING = 2  # l = 2 m; dask-ml's l = 2 leaves 79 of 100 centres random
 
 
@@ -73,7 +72,7 @@ class Sampled(NamedTuple):
         indices, _, X = read_usable(item, rows, metric, skip)
         if self.share == 1:
             return indices, X
-        member = row_uniforms(self.seed, SAMPLE_STREAM, *item)[indices - item[0]] < self.share
+        member = row_numbers(self.seed, RowStream.KMEANS_MEMBER, *item)[indices - item[0]] < self.share
         return indices[member], X[member]
 
 
@@ -84,16 +83,16 @@ def seed_centres(ask: Request, metric: Metric, items: list[Item]) -> Start:
     size = max(SAMPLE_ROWS, SAMPLE_PER_LANDMARK * ask.count)
     sampled = Sampled(ask.seed, size / rows.n if rows.n > SAMPLE_ABOVE * size else 1.0)
     phi = np.inf
-    for stream in range(ROUNDS):
-        common = (rows, candidates, metric, skip, wanted, sampled, stream)
+    for number in range(ROUNDS):
+        common = (rows, candidates, metric, skip, wanted, sampled, number)
         sample = ask.engine.reduce(sample_block, merge_samples, items, *common, done=ask.done)
         candidates = np.concatenate([candidates, sample.X])
         if sample.phi > LEAVES * phi:
             break
         phi = sample.phi
     sizes = ask.engine.reduce(count_block, add_counts, items, rows, candidates, metric, skip, sampled, done=ask.done)
-    random = np.random.Generator(np.random.PCG64([ask.seed, ROUNDS]))
-    return Start(plus_plus(candidates.astype(np.float64), sizes, ask.count, random), stream + 2, sampled.share)
+    random = generator(ask.seed, Stream.KMEANS_CENTRES)
+    return Start(plus_plus(candidates.astype(np.float64), sizes, ask.count, random), number + 2, sampled.share)
 
 
 def sample_block(
@@ -104,12 +103,12 @@ def sample_block(
     skip: bool,
     wanted: int,
     sampled: Sampled,
-    stream: int,
+    number: int,
 ) -> Sample:
     """The rows of one block that may become candidates, judged by this block's part of phi."""
     indices, X = sampled.read(item, rows, metric, skip)
     gaps = nearest(X, candidates, metric).gaps
-    uniforms = row_uniforms(sampled.seed, stream, *item)[indices - item[0]]
+    uniforms = row_numbers(sampled.seed, RowStream.KMEANS_ROWS, *item, number)[indices - item[0]]
     with np.errstate(divide="ignore", invalid="ignore"):
         keys = np.where(gaps > 0, wanted * gaps / uniforms, 0.0)
     return merge_samples([Sample(X, keys, float(gaps.sum()))])

@@ -15,6 +15,7 @@ from landmark_ops.blocks.engine import Done, Engine, LocalEngine
 from landmark_ops.errors import Edge, InputError, Word, speaks
 from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, resolve_metric
 from landmark_ops.numerics.kernels import Kernel, resolve_kernel
+from landmark_ops.numerics.random_streams import Stream, derived_seed
 from landmark_ops.selection.active import select_active
 from landmark_ops.selection.bless import select_bless
 from landmark_ops.selection.given import select_given
@@ -137,7 +138,8 @@ def probe_rows(rows: Rows, seed: int, engine: Engine, skip_bad_rows: bool = Fals
     are usable.
     """
     wanted = min(rows.n, count)
-    return draw_rows(Request(rows, wanted, seed, engine, skip_bad_rows=skip_bad_rows), wanted, least=1).points
+    request = Request(rows, wanted, derived_seed(seed, Stream.PROBE_ROWS), engine, skip_bad_rows=skip_bad_rows)
+    return draw_rows(request, wanted, least=1).points
 
 
 @speaks(Edge.CALL)

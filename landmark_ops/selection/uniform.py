@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.selection.grid import cells, gather, unusable_rows, usable
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 
@@ -67,7 +68,7 @@ def first_row(ask: Request) -> Landmarks:
 
 def first_draw(n: int, m: int, seed: int) -> NDArray[np.int64]:
     """A random order of min(n, 2 m + 64) of n rows."""
-    return np.random.Generator(np.random.PCG64(seed)).choice(n, min(n, 2 * m + SPARE), replace=False)
+    return generator(seed, Stream.LANDMARKS).choice(n, min(n, 2 * m + SPARE), replace=False)
 
 
 def longer_draw(order: NDArray[np.int64], n: int, m: int, seed: int, further: int) -> NDArray[np.int64]:
@@ -75,5 +76,5 @@ def longer_draw(order: NDArray[np.int64], n: int, m: int, seed: int, further: in
     size = min(n, GROWTH * len(order), max(MOST_DRAWN, GROWTH * m))
     if size <= len(order):
         return order
-    drawn = np.random.Generator(np.random.PCG64([seed, further])).choice(n, size, replace=False)
+    drawn = generator(seed, Stream.LANDMARKS_LONGER, further).choice(n, size, replace=False)
     return np.concatenate([order, drawn[~np.isin(drawn, order)]])

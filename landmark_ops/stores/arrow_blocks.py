@@ -151,9 +151,11 @@ def vector_block(column: pa.Array, d: int, dtype: np.dtype[Any], first_row: int,
     return out
 
 
-def numbers_block(column: pa.Array, dtype: np.dtype[Any], first_row: int, where: str) -> NDArray[Any]:
-    """A column of numbers as a flat array of `dtype`; null becomes NaN."""
-    return _numbers(_stored(column), dtype, first_row, where, 1)
+def numbers_block(
+    column: pa.Array, dtype: np.dtype[Any], first_row: int, where: str, rounds: bool = True
+) -> NDArray[Any]:
+    """A column of numbers as a flat array of `dtype`; null becomes NaN. `rounds`: see `Rows`."""
+    return _numbers(_stored(column), dtype, first_row, where, 1, rounds or dtype.kind == "f")
 
 
 def vector_length(column: pa.Array) -> int | None:
@@ -201,7 +203,9 @@ def _spark_block(column: pa.Array, d: int, dtype: np.dtype[Any], first_row: int,
     return out
 
 
-def _numbers(column: pa.Array, dtype: np.dtype[Any], first_row: int, where: str, per_row: int) -> NDArray[Any]:
+def _numbers(
+    column: pa.Array, dtype: np.dtype[Any], first_row: int, where: str, per_row: int, rounds: bool = True
+) -> NDArray[Any]:
     """Numbers as `dtype`, NaN where null; `per_row` of them make up one row, for messages."""
     if pa.types.is_null(column.type):
         return _nothing((len(column),), dtype, first_row, where)
@@ -211,7 +215,8 @@ def _numbers(column: pa.Array, dtype: np.dtype[Any], first_row: int, where: str,
     else:
         missing = column.is_null().to_numpy(zero_copy_only=False)
         values = column.fill_null(False if pa.types.is_boolean(column.type) else 0).to_numpy(zero_copy_only=False)
-    check_exact(values, where, first_row, per_row)
+    if rounds:
+        check_exact(values, where, first_row, per_row)
     if missing is not None and dtype.kind != "f":
         _nothing((1,), dtype, first_row + int(np.argmax(missing)) // per_row, where)
     if values.dtype != dtype:

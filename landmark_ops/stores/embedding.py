@@ -250,10 +250,18 @@ class EmbeddingStore:
         gone = [f"{path}/{ROOT}" for path in walk_nodes(self.uri) if path not in document.nodes]
         remove_objects(self.uri, gone)
 
-    def allocate(self, n: int, k: int, chunk_rows: int, outputs: Mapping[str, str] | None = None) -> None:
+    def allocate(
+        self,
+        n: int,
+        k: int,
+        chunk_rows: int,
+        outputs: Mapping[str, str] | None = None,
+        undefined: Mapping[str, float] | None = None,
+    ) -> None:
         """Create the arrays of n rows in chunks of `chunk_rows`; crc32c guards every chunk, floats are not compressed.
 
-        `outputs`: name and dtype of each further array of one value per row.
+        `outputs`: name and dtype of each further array of one value per row. `undefined`: what stands in each for rows
+        that have no coordinates, kept as its fill value.
 
         Coordinates are noise to a compressor: 7 to 12 % smaller at twice the time.
         """
@@ -264,7 +272,7 @@ class EmbeddingStore:
             )
         }
         for name, dtype in {"residual": "float32", **(outputs or {})}.items():
-            fill = np.nan if dtype.startswith("f") else -1
+            fill = (undefined or {}).get(name, np.nan if dtype.startswith("f") else -1)
             nodes[name] = array_node(slot, (n,), dtype, (rows,), fill_value=fill, dimension_names=("row",))
         self._add(nodes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -83,9 +84,14 @@ def open_values(
 ) -> Rows:
     """One number per row by its address, as rows of one: an array (n,) or (n, 1) of Zarr or .npy, a Parquet column.
 
-    Raises `InputError` as `open_rows` does.
+    Integers stay what they are, of whatever size. Raises `InputError` as `open_rows` does.
     """
-    address = locations.normalise(uri)
+    rows = _open_values(locations.normalise(uri), array, column, missing_chunks)
+    rows.rounds = False
+    return rows
+
+
+def _open_values(address: str, array: str | None, column: str | None, missing_chunks: Literal["error", "fill"]) -> Rows:
     with locations.opening(address):
         kind = source_kind(address)
     if kind == "zarr" and column is None:
@@ -101,8 +107,12 @@ def open_values(
 
 def as_values(y: Any) -> Rows:
     """One number per row as an estimator was given it: an array (n,) or (n, 1), in memory, Dask or Zarr, or `Rows`."""
-    if isinstance(y, Rows):
-        return y
+    rows = copy.copy(y) if isinstance(y, Rows) else _as_values(y)
+    rows.rounds = False
+    return rows
+
+
+def _as_values(y: Any) -> Rows:
     if type(y).__module__.partition(".")[0] == "zarr" and hasattr(y, "chunks"):
         from landmark_ops.stores.zarr_rows import ZarrRows
 

@@ -213,7 +213,7 @@ class ParquetRows(Rows):
             row = 0
             for chunk in _chunks(table, name):
                 where = f"{self.uri}: {name}"
-                out[row : row + len(chunk), at] = numbers_block(chunk, self.dtype, first_row + row, where)
+                out[row : row + len(chunk), at] = numbers_block(chunk, self.dtype, first_row + row, where, self.rounds)
                 row += len(chunk)
         return [out]
 

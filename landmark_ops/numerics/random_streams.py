@@ -1,0 +1,79 @@
+"""The random numbers of a run: each thing that is drawn has a stream of the seed to itself, named here alone.
+
+Two things that share a stream draw the same rows: landmarks would then lie among the very rows that quality is measured
+on, and look better than they are.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, unique
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.numerics.row_random import row_uniforms
+
+
+@unique
+class Stream(IntEnum):
+    """What a seed's random numbers are drawn for. A value is never given to another thing: runs would change."""
+
+    LANDMARKS = 0  # the order in which uniform landmarks are taken
+    RPCHOLESKY = 1
+    LEVERAGE_CORE = 2
+    BLESS = 3
+    BLESS_DRAW = 4
+    LEVERAGE_THINNED = 5
+    KMEANS_CENTRES = 6
+    LANDMARKS_LONGER = 7
+    PROBE_ROWS = 8
+    QUALITY_SAMPLE = 9
+    QUALITY_QUERIES = 10
+    CLUSTERED_ROWS = 11
+    CLUSTER_ORDER = 12
+    CLUSTER_STARTS = 13
+    COMPARED_ROWS = 14
+    COMPARED_PAIRS = 15
+    COMPARED_STRESS = 16
+    DRAWN_IMAGES = 17
+    GRAPH_SUPPORT = 21
+    GRAPH_LISTS = 22
+    GRAPH_LISTS_STARTS = 23
+    GRAPH_RECALL = 24
+    GEODESIC_SUPPORT = 25
+    FROBENIUS_PAIRS = 201
+    GP_SAMPLE = (1 << 20) + 1
+
+
+@unique
+class RowStream(IntEnum):
+    """What the numbers that rows have are for, whichever block reads them; the numbers of draws lie between values."""
+
+    LEVERAGE_ROWS = 0
+    LEVERAGE_MEMBER = 100
+    LEVERAGE_KEPT = 200
+    KMEANS_ROWS = 300
+    KMEANS_MEMBER = 400
+    HELD_OUT = 1 << 20
+    RPCHOLESKY_ROWS = 1 << 32
+    GREEDY_ROWS = 2 << 32
+    GREEDY_PARTITION = 3 << 32
+
+
+def generator(seed: int, stream: Stream, number: int = 0) -> np.random.Generator:
+    """The numbers of a stream, PCG64; `number` tells draws of one kind apart, such as rounds.
+
+    NumPy makes [seed, 0, 0] the same as the bare seed: only `LANDMARKS` may be 0.
+    """
+    return np.random.Generator(np.random.PCG64([seed, stream, number]))
+
+
+def derived_seed(seed: int, stream: Stream, number: int = 0, *, bits: int = 63) -> int:
+    """A seed below 2^bits for a library that takes one, or for a draw with streams of its own."""
+    state = np.random.SeedSequence([seed, stream, number]).generate_state(1, np.uint64)[0]
+    return int(state) >> (64 - bits)
+
+
+def row_numbers(seed: int, stream: RowStream, start: int, stop: int, number: int = 0) -> NDArray[np.float64]:
+    """Uniform numbers in [0, 1) of rows start..stop, (stop - start,), the same however a row is reached."""
+    return row_uniforms(seed, stream + number, start, stop)
