@@ -17,7 +17,7 @@ from landmark_ops.selection.select import select
 from landmark_ops.stores.rows import ArrayRows
 
 ROOT = Path(__file__).parents[1]
-X = np.random.default_rng(0).normal(size=(40, 3))
+X = np.random.default_rng(0).uniform(0.1, 1, size=(40, 3))
 #: Every key of a config as messages write it: landmarks.count, source.bad_rows ...
 KEYS = {
     f"{name}.{key}"

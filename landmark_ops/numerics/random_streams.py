@@ -19,7 +19,7 @@ class Stream(IntEnum):
     """What a seed's random numbers are drawn for. A value is never given to another thing: runs would change."""
 
     LANDMARKS = 0  # the order in which uniform landmarks are taken
-    RPCHOLESKY = 1
+    QUALITY_SAMPLE = 1
     LEVERAGE_CORE = 2
     BLESS = 3
     BLESS_DRAW = 4
@@ -27,7 +27,7 @@ class Stream(IntEnum):
     KMEANS_CENTRES = 6
     LANDMARKS_LONGER = 7
     PROBE_ROWS = 8
-    QUALITY_SAMPLE = 9
+    RPCHOLESKY = 9
     QUALITY_QUERIES = 10
     CLUSTERED_ROWS = 11
     CLUSTER_ORDER = 12
