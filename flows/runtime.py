@@ -46,6 +46,7 @@ QUIET = {
 #: Whoever names a database of his own keeps it; else a temporary server has one of its own that goes with it.
 DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 SERVER_SECONDS = 120  # a first start on a slow disk creates Prefect's database: 16 s measured
+FROZEN_SECONDS = 60  # a worker not heard of for so long is given up, and its blocks go to others
 IN_PROCESS_BYTES = 64 << 20  # sources below it are computed on threads: worker processes take longer to start
 
 
@@ -187,6 +188,7 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
     """
     import dask
     from distributed import Client, LocalCluster
+    from distributed.security import Security
     from threadpoolctl import threadpool_limits
 
     from landmark_ops.blocks.cluster import ClusterEngine
@@ -198,9 +200,13 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
         "distributed.worker.profile.enabled": False,  # samples the stack every 10 ms: 5 % of detection's time
         # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
         "distributed.deploy.lost-worker-timeout": "365 days",
+        "distributed.scheduler.worker-ttl": f"{FROZEN_SECONDS} s",
+        "distributed.scheduler.http.routes": [],  # pages that any local user may read
+        "distributed.worker.http.routes": [],
         "distributed.scheduler.allowed-failures": allowed_failures,
         "distributed.scheduler.no-workers-timeout": "2 minutes",  # nannies take a second: a run must not wait for ever
     }
+    silence_dask()
     if cluster.address:
         check_address(cluster)
         knock(cluster.address)
@@ -214,13 +220,12 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
             check_workers(client, cluster.address)
             yield ClusterEngine(client)
         return
-    # Where Prefect was imported first, distributed's own lines would reach the terminal whatever silence_logs says.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(settings):
         count = worker_count(cluster)
         options: dict[str, Any] = {
             "dashboard_address": "127.0.0.1:0",
             "worker_dashboard_address": "127.0.0.1:0",  # else a worker on threads serves its pages on every interface
+            "scheduler_kwargs": {"dashboard": False},
             "silence_logs": 50,
         }
         if source_bytes <= IN_PROCESS_BYTES:
@@ -233,12 +238,23 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
             return
         with (
             LocalCluster(
-                n_workers=count, threads_per_worker=1, memory_limit=worker_memory(cluster), **options
+                n_workers=count,
+                threads_per_worker=1,
+                memory_limit=worker_memory(cluster),
+                security=Security.temporary(),  # Dask runs what it is sent, and loopback is open to every local user
+                **options,
             ) as local,
             Client(local, set_as_default=False) as client,
         ):
             client.run(_ignore_interrupts)
             yield ClusterEngine(client)
+
+
+def silence_dask() -> None:
+    """Keep distributed's lines off the terminal: where Prefect was imported first, `silence_logs` does not."""
+    for name in [*logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def check_workers(client: Any, address: str) -> None:

@@ -6,6 +6,7 @@ memory only, so where the last copy dies with its worker they are sent again and
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -20,6 +21,7 @@ from landmark_ops.errors import RunError
 
 T = TypeVar("T")
 
+RECONNECT_SECONDS = 5.0  # a connection that comes back within these loses no run
 RESENDS = 3  # times the broadcast arguments are sent again before the run gives up
 REMEDY = "see the workers' logs for what ended them, start some, then run again to resume"
 GROUP = FAN_IN**3  # parts folded on the workers before their sum travels here; a whole subtree of the fold
@@ -49,6 +51,18 @@ class ClusterEngine:
         """Threads of all workers now alive, at least 1."""
         return max(1, sum(self.client.nthreads().values()))
 
+    def check_scheduler(self, cause: BaseException) -> None:
+        """RunError where tasks were lost because the scheduler is gone, not a worker."""
+        deadline = time.monotonic() + RECONNECT_SECONDS
+        while self.client.status == "connecting" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if self.client.status != "running":
+            address = getattr(self.client.scheduler, "address", None) or "the cluster"
+            raise RunError(
+                f"the Dask scheduler {address} was lost: is it running, and reachable? What is committed is kept: run "
+                "the same command again to resume"
+            ) from cause
+
     def imap(
         self, fn: Callable[..., T], items: Sequence[Item], *common: Any, done: Done | None = None
     ) -> Iterator[tuple[Item, T]]:
@@ -66,6 +80,7 @@ class ClusterEngine:
                     try:  # one that was lost since, with its worker, is computed again: result() waits for that
                         value = result if future.status == "finished" else future.result()
                     except (CancelledError, KilledWorker, NoWorkerError) as error:
+                        self.check_scheduler(error)
                         finished.add(batch.again(future, error))
                         continue
                     results.append((batch.forget(future), value))
@@ -97,6 +112,7 @@ class ClusterEngine:
             try:
                 return self._reduce_once(fn, combine, items, common, tell)
             except CancelledError as error:
+                self.check_scheduler(error)
                 if attempt == RESENDS:
                     raise RunError(
                         f"the sums over {len(items)} blocks were lost with their workers {RESENDS + 1} times: "
@@ -176,16 +192,23 @@ class _Batch:
     """The tasks of one imap or reduce: which item each future stands for, and the broadcast arguments."""
 
     def __init__(self, engine: ClusterEngine, fn: Callable[..., Any], common: tuple[Any, ...]) -> None:
-        self.client, self.fn, self.common = engine.client, fn, common
+        self.engine, self.client, self.fn, self.common = engine, engine.client, fn, common
         self.items: dict[Any, tuple[Any, Item]] = {}
         self.resends = 0
         self._broadcast()
 
     def _broadcast(self) -> None:
-        try:
-            self.shared = self.client.scatter([self.common], broadcast=True, hash=False)[0]
-        except TimeoutError as error:
-            raise RunError(f"no worker of the cluster is left: {REMEDY}") from error
+        for attempt in range(RESENDS + 1):
+            try:
+                self.shared = self.client.scatter([self.common], broadcast=True, hash=False)[0]
+                return
+            except TimeoutError as error:
+                self.engine.check_scheduler(error)
+                raise RunError(f"no worker of the cluster is left: {REMEDY}") from error
+            except OSError as error:  # a worker was given up while it was sent to: it is not asked again
+                self.engine.check_scheduler(error)
+                if attempt == RESENDS:
+                    raise RunError(f"the workers of the cluster cannot be reached: {REMEDY}") from error
 
     def submit(self, item: Item) -> Any:
         future: Any = self.client.submit(call, self.fn, item, self.shared, pure=False)
