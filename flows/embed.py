@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from flows import reporting, tasks
-from flows.opening import Opened, check_unchanged, hash_given, open_run
+from flows.opening import Opened, check_unchanged, hash_given, lock_place, open_run
 from flows.pipeline import pipeline
 from flows.plan import Plan, check_memory, make_plan
 from flows.progress import Progress
@@ -45,7 +45,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
 def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
     """The body of the flow."""
     opened = open_run(config)
-    lock = opened.parts[0].store.uri if not config.methods else config.output.uri
+    lock = lock_place(config, opened)
     if opened.state == "complete":
         finish_swaps(opened, lock)
         for part in opened.parts:

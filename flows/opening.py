@@ -167,6 +167,11 @@ def check_apart(source: str, output: str) -> None:
         raise InputError(f"output.uri {output}: overlaps the source {source}: choose another place")
 
 
+def lock_place(config: EmbedConfig, opened: Opened) -> str:
+    """What is locked, as workers see it, too: the output, or the folder of all outputs of several methods."""
+    return address(config.output.uri, config) if config.methods else opened.parts[0].store.uri
+
+
 def check_unchanged(opened: Opened) -> None:
     """With the lock held: InputError where another run has worked on the output since it was looked at."""
     for part in opened.parts:

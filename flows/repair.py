@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.opening import check_unchanged, open_run
+from flows.opening import check_unchanged, lock_place, open_run
 from flows.progress import Progress
 from flows.resume import load_work
 from flows.run import Part
@@ -44,8 +44,7 @@ def repair(config: EmbedConfig, progress: Progress) -> list[Repaired]:
             raise InputError(
                 f"output {part.store.uri}: no complete embedding is there to repair: run `landmarks embed` instead"
             )
-    lock = opened.parts[0].store.uri if not config.methods else config.output.uri
-    with OutputLock(lock) as held, open_engine(config.cluster, opened.rows.nbytes) as engine:
+    with OutputLock(lock_place(config, opened)) as held, open_engine(config.cluster, opened.rows.nbytes) as engine:
         check_unchanged(opened)
         for part in opened.parts:
             part.store = part.store.fenced(held.fence)

@@ -49,11 +49,16 @@ def split_key(key: str) -> tuple[str, int | None]:
     array, rest = "/".join(parts[:depth]), "/".join(parts[depth:])
     if not rest:
         return "", None
-    if rest.startswith("c/"):
-        return array, 0
-    if rest.startswith("c."):
-        return array, 1
-    return array, 2 if rest.replace(".", "").isdigit() else None
+    return array, key_slot(rest)
+
+
+def key_slot(key: str) -> int | None:
+    """The slot of an object within the folder of its array; None where it is no chunk."""
+    if key.startswith("c/"):
+        return 0
+    if key.startswith("c."):
+        return 1
+    return 2 if key[:1].isdigit() else None
 
 
 def wipe(uri: str, keep: Collection[int]) -> None:

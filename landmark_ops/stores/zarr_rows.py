@@ -29,6 +29,7 @@ from zarr.core.sync import sync  # stores are bound to zarr's event loop: only i
 from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations, zarr_meta
 from landmark_ops.stores.rows import Rows, check_exact, check_range, check_shape_and_dtype
+from landmark_ops.stores.slots import key_slot, slot_of
 from landmark_ops.stores.zarr_packing import Packing, packing_of
 
 T = TypeVar("T")
@@ -291,15 +292,21 @@ class ZarrRows(Rows):
         return data if len(data) == form.nbytes else None
 
     def fingerprint(self) -> str:
-        """sha256 of the metadata and of the listing; of the content where an open store has no versions to list."""
+        """sha256 of the metadata and of the listing; of the content where an open store has no versions to list.
+
+        Chunks under keys that this array does not use are no part of it: those of a successor in the making.
+        """
         described = json.dumps(self._document, sort_keys=True, default=str)
         if self._packing is not None:
             described += repr(self._packing)
         if self._reopens:
             with locations.opening(self.uri):
-                return locations.digest(described, locations.list_objects(self.uri))
-        array = self._opened()
-        return locations.digest(described, _run(_list_contents(array.store, array.path)))
+                listed = locations.list_objects(self.uri)
+        else:
+            array = self._opened()
+            listed = _run(_list_contents(array.store, array.path))
+        own = slot_of(self._document) if self._document.get("zarr_format") == 3 else 2
+        return locations.digest(described, [found for found in listed if key_slot(found.key) in (None, own)])
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -14,12 +14,13 @@ import pytest
 import xarray
 import zarr
 
-from landmark_ops.errors import RunError
+from landmark_ops.errors import LandmarkOpsError, RunError
 from landmark_ops.stores import documents, embedding, locations, swaps
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.fence import Fence
 from landmark_ops.stores.locations import exists, list_objects, read_bytes, write_bytes
 from landmark_ops.stores.lock import OutputLock
+from landmark_ops.stores.open import open_rows
 from landmark_ops.stores.records import ChunkRecords
 from landmark_ops.stores.slots import free_slot, slot_of, split_key
 
@@ -281,3 +282,25 @@ def test_a_reply_that_was_lost(uri, monkeypatch):
     assert not swaps.replace(uri, b"newer", seen)
     assert not swaps.replace(uri, b"newer", None)
     assert read_bytes(uri) == b"new"
+
+
+def test_an_output_as_the_source_of_another_run(tmp_path):
+    """A successor in the making is no change of it, the swap is; keys of every slot are read, and missed."""
+    uri = str(tmp_path / "out.zarr")
+    for generation in range(1, 4):
+        build(EmbeddingStore(uri).successor if generation > 1 else EmbeddingStore(uri), generation)
+        before = open_rows(uri, array="embedding").fingerprint()
+        successor = EmbeddingStore(uri).successor
+        successor.create({})
+        successor.allocate(N, 2, STEP)
+        successor.write(0, np.ones((STEP, 2), np.float32), np.ones(STEP, np.float32))
+        rows = open_rows(uri, array="embedding")
+        assert rows.fingerprint() == before
+        assert np.unique(rows.read(0, N)).tolist() == [generation]
+    assert rows.fingerprint() == before
+    build(successor, 5)
+    assert open_rows(uri, array="embedding").fingerprint() != before
+    array: Any = EmbeddingStore(uri).group["embedding"]
+    Path(uri, "embedding", array.metadata.encode_chunk_key((1, 0))).unlink()
+    with pytest.raises(LandmarkOpsError, match="missing"):
+        open_rows(uri, array="embedding", missing_chunks="error").read(0, N)
