@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flows.progress import Progress
 from landmark_ops.blocks.engine import Engine
@@ -10,6 +10,7 @@ from landmark_ops.blocks.sums import Targets
 from landmark_ops.config import EmbedConfig
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.traces import Trace, trace, was_written
 
 
 @dataclass
@@ -22,6 +23,18 @@ class Run:
     targets: Targets | None
     engine: Engine
     progress: Progress
+    traces: list[Trace | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.traces = self.trace()
+
+    def trace(self) -> list[Trace | None]:
+        """What is to be seen of the source and the target on disk beside their fingerprints."""
+        return [trace(rows.uri) for rows in (self.rows, *([self.targets.rows] if self.targets else []))]
+
+    def source_was_written(self) -> bool:
+        """Whether the source or the target was written since the run began, even with size and time as before."""
+        return any(was_written(before, after) for before, after in zip(self.traces, self.trace(), strict=True))
 
 
 @dataclass

@@ -327,7 +327,7 @@ def sample_within(sample: NDArray[np.int64], item: Item) -> NDArray[np.int64]:
 @stage("complete")
 def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int, undefined: dict[str, Any]) -> None:
     """Check that the source is still the one that was read, then turn the status to complete: the last write."""
-    if fingerprint_of(run.rows, run.targets) != run.fingerprint:
+    if fingerprint_of(run.rows, run.targets) != run.fingerprint or run.source_was_written():
         work.part.store.update(map_sha256=None)  # of no worth: neither gone on with, nor in the way of running again
         raise RunError(
             f"{run.rows.uri}: changed while it was read, the embedding mixes old and new rows and stays incomplete: "

@@ -278,6 +278,35 @@ def test_source_modified_during_the_run(config: dict[str, Any]) -> None:
     assert attributes(config["output"]["uri"])["status"] == "partial"
 
 
+def test_source_rewritten_with_the_same_size_and_time(config: dict[str, Any]) -> None:
+    """As `cp -p` and `rsync --times` leave it: neither size nor modification time tells."""
+    path = config["source"]["uri"]
+
+    def rewrite(stage: str, count: int) -> None:
+        if (stage, count) == ("extend", 3):
+            before = os.stat(path)
+            with open(path, "r+b") as file:
+                file.seek(-4, os.SEEK_END)
+                file.write(b"\0\0\0\0")
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    with watching(rewrite), pytest.raises(RunError, match=r"x\.npy: changed while it was read, .* run again once"):
+        run_embed(config)
+    assert attributes(config["output"]["uri"])["status"] == "partial"
+
+
+def test_links_to_the_source_are_no_change(config: dict[str, Any]) -> None:
+    """A backup of hard links changes the inode's time, and nothing that is read."""
+    path = config["source"]["uri"]
+
+    def link(stage: str, count: int) -> None:
+        if (stage, count) == ("extend", 3):
+            os.link(path, f"{path}.backup")
+
+    with watching(link):
+        assert run_embed(config)["outcome"] == "done"
+
+
 def test_output_removed_during_the_run(config: dict[str, Any]) -> None:
     def vanish(stage: str, count: int) -> None:
         if (stage, count) == ("extend", 3):
