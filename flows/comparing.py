@@ -15,13 +15,15 @@ from flows.plan import check_memory, landmark_count, make_plan
 from flows.run import Run
 from flows.runtime import worker_memory
 from flows.stage import stage
-from flows.tasks import needs_direction, refuse_bad_rows
+from flows.tasks import asks, refuse_bad_rows
 from landmark_ops.blocks.map_errors import add_map_errors, map_errors_block
-from landmark_ops.blocks.ranges import ranges
+from landmark_ops.blocks.ranges import ranges, task_rows
+from landmark_ops.blocks.undefined_rows import refuse_outside
 from landmark_ops.config import CompareConfig
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.method_config import KernelConfig, LandmarkMDSConfig
 from landmark_ops.methods.diagnosing import kernel_features
+from landmark_ops.methods.geometry import named_block
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.numerics.diagnostics import PAIR_ROWS, ExplainedSums, stress, trace_error, variance_terms
 from landmark_ops.numerics.distances import Array, Metric, resolve_metric, transform_rows
@@ -132,6 +134,9 @@ def prepare_stage(run: Run) -> Setting:
     assert isinstance(config, CompareConfig)
     method, skip = config.method, config.source.bad_rows == "mark"
     with run.progress.stage("prepare"):
+        if not skip:
+            items = ranges(run.rows.n, task_rows(run.rows))
+            refuse_outside(run.rows, named_block(make_method(method)), run.engine, items)
         try:
             probe = probe_rows(run.rows, config.landmarks.seed, run.engine, skip_bad_rows=skip)
         except BadRowsError:
@@ -231,7 +236,7 @@ def attempt(
         run.progress.plan_rows(before + total * left)
 
     by_kernel = isinstance(setting.block, Kernel) and strategy in (*USES_KERNEL, *USES_EITHER)
-    by_metric = strategy in (*USES_METRIC, *USES_EITHER) or needs_direction(run.config.method)
+    by_metric = strategy in (*USES_METRIC, *USES_EITHER) or asks(setting.block)
     try:
         began = time.perf_counter()
         landmarks = select(

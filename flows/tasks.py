@@ -21,13 +21,13 @@ from landmark_ops.blocks.extension import Output, count_bad_block, extend_block,
 from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.undefined_rows import find_causes, refuse_outside, refuse_undefined
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_words_of
-from landmark_ops.method_config import AnyMethodConfig
 from landmark_ops.methods.aligning import align_solution
 from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, Watch, solve_all
 from landmark_ops.methods.storing import storable
-from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.undefined import Cause, Found, add_tallies
@@ -79,7 +79,8 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
     given, config = opened.given, run.config.landmarks
     methods = [make_method(method) for method in run.config.all_methods]
     skip = run.config.source.bad_rows == "mark"
-    metric = kernel = None
+    metric: Metric | Kernel | None = None
+    kernel: Kernel | None = None
     user: dict[str, Any] = {}
     if given is not None:
         user = {"indices" if given.ndim == 1 else "points": given}
@@ -100,8 +101,10 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
             **user,
         )
 
+    asking = next((block for block in map(named_block, methods) if asks(block)), None)
+
     def probe() -> Array:
-        return probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip)
+        return probe_rows(run.rows, config.seed, run.engine, skip_bad_rows=skip, rule=asking)
 
     with run.progress.stage("select", run.rows.n):
         if not skip:
@@ -111,8 +114,7 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
             by_kernel = config.strategy in (*USES_KERNEL, *USES_EITHER)
             first = next((method for method in methods if by_kernel and method.choice is not None), methods[0])
             metric, kernel = selection_geometry(config.strategy, first, probe)
-            if metric is None and any(needs_direction(method) for method in run.config.all_methods):
-                metric = methods[0].selection_metric(probe)
+            metric = metric or asking
             if opened.earlier is None:
                 landmarks = choose(plan.n_landmarks, config.seed)
             else:
@@ -124,10 +126,9 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
     return Chosen(landmarks, kernel)
 
 
-def needs_direction(config: AnyMethodConfig) -> bool:
-    """Whether zero rows cannot be landmarks, being undefined under the metric or kernel."""
-    name = getattr(config, "metric", None) or getattr(config, "kernel", None)
-    return name in ("cosine", "correlation")
+def asks(block: Metric | Kernel | None) -> bool:
+    """Whether a metric or kernel asks more of rows than finite numbers: a direction, or values of its domain."""
+    return block is not None and (block.name in ("cosine", "correlation") or domain(block) is not None)
 
 
 @stage("solve")

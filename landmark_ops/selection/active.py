@@ -141,7 +141,7 @@ class Pool:
 def select_active(ask: Request) -> Landmarks:
     """`count` rows of a uniformly drawn pool. Raises InputError where the others are explained before."""
     rows, m = ask.rows, ask.count
-    look: Kernel | Metric = ask.kernel or ask.metric or Metric("euclidean")
+    look: Kernel | Metric = ask.kernel or ask.geometry
     rule = row_rule(look) if isinstance(look, Kernel) else look
     ask.plan(0)
     size = pool_rows(rows.n, rows.d, m)

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Done, Engine, Item
-from landmark_ops.errors import BadRowsError, InputError, Word
+from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Array, Metric, transform_rows
-from landmark_ops.selection.landmarks import good
+from landmark_ops.numerics.undefined import Cause, refusal, row_causes, tally
+from landmark_ops.selection.landmarks import Rule, good
 from landmark_ops.stores.rows import Rows
 
 BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 per block
@@ -48,30 +49,31 @@ def grid(n: int, size: int) -> list[Item]:
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def working_rows(points: Array, metric: Metric | None) -> Array:
+def working_rows(points: Array, metric: Rule) -> Array:
     """The rows (b, d) as distances see them: float32 where that holds them exactly, else float64.
 
     The Euclidean family is transformed here (cosine, correlation), so that only |x - z|^2 is left to compute; all
     other metrics get float64, as SciPy computes them.
     """
-    if metric is not None and metric.transform is None:
-        return np.asarray(points, np.float64)
     working = np.result_type(points.dtype, np.float32)
-    if metric is None or metric.transform in (None, "none"):
+    if not isinstance(metric, Metric):
+        return np.asarray(points, working)
+    if metric.transform is None:
+        return np.asarray(points, np.float64)
+    if metric.transform == "none":
         return np.asarray(points, working)
     return transform_rows(np.asarray(points, np.float64), metric.transform).astype(working)
 
 
-def usable(points: Array, metric: Metric | None) -> NDArray[np.bool_]:
-    """Which rows (b, d) can be landmarks, (b,) bool: finite, and with a direction where the metric needs one."""
+def usable(points: Array, rule: Rule) -> NDArray[np.bool_]:
+    """Which rows (b, d) can be landmarks, (b,) bool: finite, with what the metric or kernel asks of each."""
     finite = good(points)
-    if metric is None or metric.transform in (None, "none"):
+    if rule is None or (isinstance(rule, Metric) and rule.transform == "none"):
         return finite
-    with np.errstate(invalid="ignore", over="ignore"):
-        return finite & good(working_rows(points, metric))
+    return np.asarray(finite & (row_causes(rule, points) == Cause.DEFINED))
 
 
-def read_usable(item: Item, rows: Rows, metric: Metric | None, skip_bad_rows: bool) -> Block:
+def read_usable(item: Item, rows: Rows, metric: Rule, skip_bad_rows: bool) -> Block:
     """The usable rows of a range; InputError for the others unless they may be skipped."""
     start, stop = item
     stored = rows.read(start, stop)
@@ -84,18 +86,15 @@ def read_usable(item: Item, rows: Rows, metric: Metric | None, skip_bad_rows: bo
     return Block(indices, stored, working_rows(stored, metric))
 
 
-def unusable_rows(points: Array, indices: NDArray[np.int64], metric: Metric | None, where: str) -> InputError:
+def unusable_rows(points: Array, indices: NDArray[np.int64], rule: Rule, where: str) -> InputError:
     """The error for points (b, d) of the rows `indices` (b,), of which some are not usable."""
     finite = good(points)
     if not finite.all():
         bad = indices[~finite]
         return BadRowsError(len(bad), int(bad.min()), len(points), where)
-    bad = indices[~usable(points, metric)]
-    name = metric.name if metric is not None else "euclidean"
-    return InputError(
-        f"{where}: {len(bad)} of {len(points)} rows have no direction, which metric {name} needs (zero or constant "
-        f"rows), the first is row {bad.min()}: drop them, use metric euclidean{Word.OR_MARK}"
-    )
+    order = np.argsort(indices, kind="stable")
+    block = rule or Metric("euclidean")
+    return refusal(tally(row_causes(block, points[order]), indices[order]), block, len(points), where)
 
 
 def cells(rows: Rows, indices: NDArray[np.int64]) -> list[Item]:

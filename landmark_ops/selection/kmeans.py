@@ -49,7 +49,7 @@ def select_kmeans(ask: Request) -> Landmarks:
     Raises InputError for a metric without meaningful means, and where fewer than `count` rows are distinct.
     """
     rows, m = ask.rows, ask.count
-    asked = ask.metric or Metric("euclidean")
+    asked = ask.geometry
     if asked.name not in MEANINGFUL:
         raise InputError(
             f"strategy kmeans: metric {asked.name} has no meaningful mean of rows, it takes {', '.join(MEANINGFUL)}: "

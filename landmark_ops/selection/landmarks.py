@@ -18,6 +18,7 @@ from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.stores.rows import Rows
 
 Planned = Callable[[int], None]
+Rule = Metric | Kernel | None  # what decides which rows can be landmarks: finite ones, within the domain of these
 
 
 class Landmarks(NamedTuple):
@@ -41,7 +42,8 @@ class Request:
     """Everything a strategy may use to choose `count` landmarks among `rows`.
 
     metric
-        Geometry of strategies that look at distances; None is Euclidean, and then only NaN and Inf are unusable.
+        Geometry of strategies that look at distances; None is Euclidean, and then only NaN and Inf are unusable. Where
+        none look at distances it may be a kernel, which says which rows are usable.
     skip_bad_rows
         Pass over rows that are not usable instead of refusing the source.
     indices, points
@@ -58,7 +60,7 @@ class Request:
     count: int
     seed: int
     engine: Engine
-    metric: Metric | None = None
+    metric: Rule = None
     skip_bad_rows: bool = False
     indices: ArrayLike | None = None
     points: ArrayLike | None = None
@@ -66,6 +68,11 @@ class Request:
     planned: Planned | None = None
     kernel: Kernel | None = None
     tolerance: float | None = None
+
+    @property
+    def geometry(self) -> Metric:
+        """The metric, Euclidean where there is none."""
+        return self.metric if isinstance(self.metric, Metric) else Metric("euclidean")
 
     def plan(self, total: int) -> None:
         """Announce that the passes go through `total` rows."""

@@ -48,7 +48,7 @@ class Cover(NamedTuple):
 def select_maxmin(ask: Request) -> Landmarks:
     """Farthest-first from one random row, in `ask.metric`. Raises InputError where fewer rows are distinct."""
     rows, m = ask.rows, ask.count
-    metric = ask.metric or Metric("euclidean")
+    metric = ask.geometry
     start = first_row(ask)
     items = grid(rows.n, maxmin_block_rows(rows.n, m, rows.d))
     ask.plan(rows.n)

@@ -19,11 +19,12 @@ from threadpoolctl import ThreadpoolController
 from landmark_ops.blocks.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.numerics.ranges import squares_fit
 from landmark_ops.selection.grid import block_rows, grid, power_of_two, read_usable, working_rows
-from landmark_ops.selection.landmarks import Request
+from landmark_ops.selection.landmarks import Request, Rule
 from landmark_ops.stores.rows import Rows
 
 F64 = NDArray[np.float64]
@@ -92,9 +93,11 @@ def kernel_of(ask: Request) -> Kernel:
     return ask.kernel
 
 
-def row_rule(kernel: Kernel) -> Metric | None:
-    """The metric whose usable rows the kernel shares: cosine needs a direction, all others only finite rows."""
-    return Metric("cosine") if kernel.name == "cosine" else None
+def row_rule(kernel: Kernel) -> Rule:
+    """What decides which rows a kernel can use: cosine needs a direction, chi2 no negative values."""
+    if kernel.name == "cosine":
+        return Metric("cosine")
+    return kernel if domain(kernel) is not None else None
 
 
 def kernel_items(n: int, d: int) -> list[Item]:

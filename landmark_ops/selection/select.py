@@ -21,7 +21,7 @@ from landmark_ops.selection.bless import select_bless
 from landmark_ops.selection.given import select_given
 from landmark_ops.selection.greedy import select_greedy
 from landmark_ops.selection.kmeans import select_kmeans
-from landmark_ops.selection.landmarks import Landmarks, Planned, Request
+from landmark_ops.selection.landmarks import Landmarks, Planned, Request, Rule
 from landmark_ops.selection.leverage import select_leverage
 from landmark_ops.selection.maxmin import select_maxmin
 from landmark_ops.selection.pivots import one_blas_thread
@@ -72,7 +72,7 @@ def select(
     *,
     seed: int,
     engine: Engine,
-    metric: Metric | None = None,
+    metric: Rule = None,
     skip_bad_rows: bool = False,
     indices: ArrayLike | None = None,
     points: ArrayLike | None = None,
@@ -131,14 +131,21 @@ def check_strategy(strategy: str) -> None:
         raise InputError(f"{Word.STRATEGY} {strategy!r} is unknown: choose one of {', '.join(STRATEGIES)}")
 
 
-def probe_rows(rows: Rows, seed: int, engine: Engine, skip_bad_rows: bool = False, count: int = PROBE_ROWS) -> Array:
+def probe_rows(
+    rows: Rows,
+    seed: int,
+    engine: Engine,
+    skip_bad_rows: bool = False,
+    count: int = PROBE_ROWS,
+    rule: Rule = None,
+) -> Array:
     """A uniform sample of min(n, count) rows, (s, d) stored dtype: where a bandwidth comes from before landmarks exist.
 
     The same rows for one seed, whatever the chunks, workers and engine. Fewer where bad rows may be skipped and no more
-    are usable.
+    are usable; `rule` says which are.
     """
     wanted = min(rows.n, count)
-    request = Request(rows, wanted, derived_seed(seed, Stream.PROBE_ROWS), engine, skip_bad_rows=skip_bad_rows)
+    request = Request(rows, wanted, derived_seed(seed, Stream.PROBE_ROWS), engine, rule, skip_bad_rows)
     return draw_rows(request, wanted, least=1).points
 
 

@@ -229,6 +229,23 @@ def test_flow_and_estimator_refuse_alike(tmp_path: Path, method: dict[str, Any],
     assert "metric_params" in method or "the first is row 100" in core(by_flow)
 
 
+@pytest.mark.parametrize("strategy", ["uniform", "maxmin", "rpcholesky"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rows_outside_a_domain_are_no_landmarks_where_bad_rows_are_marked(
+    tmp_path: Path, strategy: str, seed: int
+) -> None:
+    rows, bad = X.astype(np.float64), np.arange(0, 240, 3)
+    rows[bad, 2] *= -1
+    config = make_config(write_npy(tmp_path / "x.npy", rows), tmp_path / "out.zarr", source={"bad_rows": "mark"})
+    config["landmarks"] = {"count": M, "strategy": strategy, "seed": seed}
+    config["method"] = {"metric": "jensenshannon", "n_components": 2}
+    if strategy != "maxmin":
+        config["method"] = {"name": "nystroem", "kernel": "chi2", "n_components": 2}
+    run_embed(config)
+    assert np.flatnonzero(np.isnan(arrays(tmp_path / "out.zarr")[0]).any(axis=1)).tolist() == bad.tolist()
+    assert not np.isin(landmark_indices(tmp_path / "out.zarr"), bad).any()
+
+
 @pytest.mark.parametrize(
     ("scale", "method", "message"),
     [
