@@ -60,7 +60,7 @@ def test_values_are_float64_whatever_the_coordinates_are():
 def test_what_float32_cannot_hold_takes_the_whole_row():
     """Not a prediction of Inf, and not a NaN beside coordinates that are there."""
     fitted = LandmarkMap(
-        np.zeros((1, 1)), Kernel("linear"), np.ones((1, 1)), np.zeros(1), None, head=Regression(0.0, 1e30, 0.1)
+        np.ones((1, 1)), Kernel("linear"), np.ones((1, 1)), np.zeros(1), None, head=Regression(0.0, 1e30, 0.1)
     )
     stored = fitted.stored(Placed(np.array([[1.0], [1e9], [2.0]]), np.zeros(3)))
     np.testing.assert_array_equal(np.isnan(stored.embedding[:, 0]), [False, True, False])
