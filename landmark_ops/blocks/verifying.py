@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Done, Engine, Item
-from landmark_ops.errors import DamagedError, RunError
+from landmark_ops.errors import DamagedError
 from landmark_ops.stores.contents import describe, digest_of, hash_array
 from landmark_ops.stores.documents import ROOT, Document
 from landmark_ops.stores.embedding import HASHES, EmbeddingStore
@@ -98,7 +98,7 @@ def _small_arrays(store: EmbeddingStore, document: Document, damages: list[Damag
         try:
             store.get_map(str(sha256))
             unchecked = [path for path in unchecked if not path.startswith("map/")]  # their common hash is right
-        except RunError:
+        except DamagedError:
             damages.append(Damage("map", join("map", ROOT), OTHER_HASH))
     return unchecked
 

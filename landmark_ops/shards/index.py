@@ -25,6 +25,9 @@ from landmark_ops.shards.member import (
 )
 from landmark_ops.shards.own_output import without_own
 from landmark_ops.stores import locations
+from landmark_ops.stores.parquet_files import SUFFIXES as PARQUET_SUFFIXES
+from landmark_ops.stores.parquet_files import data_files
+from landmark_ops.stores.parquet_files import is_hidden as is_no_data
 
 Format = Literal["auto", "directory", "webdataset", "parquet", "delta", "zarr"]
 
@@ -128,7 +131,7 @@ def source_format(uri: str) -> str:
     listed = list(folder.list_tree(uri))
     for item in without_own((item.name, item) for item in listed):
         kind = _format_by_suffix(item.name)
-        if kind and not any(part.startswith(("_", ".")) for part in item.name.split("/")):
+        if kind and not is_no_data(item.name):
             found.setdefault(kind, item.name)
     if len(found) == 1:
         return next(iter(found))
@@ -165,7 +168,7 @@ def _check_options(uri: str, kind: str, options: ShardOptions) -> None:
 def _format_of_file(uri: str) -> str:
     kind = _format_by_suffix(uri)
     if kind is None:
-        known = ", ".join((*webdataset.SUFFIXES[:3], *parquet.SUFFIXES[:1], *IMAGE_SUFFIXES[:5]))
+        known = ", ".join((*webdataset.SUFFIXES[:3], *PARQUET_SUFFIXES[:1], *IMAGE_SUFFIXES[:5]))
         raise InputError(f"{uri}: is a file of no known kind, known are {known} and others: set source.format")
     return kind
 
@@ -174,7 +177,7 @@ def _format_by_suffix(name: str) -> str | None:
     lower = name.lower()
     for kind, suffixes in (
         ("webdataset", webdataset.SUFFIXES),
-        ("parquet", parquet.SUFFIXES),
+        ("parquet", PARQUET_SUFFIXES),
     ):
         if lower.endswith(suffixes):
             return kind
@@ -226,12 +229,10 @@ def _open_webdataset(uri: str, options: ShardOptions) -> Opened:
 
 
 def _open_parquet(uri: str, options: ShardOptions) -> Opened:
-    from landmark_ops.stores.parquet_files import SUFFIXES, data_files
-
     if locations.is_file(uri):
         return _parquet(uri, [uri], options), Counter()
     below = without_own((item.key, item) for item in locations.list_objects(uri))
-    if not any(item.key.lower().endswith(SUFFIXES) for item in below):
+    if not any(item.key.lower().endswith(PARQUET_SUFFIXES) for item in below):
         raise InputError(f"{uri}: no Parquet files are there but those of our own output: name another folder")
     files = data_files(uri, below)
     read = set(files)

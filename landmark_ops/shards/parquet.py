@@ -27,8 +27,8 @@ from landmark_ops.shards.boxes import as_boxes, value_at
 from landmark_ops.shards.columns import Columns, Wanted, choose_columns, column_of
 from landmark_ops.shards.member import BAD_BOXES, DUPLICATE, EMPTY, UNREADABLE, Limits, Member, Shard, readable
 from landmark_ops.stores import locations
+from landmark_ops.stores.faults import storage_failed
 
-SUFFIXES = (".parquet", ".parq", ".pq")
 ROWS_PER_SHARD = 1024
 BATCH_ROWS = 16
 BUFFER_BYTES = 8 * 2**20
@@ -68,7 +68,7 @@ class ParquetShard(Shard):
                     try:
                         batch = next(batches)
                     except (pa.ArrowException, OSError, StopIteration) as error:
-                        # a source that cannot be read at all has raised RunError
+                        self._raise_failed(error)
                         detail = f"row group {group} cannot be decoded ({type(error).__name__})"
                         for at in range(row + done, row + count):
                             if str(at) not in skip:
@@ -89,8 +89,14 @@ class ParquetShard(Shard):
                         for value in column_of(batch, self.columns.ids).to_pylist():
                             told += 1
                             yield None if value is None else str(value)
-                except (pa.ArrowException, OSError):  # the rows become failures when they are read
+                except (pa.ArrowException, OSError) as error:  # the rows become failures when they are read
+                    self._raise_failed(error)
                     yield from [None] * (count - told)
+
+    def _raise_failed(self, error: Exception) -> None:
+        """RunError where storage failed: rows that may be read another time must not go on record as bad."""
+        if storage_failed(error):
+            raise RunError(f"{self.uri}: cannot be read now ({error}): run again") from error
 
     def _batches(self, file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
         return file.iter_batches(BATCH_ROWS, [group], self.columns.names, use_threads=False)

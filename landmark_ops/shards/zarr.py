@@ -1,8 +1,8 @@
 """A Zarr array of images, (n, H, W, 3) uint8 RGB, as shards of whole chunks.
 
-A shard is a range of rows that covers whole chunks, so its bounds follow
-from the array alone and stay when rows are appended. member is the row number, image_id `<array>/<row>`. A chunk that
-is missing or damaged becomes a failure of each of its rows: it is never read as black pictures.
+A shard is a range of rows that covers whole chunks, so its bounds follow from the array alone and stay when rows are
+appended. member is the row number, image_id `<array>/<row>`. A chunk that is missing or damaged becomes a failure of
+each of its rows: it is never read as black pictures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.member import DAMAGED_SHARD, MISSING_CHUNK, Limits, Member, Shard
+from landmark_ops.stores.faults import storage_failed
 from landmark_ops.stores.zarr_rows import ZarrRows
 
 ROWS_PER_SHARD = 256
@@ -50,7 +51,7 @@ class ZarrShard(Shard):
         try:
             pictures = self.rows.read(first, after).reshape(after - first, *self.rows.row_shape)
         except (InputError, RunError) as error:
-            if isinstance(error, RunError) and _is_passing(error):
+            if isinstance(error, RunError) and error.__cause__ is not None and storage_failed(error.__cause__):
                 raise
             chunk = self.rows.chunk_rows
             if after - first > chunk:  # find out which of the chunks it is
@@ -94,10 +95,3 @@ def zarr_shards(root: str, array: str | None, limits: Limits) -> list[ZarrShard]
         )
         for start in range(0, rows.n, step)
     ]
-
-
-def _is_passing(error: RunError) -> bool:
-    """Whether storage failed rather than the stored bytes, so that reading again may help."""
-    cause = error.__cause__
-    home = type(cause).__module__.partition(".")[0]
-    return isinstance(cause, OSError | TimeoutError) or home in ("botocore", "aiobotocore", "aiohttp", "fsspec", "s3fs")

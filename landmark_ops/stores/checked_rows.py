@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
+from landmark_ops.stores.faults import storage_failed
 
 
 class CheckedRows:
@@ -75,8 +76,8 @@ def _damage(uri: str) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError) as error:
         text = str(error)
-        if "checksum" not in text.lower() and isinstance(error, OSError) and error.errno is not None:
-            raise  # storage failed, not what is stored
+        if "checksum" not in text.lower() and storage_failed(error):
+            raise
         what = "fail their checksum" if "checksum" in text.lower() else f"cannot be decoded ({type(error).__name__})"
         raise RunError(
             f"{uri}: stored rows {what}: the table is damaged, restore its files from a copy, or detect into another "

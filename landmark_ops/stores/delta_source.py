@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from landmark_ops.errors import InputError
 from landmark_ops.stores import locations
+from landmark_ops.stores.faults import fault_of, persist
+from landmark_ops.wording import one_line
 
 #: Reader features under which a file's columns and rows are still the table's. Widened types are widened by our reader.
 _HARMLESS = frozenset(
@@ -52,12 +54,16 @@ def delta_source(uri: str) -> DeltaSource:
     from deltalake.exceptions import DeltaError
 
     try:
-        table = DeltaTable(uri, storage_options=locations.delta_options(uri) or None)
+        table = persist(lambda: DeltaTable(uri, storage_options=locations.delta_options(uri) or None))
         protocol, metadata, version = table.protocol(), table.metadata(), table.version()
         fields = [field.name for field in table.schema().fields]
         paths = pa.table(table.get_add_actions()).column("path").to_pylist()
     except (DeltaError, OSError, ValueError) as error:
-        raise InputError(f"{uri}: the Delta table cannot be opened ({error})") from error
+        if (fault := fault_of(error)) is not None:
+            raise fault.error(f"{uri}: the Delta table cannot be opened") from error
+        raise InputError(
+            f"{uri}: the Delta table cannot be opened ({one_line(error)}): check that its log is whole"
+        ) from error
     mapping = metadata.configuration.get(_MAPPING) or "none"
     used = set(protocol.reader_features or []) - _HARMLESS - {"columnMapping"}
     if mapping != "none":  # also set by the property alone, under reader version 2, which knows no features

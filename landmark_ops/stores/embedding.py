@@ -26,7 +26,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from landmark_ops.errors import DamagedError, InputError, RunError
+from landmark_ops.errors import DamagedError, InputError, LandmarkOpsError, RunError
 from landmark_ops.stores import swaps
 from landmark_ops.stores.contents import F32, Written, describe, hash_all, hash_map
 from landmark_ops.stores.documents import GROUP, KEY, ROOT, Document, array_node, read_document, walk_nodes
@@ -317,7 +317,7 @@ class EmbeddingStore:
                 if known.get(path, found_hash) != found_hash:
                     raise ValueError(f"the content of {path} has not the hash it was committed with")
             return arrays
-        except DamagedError:
+        except LandmarkOpsError:  # damage that is named already, or storage that fails
             raise
         except (ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts that are not there
             raise DamagedError(
@@ -331,13 +331,13 @@ class EmbeddingStore:
         return sha256
 
     def get_map(self, sha256: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """The stored state of the map; RunError unless its content has the given hash."""
+        """The stored state of the map; DamagedError unless its content has the given hash."""
         try:
             arrays = self.get("map")
             group: Any = self.group["map"]
             meta = {key: value for key, value in group.attrs["landmark_map"].items() if key != "sha256"}
             found = hash_map(arrays, meta)
-        except (RunError, ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts not there
+        except (DamagedError, KeyError) as error:  # a failed checksum, or parts that are not there
             found = str(error)
         if found != sha256:
             raise DamagedError(

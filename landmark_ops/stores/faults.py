@@ -94,7 +94,7 @@ _BY_TYPE: dict[str, Fault] = {  # names of botocore's, aiobotocore's and aiohttp
     **dict.fromkeys(
         ("SSLError", "ClientConnectorCertificateError", "ClientConnectorSSLError", "SSLCertVerificationError"), _TLS
     ),
-    **dict.fromkeys(("ResponseParserError",), _NOT_S3),
+    "ResponseParserError": _NOT_S3,
     **dict.fromkeys(
         (
             "EndpointConnectionError",
@@ -164,9 +164,9 @@ _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "fsspec", "urllib3", "ssl")
 
 def fault_of(error: BaseException) -> Fault | None:
     """What is the matter outside the program; None where the error is none of those known, or is said already."""
-    errors = list(chain(error))
-    if any(isinstance(one, LandmarkOpsError) for one in errors[:1]):
+    if isinstance(error, LandmarkOpsError):
         return None
+    errors = list(chain(error))
     for one in errors:  # an answer of S3 says most: what other libraries make of it is next
         if (fault := _of_answer(one)) is not None:
             return fault
@@ -187,6 +187,17 @@ def is_passing(error: BaseException) -> bool:
     """Whether a request that failed so is worth another try."""
     fault = fault_of(error)
     return fault is not None and fault.passing
+
+
+def storage_failed(error: BaseException) -> bool:
+    """Whether storage failed rather than what is stored in it, so that the same may be read another time.
+
+    Decoders raise OSError for damaged content too, gzip and pyarrow among them: without a number, or with EINVAL where
+    the content leads to an offset that no file has.
+    """
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        return True
+    return type(error).__module__.partition(".")[0].startswith(_CLIENTS) or fault_of(error) is not None
 
 
 def persist(action: Callable[[], T]) -> T:

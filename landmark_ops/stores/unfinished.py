@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from landmark_ops.errors import RunError
+from landmark_ops.errors import DamagedError
 from landmark_ops.stores.documents import read_document
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import exists
@@ -20,7 +20,7 @@ def can_resume(store: EmbeddingStore) -> bool:
     try:
         store.get_map(str(status["map_sha256"]))
         store.get("landmarks")
-    except RunError:
+    except DamagedError:  # no other: what cannot be read at this moment is not to be given up for it
         return False
     return status.get("blocks") is None or exists(status["blocks"])
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import delta_tables
+from landmark_ops.stores.faults import storage_failed
 from landmark_ops.stores.locations import children, is_folder, join, list_objects, read_bytes
 from landmark_ops.stores.presence import Damage
 from landmark_ops.stores.tables import LEDGER
@@ -34,6 +35,8 @@ def verify_tables(uri: str) -> tuple[int, list[Damage]]:
         try:
             listed = list(_files(place))
         except RunError as error:
+            if error.__cause__ is not None and storage_failed(error.__cause__):
+                raise
             damages.append(Damage(name, f"{name}/_delta_log", f"cannot be read: {one_line(error, 160)}"))
             continue
         if not listed:
@@ -45,6 +48,8 @@ def verify_tables(uri: str) -> tuple[int, list[Damage]]:
             try:
                 found, table = (0, None) if what else _read(join(place, path), "rows" if name == LEDGER else None)
             except (OSError, ValueError, pa.ArrowException) as error:
+                if storage_failed(error):
+                    raise
                 what = f"cannot be read: {one_line(error, 160)}"
             if not what and rows is not None and found != rows:
                 what = f"holds {found:,} rows instead of {rows:,}"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.boxes import BoxForm, as_boxes
 from landmark_ops.shards.index import ShardOptions, open_shards
 from landmark_ops.shards.member import Limits, Member
+from landmark_ops.shards.parquet import ParquetShard
 from landmark_ops.stores import locations
 
 
@@ -200,3 +203,27 @@ def test_s3_tables_equal_local_ones(s3_bucket: str, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("landmark_ops.stores.locations.open_binary", Failing)
     with pytest.raises(RunError, match=r"a\.parquet: cannot be read now \(reset\)"):
         list(shard.members())
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO])
+def test_storage_that_fails_puts_no_row_on_record_as_bad(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.parquet", table(6))
+    (shard,) = open_shards(path, options=ShardOptions(id_column="label")).shards
+    assert isinstance(shard, ParquetShard)
+
+    def fails(*_: object, **__: object) -> Iterator[Any]:
+        yield from ()
+        raise OSError(number, "a disk or a server")
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", fails)
+    for read_all in (shard.members, shard.ids):
+        with pytest.raises(RunError, match=r"a\.parquet: cannot be read now \(.*a disk or a server\): run again"):
+            list(read_all())
+
+
+def test_partition_folders_are_data_to_find_a_source_by(tmp_path: Path) -> None:
+    write(tmp_path / "t/_day=1/a.parquet", table(2))
+    write(tmp_path / "t/_temporary/b.parquet", table(3))
+    assert len(read(tmp_path / "t")) == 2

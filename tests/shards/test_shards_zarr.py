@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 import zarr
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.index import ShardOptions, compare, open_shards
 from landmark_ops.shards.member import Member
+from landmark_ops.stores.zarr_rows import ZarrRows
 
 
 def store(path: Path, pictures: np.ndarray, chunk: int = 4, name: str = "images") -> zarr.Array:
@@ -77,3 +79,23 @@ def test_other_types_are_refused(tmp_path: Path) -> None:
     store(tmp_path / "z", np.ones((4, 6, 8, 3), np.float32))
     with pytest.raises(InputError, match="float32, needed are pictures"):
         open_shards(tmp_path / "z")
+
+
+def test_a_damaged_chunk_of_gzip_is_a_failure_and_storage_that_fails_is_none(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What gzip raises for other bytes is an OSError as well."""
+    data = pictures(rng, 8)
+    group = zarr.open_group(tmp_path / "z", mode="a")
+    group.create_array("images", data=data, chunks=(4, 6, 8, 3), compressors=[zarr.codecs.GzipCodec()])
+    (tmp_path / "z/images/c/1/0/0/0").write_bytes(b"garbage")
+    found = read(tmp_path / "z")
+    assert [m.failure and m.failure[0] for m in found] == [*[None] * 4, *["damaged_shard"] * 4]
+    np.testing.assert_array_equal([m.image for m in found[:4]], data[:4])
+
+    def stale(*_: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(ZarrRows, "_fetch", stale)
+    with pytest.raises(RunError, match="cannot be read"):
+        read(tmp_path / "z")

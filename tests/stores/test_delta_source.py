@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.index import open_shards
+from landmark_ops.stores import faults
 from landmark_ops.stores.delta_source import delta_source
 from landmark_ops.stores.parquet_rows import open_delta
 
@@ -181,3 +182,18 @@ def test_tables_without_rows_and_damaged_logs(tmp_path: Path) -> None:
     (tmp_path / "t/_delta_log/00000000000000000000.json").write_text("{")
     with pytest.raises(InputError, match="Delta table cannot be opened"):
         delta_source(str(tmp_path / "t"))
+
+
+def test_storage_that_fails_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tried again, and told in one line as of any source."""
+    tries = []
+
+    def fails(uri: str, **_: object) -> None:
+        tries.append(uri)
+        raise OSError("Generic S3 error: error sending request\n\nafter 10 retries")
+
+    monkeypatch.setattr(faults, "FIRST_WAIT", 0)
+    monkeypatch.setattr("deltalake.DeltaTable", fails)
+    with pytest.raises(RunError, match=r"^[^\n]*/t: the Delta table cannot be opened: S3 cannot be reached[^\n]*$"):
+        delta_source(str(tmp_path / "t"))
+    assert len(tries) == faults.TRIES

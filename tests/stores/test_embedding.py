@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import zarr
 from landmark_ops.errors import DamagedError, InputError, RunError
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.unfinished import can_resume
 
 N, K, STEP = 10, 3, 4
 
@@ -229,6 +231,26 @@ def test_a_damaged_map_is_refused(store, damage):
         os.rename(Path(store.uri, "map"), Path(store.uri, "elsewhere"))
     with pytest.raises(RunError, match=rf"the stored map has not the hash {sha256[:12]} .* damaged: .*overwrite: true"):
         store.get_map(sha256)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "a disk"), PermissionError(errno.EACCES, "not for you")])
+def test_storage_that_fails_is_no_damage_and_gives_nothing_up(store, error, monkeypatch):
+    """A map that cannot be read now is neither to be made anew nor in the way of going on later."""
+    sha256 = store.put_map(MAP, META)
+    store.put("landmarks", {"indices": np.arange(3)}, {})
+    store.update(map_sha256=sha256)
+    assert can_resume(store)
+
+    async def fails(*_, **__):
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(zarr.storage.LocalStore, "get", fails)
+        for read in (lambda: store.get_map(sha256), lambda: can_resume(store)):
+            with pytest.raises(RunError, match=r"map/.* cannot be read: .*, then run again") as found:
+                read()
+            assert not isinstance(found.value, DamagedError)
+    assert can_resume(store)
 
 
 @pytest.mark.parametrize("chunk", ["embedding/c/1/0", "residual/c/1"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from landmark_ops.errors import RunError
+from landmark_ops.stores import delta_tables, faults
 from landmark_ops.stores.tables import TableFormat
 from landmark_ops.stores.verified_tables import is_tables, verify_tables
 from tests.stores.table_writers import open_tables, shard_rows
@@ -60,3 +62,17 @@ def test_the_log(place: Path) -> None:
     log.write_bytes(log.read_bytes()[:40])
     _, damages = verify_tables(str(place))
     assert [one.array for one in damages] == ["images"]
+
+
+@pytest.mark.parametrize("form", ["delta"])
+def test_storage_that_fails_is_no_damage(tmp_path: Path, form: TableFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = open_tables(str(tmp_path / "out"), form)
+    write(tables, shard_rows("a.tar", [2]))
+
+    def fails(uri: str, **_: object) -> None:
+        raise OSError("Generic S3 error: error sending request, after 10 retries")
+
+    monkeypatch.setattr(faults, "FIRST_WAIT", 0)
+    monkeypatch.setattr(delta_tables, "DeltaTable", fails)
+    with pytest.raises(RunError, match="the Delta table cannot be opened: S3 cannot be reached"):
+        verify_tables(str(tmp_path / "out"))
