@@ -132,15 +132,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     if boxes is not None and not pipeline.steps:
         raise InputError(f"detector.landmarks: {detector.name} finds boxes only: name a pipeline with points")
     tables = TableSet(config.output.uri, SCHEMAS, config.output.format)
-    options = ShardOptions(
-        glob=source.glob,
-        column=source.column,
-        id_column=source.id_column,
-        paths=source.paths,
-        boxes_column=boxes.column if boxes else None,
-        box_layout=boxes.layout if boxes else None,
-        box_relative=boxes is not None and boxes.relative,
-    )
+    options = shard_options(config)
     opened = open_shards(source.uri, source.format, options)
     if recover:
         tables.prepare()
@@ -180,6 +172,20 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         min_side=enough(pipeline, specs),
     )
     return Work(opened, tables, job, todo, len(gone))
+
+
+def shard_options(config: DetectConfig) -> ShardOptions:
+    """What a config says of its source."""
+    source, boxes = config.source, config.detector.boxes
+    return ShardOptions(
+        glob=source.glob,
+        column=source.column,
+        id_column=source.id_column,
+        paths=source.paths,
+        boxes_column=boxes.column if boxes else None,
+        box_layout=boxes.layout if boxes else None,
+        box_relative=boxes is not None and boxes.relative,
+    )
 
 
 def left_to_do(

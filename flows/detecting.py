@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.earlier import Earlier, Gone, Turn, moved_rows
+from flows.earlier import Earlier, Gone, Turn, digest_of, moved_rows
 from flows.overlays import Overlays, Picture
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.detectors.pipeline_spec import Pipeline
@@ -86,7 +86,7 @@ class Opened(NamedTuple):
     """A member, its decoded picture, and (n, 4) boxes in pixels of the upright original."""
 
     member: Member
-    sha256: str
+    sha256: str | None
     picture: Decoded
     boxes: NDArray[np.float64]
 
@@ -123,12 +123,11 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
     failed: dict[int, Outcome] = {}
     for at, member in enumerate(members):
         try:
-            opened.append(open_member(member, job, isolation))
+            picture, boxes = open_member(member, job, isolation)
+            opened.append(Opened(member, digest_of(member), picture, boxes))
         except DecodeFailure as failure:
-            digest = hashlib.sha256(member.data).hexdigest() if member.data is not None else None
-            failed[at] = Outcome(
-                member.image_id, member.shard, member.member, digest, failure=(failure.reason, failure.detail)
-            )
+            why = failure.reason, failure.detail
+            failed[at] = Outcome(member.image_id, member.shard, member.member, digest_of(member), failure=why)
     answers = zip(opened, found_in(opened, job), strict=True)
     for at in range(len(members)):
         if at in failed:
@@ -165,31 +164,28 @@ def found_in(opened: list[Opened], job: Job) -> list[Instances | NotANumber]:
     return [here for one in opened for here in found_in([one], job)]
 
 
-def open_member(member: Member, job: Job, isolation: Isolation) -> Opened:
-    """The decoded picture of a member; DecodeFailure for one that is none, or whose boxes do not lie in it."""
-    sha256, picture = open_picture(member, job, isolation)
+def open_member(member: Member, job: Job, isolation: Isolation) -> tuple[Decoded, NDArray[np.float64]]:
+    """The decoded picture of a member and its boxes; DecodeFailure where it is none, or they do not lie in it."""
+    picture = open_picture(member, job, isolation)
     if member.boxes is None:
-        return Opened(member, sha256, picture, np.empty((0, 4)))
+        return picture, np.empty((0, 4))
     try:
         boxes = placed(member.boxes, picture.width, picture.height, job.boxes == "relative")
     except ValueError as error:
         raise DecodeFailure(BAD_BOXES, str(error)) from None
-    return Opened(member, sha256, picture, boxes)
+    return picture, boxes
 
 
-def open_picture(member: Member, job: Job, isolation: Isolation) -> tuple[str, Decoded]:
-    """The sha256 of what is stored and the decoded picture; DecodeFailure where it is none."""
+def open_picture(member: Member, job: Job, isolation: Isolation) -> Decoded:
+    """The decoded picture; DecodeFailure where it is none."""
     if member.failure is not None:
         raise DecodeFailure(*member.failure)
     if member.image is not None:
         height, width = member.image.shape[:2]
         if height * width > job.max_pixels:
             raise DecodeFailure("too_large", f"{width} x {height} pixels, the limit is {job.max_pixels}")
-        digest = hashlib.sha256(np.ascontiguousarray(member.image).data).hexdigest()
-        return digest, Decoded(member.image, width, height, 1.0)
-    data = member.data or b""
-    picture = decode_safely(data, isolation=isolation, max_pixels=job.max_pixels, min_side=job.min_side)
-    return hashlib.sha256(data).hexdigest(), picture
+        return Decoded(member.image, width, height, 1.0)
+    return decode_safely(member.data or b"", isolation=isolation, max_pixels=job.max_pixels, min_side=job.min_side)
 
 
 def enough(pipeline: Pipeline, specs: Mapping[str, ModelSpec]) -> int | None:

@@ -11,6 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +123,7 @@ def read_given(config: EmbedConfig) -> NDArray[Any] | None:
     assert landmarks.points is not None
     try:
         array = np.load(Path(landmarks.points).expanduser(), allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:  # the last two: of an empty file, of half an archive
         raise InputError(f"landmarks.points {landmarks.points}: cannot be read as .npy: {error}") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"landmarks.points {landmarks.points}: is an archive of arrays (.npz): save one as .npy")

@@ -29,6 +29,8 @@ from flows.throwaway import DATABASE, forget_template, keep_template, make_home,
 from landmark_ops.errors import InputError, RunError
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from landmark_ops.blocks.cluster import ClusterEngine
     from landmark_ops.config import ClusterConfig
 
@@ -48,6 +50,20 @@ DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE
 SERVER_SECONDS = 120  # a first start on a slow disk creates Prefect's database: 16 s measured
 FROZEN_SECONDS = 60  # a worker not heard of for so long is given up, and its blocks go to others
 IN_PROCESS_BYTES = 64 << 20  # sources below it are computed on threads: worker processes take longer to start
+
+#: Dask on this machine.
+LOCAL: dict[str, Any] = {
+    "distributed.logging": {"distributed": "critical"},
+    "logging": {"distributed": "critical", "distributed.worker": "critical", "distributed.nanny": "critical"},
+    "distributed.worker.memory.spill": False,  # a task's result is a few kilobytes: nothing is worth spilling
+    "distributed.worker.profile.enabled": False,  # samples the stack every 10 ms: 5 % of detection's time
+    # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+    "distributed.scheduler.worker-ttl": f"{FROZEN_SECONDS} s",
+    "distributed.scheduler.http.routes": [],  # pages that any local user may read
+    "distributed.worker.http.routes": [],
+    "distributed.scheduler.no-workers-timeout": "2 minutes",  # nannies take a second: a run must not wait for ever
+}
 
 
 class PrefectServer:
@@ -187,67 +203,73 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
     `allowed_failures`: workers that may die under a task, or beside it, before the task is given up.
     """
     import dask
+
+    from landmark_ops.blocks.cluster import ClusterEngine
+
+    silence_dask()
+    if cluster.address:
+        check_address(cluster)
+        with running_cluster(cluster.address) as client:
+            yield ClusterEngine(client)
+        return
+    with (
+        dask.config.set({**LOCAL, "distributed.scheduler.allowed-failures": allowed_failures}),
+        local_cluster(cluster, source_bytes) as client,
+    ):
+        yield ClusterEngine(client)
+
+
+@contextmanager
+def running_cluster(address: str) -> Iterator[Client]:
+    """A client of the scheduler at an address; RunError where none answers, or its workers are not of this version."""
+    from distributed import Client
+
+    knock(address)
+    try:
+        client = Client(address, timeout=20, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise RunError(
+            f"cluster.address {address}: no scheduler answers there: is it running, and reachable?"
+        ) from error
+    with client:
+        check_workers(client, address)
+        yield client
+
+
+@contextmanager
+def local_cluster(cluster: ClusterConfig, source_bytes: int) -> Iterator[Client]:
+    """A client of workers on this machine: processes, or threads of this one for small sources."""
     from distributed import Client, LocalCluster
     from distributed.security import Security
     from threadpoolctl import threadpool_limits
 
-    from landmark_ops.blocks.cluster import ClusterEngine
-
-    settings = {
-        "distributed.logging": {"distributed": "critical"},
-        "logging": {"distributed": "critical", "distributed.worker": "critical", "distributed.nanny": "critical"},
-        "distributed.worker.memory.spill": False,  # a task's result is a few kilobytes: nothing is worth spilling
-        "distributed.worker.profile.enabled": False,  # samples the stack every 10 ms: 5 % of detection's time
-        # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
-        "distributed.deploy.lost-worker-timeout": "365 days",
-        "distributed.scheduler.worker-ttl": f"{FROZEN_SECONDS} s",
-        "distributed.scheduler.http.routes": [],  # pages that any local user may read
-        "distributed.worker.http.routes": [],
-        "distributed.scheduler.allowed-failures": allowed_failures,
-        "distributed.scheduler.no-workers-timeout": "2 minutes",  # nannies take a second: a run must not wait for ever
+    count = worker_count(cluster)
+    options: dict[str, Any] = {
+        "dashboard_address": "127.0.0.1:0",
+        "worker_dashboard_address": "127.0.0.1:0",  # else a worker on threads serves its pages on every interface
+        "scheduler_kwargs": {"dashboard": False},
+        "silence_logs": 50,
     }
-    silence_dask()
-    if cluster.address:
-        check_address(cluster)
-        knock(cluster.address)
-        try:
-            client = Client(cluster.address, timeout=20, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise RunError(
-                f"cluster.address {cluster.address}: no scheduler answers there: is it running, and reachable?"
-            ) from error
-        with client:
-            check_workers(client, cluster.address)
-            yield ClusterEngine(client)
-        return
-    with dask.config.set(settings):
-        count = worker_count(cluster)
-        options: dict[str, Any] = {
-            "dashboard_address": "127.0.0.1:0",
-            "worker_dashboard_address": "127.0.0.1:0",  # else a worker on threads serves its pages on every interface
-            "scheduler_kwargs": {"dashboard": False},
-            "silence_logs": 50,
-        }
-        if source_bytes <= IN_PROCESS_BYTES:
-            with (
-                threadpool_limits(1, user_api="blas"),
-                LocalCluster(n_workers=1, threads_per_worker=count, processes=False, **options) as local,
-                Client(local, set_as_default=False) as client,
-            ):
-                yield ClusterEngine(client)
-            return
+    if source_bytes <= IN_PROCESS_BYTES:
         with (
-            LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                memory_limit=worker_memory(cluster),
-                security=Security.temporary(),  # Dask runs what it is sent, and loopback is open to every local user
-                **options,
-            ) as local,
+            threadpool_limits(1, user_api="blas"),
+            LocalCluster(n_workers=1, threads_per_worker=count, processes=False, **options) as local,
             Client(local, set_as_default=False) as client,
         ):
-            client.run(_ignore_interrupts)
-            yield ClusterEngine(client)
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=worker_memory(cluster),
+            security=Security.temporary(),  # Dask runs what it is sent, and loopback is open to every local user
+            **options,
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        client.run(_ignore_interrupts)
+        yield client
 
 
 def silence_dask() -> None:

@@ -382,4 +382,4 @@ def refuse_bad_rows(run: Run, plan: Plan | None) -> None:
         count += bad
         first = min(first, index) if bad else first
     if count:
-        raise BadRowsError(count, first, run.rows.n, run.rows.uri)
+        raise BadRowsError(count, first, run.rows.n, run.rows.named)

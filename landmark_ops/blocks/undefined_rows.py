@@ -67,7 +67,7 @@ def refuse_outside(rows: Rows, block: Block | None, engine: Engine, items: list[
     if block is None or domain(block) is None:
         return
     if found := engine.reduce(outside_block, add_tallies, items, rows, block):
-        raise refusal(found, block, rows.n, rows.uri)
+        raise refusal(found, block, rows.n, rows.named)
 
 
 def refuse_lacking(

@@ -19,12 +19,10 @@ from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.evaluators import block_evaluator, evaluator, folded, reader, width
 from landmark_ops.numerics.landmark_map import LandmarkMap, Placed
-from landmark_ops.numerics.single import single_suffices
+from landmark_ops.numerics.single import DOUBLE, SINGLE, single_suffices
 
 TILE_ROWS = 512  # x 1,000 landmarks x 4 bytes = 2 MB; 128 to 2,048 rows measured within 3 %
 COLLAPSED_ROWS = 2048  # the same for folded maps, whose tiles hold no block
-DOUBLE = np.dtype(np.float64)
-SINGLE = np.dtype(np.float32)
 
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

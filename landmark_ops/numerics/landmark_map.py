@@ -13,7 +13,7 @@ and gives the same answer to rounding. How maps are evaluated is said in `evalua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -212,8 +212,8 @@ class LandmarkMap:
         return m == k and not self.offset.any() and np.array_equal(self.readout, np.eye(m))
 
     @cached_property
-    def prepared(self) -> dict[Any, Callable[..., None]]:
-        """Evaluators by dtype, made when first needed; never pickled."""
+    def prepared(self) -> dict[Any, Any]:
+        """Evaluators by dtype, and what was found out by trying them, made when first needed; never pickled."""
         return {}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,8 +7,6 @@ the difference is what is looked at. Rows unlike the landmarks are looked at whe
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,20 +28,17 @@ WEIGHTS = 1e30
 
 def single_suffices(fitted: LandmarkMap) -> bool:
     """Whether float32 gives what float64 gives on the landmarks, to `TOLERANCE` and with room to spare."""
-    key: Any = (single_suffices, SINGLE)
-    if key not in fitted.prepared:
-        fitted.prepared[key] = _tried(fitted)  # type: ignore[assignment]
-    return bool(fitted.prepared[key])
+    if single_suffices not in fitted.prepared:
+        fitted.prepared[single_suffices] = _tried(fitted)
+    return bool(fitted.prepared[single_suffices])
 
 
 def reach(fitted: LandmarkMap) -> float:
     """The largest coordinate, without its sign, that a map gives up to `TRIED` of its landmarks; float64."""
-    key: Any = (reach, DOUBLE)
-    if key not in fitted.prepared:
+    if reach not in fitted.prepared:
         placed = fitted.place(np.asarray(sampled(fitted.landmarks), np.float64))
-        fitted.prepared[key] = largest(placed.embedding)  # type: ignore[assignment]
-    found: Any = fitted.prepared[key]
-    return float(found)
+        fitted.prepared[reach] = largest(placed.embedding)
+    return float(fitted.prepared[reach])
 
 
 def sampled(Z: Array) -> Array:

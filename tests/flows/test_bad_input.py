@@ -364,8 +364,11 @@ def test_rows_without_a_vector_are_told_or_marked(tmp_path: Path) -> None:
 def test_given_points_missing(tmp_path: Path) -> None:
     config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
     config["landmarks"] = {"strategy": "given", "points": str(tmp_path / "z.npy")}
-    with pytest.raises(InputError, match=r"landmarks\.points .*z\.npy: cannot be read as \.npy"):
-        open_only(config)
+    for content in (None, b"", b"PK\x03\x04 half an archive"):
+        if content is not None:
+            (tmp_path / "z.npy").write_bytes(content)
+        with pytest.raises(InputError, match=r"landmarks\.points .*z\.npy: cannot be read as \.npy"):
+            open_only(config)
 
 
 def test_duplicate_rows_among_landmarks_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
