@@ -43,7 +43,7 @@ def run_compare(config: CompareConfig, progress: Progress) -> dict[str, Any]:
         for strategy in comparison.strategies:
             trials += try_stage(run, strategy, comparison.counts, setting)
         check_some_worked(trials)
-        if rows.fingerprint() != comparison.fingerprint:
+        if rows.fingerprint() != comparison.fingerprint or run.source_was_written():
             raise RunError(f"{rows.uri}: changed while it was read: run again once the source is at rest")
         report = compose(run, comparison, setting, trials)
         page = report_stage(run, report, comparison.place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import rbf_kernel
 
-from landmark_ops import InputError, select_landmarks
+from landmark_ops import InputError, RunError, select_landmarks
 from landmark_ops.config import CompareConfig, parse_config_as
 from tests.flows.running import make_config, points, write_npy
 
@@ -142,3 +143,22 @@ def test_rows_with_nan_are_counted(tmp_path: Path) -> None:
     config["source"]["bad_rows"] = "mark"
     run_compare(config)
     assert all(one["error"] is not None for one in read(tmp_path)["trials"])
+
+
+def test_a_source_rewritten_under_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with its size and times as before, as `rsync --times` leaves them."""
+    from flows import compare
+
+    config = configure(tmp_path, KERNEL, strategies=["uniform"])
+    source, plain = tmp_path / "x.npy", compare.try_stage
+
+    def rewrite(*arguments: Any) -> Any:
+        found, before = plain(*arguments), source.stat()
+        write_npy(source, X[::-1])
+        os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return found
+
+    monkeypatch.setattr(compare, "try_stage", rewrite)
+    with pytest.raises(RunError, match=r"x\.npy: changed while it was read: run again"):
+        run_compare(config)
+    assert not (tmp_path / "out.compare").exists()
