@@ -139,8 +139,8 @@ def prepare_stage(run: Run) -> Setting:
             refuse_outside(run.rows, named_block(make_method(method)), run.engine, items)
         try:
             probe = probe_rows(run.rows, config.landmarks.seed, run.engine, skip_bad_rows=skip)
-        except BadRowsError:
-            refuse_bad_rows(run, None)
+        except BadRowsError as error:
+            refuse_bad_rows(run, None, error)
             raise
         X = measured_rows(run, config)
         if isinstance(method, KernelConfig):
@@ -253,8 +253,8 @@ def attempt(
         )
         seconds = time.perf_counter() - began
         fitted = solve(run, landmarks, setting)
-    except BadRowsError:  # a fault of the source, not of the strategy
-        refuse_bad_rows(run, None)
+    except BadRowsError as error:  # a fault of the source, not of the strategy
+        refuse_bad_rows(run, None, error)
         raise
     except InputError as error:
         return Trial(strategy, count, seed, refused=str(error)), None

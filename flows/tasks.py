@@ -119,9 +119,9 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
                 landmarks = choose(plan.n_landmarks, config.seed)
             else:
                 landmarks = grow(opened.earlier, plan.n_landmarks, choose, config.seed)
-        except InputError:
+        except InputError as error:
             if not skip:
-                refuse_bad_rows(run, plan)  # says how many of all rows are bad, not only of those drawn
+                refuse_bad_rows(run, plan, error)  # says how many of all rows are bad, not only of those drawn
             raise
     return Chosen(landmarks, kernel)
 
@@ -374,12 +374,15 @@ def give_up(parts: list[Part]) -> None:
             remove(scratch_address(part))
 
 
-def refuse_bad_rows(run: Run, plan: Plan | None) -> None:
-    """Count the rows with NaN or Inf over the whole source and raise BadRowsError; return if there are none."""
+def refuse_bad_rows(run: Run, plan: Plan | None, cause: InputError | None = None) -> None:
+    """Count the rows with NaN or Inf over the whole source and raise BadRowsError; return if there are none.
+
+    `cause`: what was said of the first rows met, in place of which this stands.
+    """
     items: list[Item] = ranges(run.rows.n, plan.step if plan else task_rows(run.rows))
     count, first = 0, run.rows.n
     for _, (bad, index) in run.engine.imap(count_bad_block, items, run.rows):
         count += bad
         first = min(first, index) if bad else first
     if count:
-        raise BadRowsError(count, first, run.rows.n, run.rows.named)
+        raise BadRowsError(count, first, run.rows.n, run.rows.named) from cause
