@@ -122,7 +122,8 @@ def read_given(config: EmbedConfig) -> NDArray[Any] | None:
         return np.asarray(landmarks.indices, np.int64)
     assert landmarks.points is not None
     try:
-        array = np.load(Path(landmarks.points).expanduser(), allow_pickle=False)
+        with open(Path(landmarks.points).expanduser(), "rb") as file:  # which np.load leaves open where it fails
+            array = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile) as error:  # the last two: of an empty file, of half an archive
         raise InputError(f"landmarks.points {landmarks.points}: cannot be read as .npy: {error}") from error
     if not isinstance(array, np.ndarray):
