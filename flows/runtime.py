@@ -59,7 +59,6 @@ LOCAL: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,  # samples the stack every 10 ms: 5 % of detection's time
     # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
     "distributed.deploy.lost-worker-timeout": "365 days",
-    "distributed.scheduler.worker-ttl": f"{FROZEN_SECONDS} s",
     "distributed.scheduler.http.routes": [],  # pages that any local user may read
     "distributed.worker.http.routes": [],
     "distributed.scheduler.no-workers-timeout": "2 minutes",  # nannies take a second: a run must not wait for ever
@@ -212,10 +211,12 @@ def open_engine(cluster: ClusterConfig, source_bytes: int, allowed_failures: int
         with running_cluster(cluster.address) as client:
             yield ClusterEngine(client)
         return
-    with (
-        dask.config.set({**LOCAL, "distributed.scheduler.allowed-failures": allowed_failures}),
-        local_cluster(cluster, source_bytes) as client,
-    ):
+    settings = {
+        **LOCAL,
+        "distributed.scheduler.allowed-failures": allowed_failures,
+        "distributed.scheduler.worker-ttl": f"{FROZEN_SECONDS} s",
+    }
+    with dask.config.set(settings), local_cluster(cluster, source_bytes) as client:
         yield ClusterEngine(client)
 
 

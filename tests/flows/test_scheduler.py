@@ -64,7 +64,7 @@ def test_a_scheduler_that_is_there() -> None:
     ],
 )
 def test_none_is_there(monkeypatch: pytest.MonkeyPatch, address: str, kind: type[Exception], message: str) -> None:
-    monkeypatch.setattr(scheduler, "SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "SECONDS", 1.5)  # a busy machine takes half a second to be refused
     with pytest.raises(kind, match=message) as caught:
         knock(address)
     assert str(caught.value).startswith("cluster.address t") or "foo" in str(caught.value)
