@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flows.earlier import digest_of
 from flows.own_sets import set_of_rows
 from landmark_ops.errors import InputError
-from landmark_ops.images.decode import Decoded
+from landmark_ops.images.decode import MAX_PIXELS, Decoded
 from landmark_ops.images.encode import to_jpeg
 from landmark_ops.images.isolated import decode_safely
 from landmark_ops.images.reasons import DecodeFailure
@@ -78,15 +79,12 @@ def draw_tables(
     for row, member in members_of(tables.uri, images, place or Place()):
         image_id = row["image_id"]
         try:
-            picture = decoded(member)
+            picture = decoded(member, row)
         except DecodeFailure as failure:
             problems[image_id] = f"cannot be read any more: {failure}"
             continue
-        if (picture.width, picture.height) != (row["width"], row["height"]):
-            problems[image_id] = (
-                f"has changed since the run: {picture.width} × {picture.height} pixels, then {row['width']} × "
-                f"{row['height']}"
-            )
+        except Changed:
+            problems[image_id] = "has changed since the run: its sha256 is another than in column image_sha256"
             continue
         try:
             drawn = drawn_over(tables.uri, picture, instances[image_id])
@@ -165,7 +163,7 @@ def members_of(tables: str, images: Sequence[Row], place: Place) -> Iterator[tup
     """The images as the shards hold them now; those that are gone are left out. Reads no others."""
     wanted: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in images:
-        wanted[row["shard"]][row["member"]] = row
+        wanted[row["shard"]][row["image_id"]] = row
     uri = place.uri or recorded(tables, "source", "uri")
     if uri is None:
         raise InputError(f"{tables}: does not say where its images came from: name the place with --source")
@@ -180,10 +178,10 @@ def members_of(tables: str, images: Sequence[Row], place: Place) -> Iterator[tup
         options = options._replace(glob="*")  # whatever names the run took for images
     for shard in open_shards(uri, kind, options).shards:
         if rows := wanted.pop(shard.id, None):
-            members = shard.members(skip=AllBut(rows))
+            members = shard.members(skip=AllBut({row["member"] for row in rows.values()}))
             for member in members:
-                if member.member in rows:
-                    yield rows.pop(member.member), member
+                if member.image_id in rows:  # rows of a table without an id have names that an id may have too
+                    yield rows.pop(member.image_id), member
                 if not rows:
                     break
 
@@ -206,14 +204,24 @@ def recorded(tables: str, name: str, key: str) -> Any:
         return None
 
 
-def decoded(member: Member) -> Decoded:
-    """The picture of a member, decoded no larger than is needed. Raises DecodeFailure."""
+class Changed(Exception):
+    """Another picture stands where the run found the one it tells of."""
+
+
+def decoded(member: Member, row: Row) -> Decoded:
+    """The picture of a member, decoded no larger than is needed, however many pixels the run's config allowed.
+
+    Raises DecodeFailure, and Changed where `row` tells of another picture.
+    """
     if member.failure is not None:
         raise DecodeFailure(*member.failure)
+    if digest_of(member) != row["image_sha256"]:
+        raise Changed
     if member.image is not None:
         height, width = member.image.shape[:2]
         return Decoded(member.image, width, height, 1.0)
-    return decode_safely(member.data or b"", min_side=SIDE)
+    pixels = max(MAX_PIXELS, row["width"] * row["height"])
+    return decode_safely(member.data or b"", max_pixels=pixels, min_side=SIDE)
 
 
 def drawn_over(tables: str, picture: Decoded, rows: Sequence[Row]) -> NDArray[np.uint8]:

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from flows import draw
 from flows.cli import app
+from flows.earlier import digest_of
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.rows import Outcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.shards.index import open_shards
+from landmark_ops.shards.index import ShardOptions, open_shards
 from landmark_ops.stores.tables import ShardRows, TableFormat, TableSet
 
 GRAY = 128
@@ -33,9 +36,9 @@ def prefect_server() -> None:
     """No Prefect here: takes the place of the folder's fixture, which would start a server."""
 
 
-def jpeg(width: int = WIDTH, height: int = HEIGHT) -> bytes:
+def jpeg(width: int = WIDTH, height: int = HEIGHT, gray: int = GRAY) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), (GRAY, GRAY, GRAY)).save(buffer, "JPEG")
+    Image.new("RGB", (width, height), (gray, gray, gray)).save(buffer, "JPEG")
     return buffer.getvalue()
 
 
@@ -66,11 +69,17 @@ def face(x: float, n: int = 1) -> Instances:
     return Instances(boxes, np.full(n, 0.9), keypoints, unknown, unknown, {}, ("yunet-n",))
 
 
-def write_output(output: Path, source: str, generation: str = "g1", form: TableFormat = "delta") -> str:
+def write_output(
+    output: Path,
+    source: str,
+    generation: str = "g1",
+    form: TableFormat = "delta",
+    options: ShardOptions | None = None,
+) -> str:
     """The tables of a run that found a face in a.jpg and b.jpg, none in none.jpg, and could not read broken.jpg."""
     tables = TableSet(str(output), SCHEMAS, form)
     tables.prepare()
-    opened = open_shards(source)
+    opened = open_shards(source, options=options)
     tables.agree("source", {"uri": opened.uri})
     if opened.buckets is not None:
         tables.agree("folder", {"buckets": opened.buckets})
@@ -79,7 +88,7 @@ def write_output(output: Path, source: str, generation: str = "g1", form: TableF
     for shard in opened.shards:
         outcomes = []
         for member in shard.members():
-            identity = (member.image_id, member.shard, member.member, "00")
+            identity = (member.image_id, member.shard, member.member, digest_of(member))
             if member.member == "broken.jpg":
                 outcomes.append(Outcome(*identity, failure=("not_an_image", "HTML")))
             else:
@@ -149,8 +158,34 @@ def test_images_that_are_gone_or_changed_are_told_and_the_rest_is_drawn(tmp_path
     (tmp_path / "in" / "b.jpg").write_bytes(jpeg(50, 50))
     result = run(tables, "--out", tmp_path / "drawn")
     assert result.exit_code == 2
-    assert "b.jpg: has changed since the run: 50 × 50 pixels, then 200 × 120" in result.stderr
+    assert "b.jpg: has changed since the run: its sha256 is another than in column image_sha256" in result.stderr
     assert "nothing was drawn" in result.stderr
+
+
+def test_nothing_is_drawn_over_another_picture_of_the_same_size(tmp_path: Path) -> None:
+    tables = write_output(tmp_path / "out", write_folder(tmp_path / "in"))
+    (tmp_path / "in/a.jpg").write_bytes(jpeg(gray=GRAY + 1))
+    drawings = draw.draw_tables(tables, str(tmp_path / "drawn"))
+    assert [Path(path).name.partition("_")[0] for path in drawings.overlays] == ["b"]
+    told = "has changed since the run: its sha256 is another than in column image_sha256"
+    assert drawings.problems == {"a.jpg": told}
+
+
+def test_what_the_run_has_read_is_drawn_whatever_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = write_output(tmp_path / "out", write_folder(tmp_path / "in"))
+    monkeypatch.setattr(draw, "MAX_PIXELS", 10)  # as with a config whose detector.max_pixels was higher
+    assert len(draw.draw_tables(tables, str(tmp_path / "drawn")).overlays) == 2
+
+
+def test_a_row_without_an_id_is_not_taken_for_the_row_whose_id_is_its_number(tmp_path: Path) -> None:
+    images = pa.array([jpeg(), jpeg(gray=90), jpeg(gray=60)], pa.binary())
+    pq.write_table(pa.table({"image": images, "id": pa.array([7, None, 1])}), tmp_path / "a.parquet")
+    tables = write_output(tmp_path / "out", str(tmp_path / "a.parquet"), options=ShardOptions(id_column="id"))
+    ids = ["a.parquet/1", "1"]
+    place = draw.Place(id_column="id")
+    drawings = draw.draw_tables(tables, str(tmp_path / "drawn"), image_ids=ids, place=place)
+    assert drawings.problems == {}
+    assert [int(cv2.imread(path)[-1, -1, 0]) for path in drawings.overlays] == [90, 60]
 
 
 def test_names_of_images_never_become_paths() -> None:
