@@ -93,7 +93,14 @@ def detect(
     if failures and given is not None:
         given = [None if index in failures else of for index, of in enumerate(given)]
     for index, (of, image) in enumerate(zip(given or [], opened, strict=False)):
-        if of is not None and np.ndim(of) == 2 and (outside := lies_outside(of, image)):
+        if of is None or np.ndim(of) != 2:
+            continue
+        if (within := np.flatnonzero((np.abs(of) <= 1).all(axis=1))).size:
+            raise InputError(
+                f"box {within[0]} of {name_of(pictures[index], index)} lies within one pixel: boxes are in pixels, "
+                "multiply shares by width and height"
+            )
+        if outside := lies_outside(of, image):
             warnings.warn(f"box {outside[0]} of {name_of(pictures[index], index)} lies outside it", stacklevel=2)
     chosen = pipeline if isinstance(pipeline, Pipeline) else get_pipeline(pipeline)
     sessions = cache(local_session)
@@ -134,8 +141,11 @@ def local_session(model: str) -> Session:
 def _per_picture(boxes: ArrayLike | Sequence[ArrayLike | None] | None, single: bool) -> list[Floats | None] | None:
     if boxes is None:
         return None
-    if single and np.ndim(cast("ArrayLike", boxes)) in (1, 2):
-        alone = np.asarray(boxes, dtype=np.float64)
-        return [alone[None] if alone.shape == (4,) else alone]
-    given = cast("Sequence[ArrayLike | None]", boxes)
-    return [None if of is None else np.asarray(of, dtype=np.float64) for of in given]
+    try:
+        if single and np.ndim(cast("ArrayLike", boxes)) in (1, 2):
+            alone = np.asarray(boxes, dtype=np.float64)
+            return [alone[None] if alone.shape == (4,) else alone]
+        given = cast("Sequence[ArrayLike | None]", boxes)
+        return [None if of is None else np.asarray(of, dtype=np.float64) for of in given]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"boxes are no numbers ({error}): give (n, 4) as x0, y0, x1, y1 for each image") from error

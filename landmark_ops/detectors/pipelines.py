@@ -73,8 +73,8 @@ def run_pipeline(
         chosen, thresholds or {}, lambda name: sessions(name).spec, boxes_given=boxes is not None
     )
     size = chosen.batch if batch is None else batch
-    if size < 1:
-        raise InputError(f"batch={size}: give 1 or more")
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise InputError(f"batch={size!r}: give a whole number from 1")
     _check_images(images)
     if len(images) == 0:
         return []
@@ -327,5 +327,7 @@ def check_thresholds(
 
 def _check_images(images: Sequence[Image]) -> None:
     for i, image in enumerate(images):
+        if np.ma.is_masked(image):
+            raise InputError(f"image {i} has masked pixels: fill them, such as image.filled(0)")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise InputError(f"image {i} has shape {image.shape} and type {image.dtype}: give (H, W, 3) RGB uint8")

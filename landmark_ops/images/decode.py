@@ -37,7 +37,7 @@ from PIL.QoiImagePlugin import QoiImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from landmark_ops.images import reasons
-from landmark_ops.images.headers import Header, read_header
+from landmark_ops.images.headers import PHOTOMETRIC, Header, read_header
 from landmark_ops.images.reasons import DecodeFailure
 from landmark_ops.images.streams import END_OF_JPEG, Stream, check_stream
 
@@ -66,7 +66,7 @@ PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "tiff": TiffImageFile,
 }
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker is one thread, whatever it decodes
-HELD = Header("png", 0, 0)  # of a picture that Pillow holds decoded: none of the rules for a format applies
+HELD = Header("png", 0, 0)  # of a picture that Pillow holds: the rules of a format apply as far as it tells of them
 #: A JPEG marker inside or after the entropy-coded data: 0xFF not followed by a stuffed zero or a restart number.
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 FILLER = bytes(range(1, 255)) * 64
@@ -195,25 +195,51 @@ def pillow_decode(header: Header, stream: Stream, denominator: int) -> Image:
 
 
 def from_pillow(picture: pillow.Image) -> Image:
-    """A picture that Pillow holds, upright, over white where it is transparent. Raises DecodeFailure."""
+    """A picture that Pillow holds, upright, over white where it is transparent, as `decode` reads its file.
+
+    Raises DecodeFailure, also where Pillow does not hold what is needed for that.
+    """
+    header = header_of(picture)
     try:
         picture.load()  # decoded only now, if it comes from a file
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with suppress(SyntaxError, ValueError, KeyError, struct.error):  # broken EXIF spoils no picture
                 picture = ImageOps.exif_transpose(picture)
-        return np.ascontiguousarray(to_rgb(picture, HELD))
+        return np.ascontiguousarray(to_rgb(picture, header))
     except DecodeFailure:
         raise
     except Exception as error:
         raise failure_of(error) from None
 
 
+def header_of(picture: pillow.Image) -> Header:
+    """What the file said that Pillow has opened and not turned into pixels; of a copy nothing is known."""
+    if picture.format == "JPEG":
+        return HELD._replace(format="jpeg", adobe=0 if "adobe" in picture.info else -1)
+    if picture.format == "PPM":
+        return HELD._replace(format="pnm")
+    if picture.format == "TIFF":
+        return HELD._replace(format="tiff", kind=int(getattr(picture, "tag_v2", {}).get(PHOTOMETRIC, 1)))
+    clear = picture.info.get("transparency")
+    if isinstance(clear, tuple) and picture.mode == "RGB":
+        deep = any("16" in str(tile[-1]) for tile in getattr(picture, "tile", ()))
+        if deep or max(clear) > 255:
+            raise DecodeFailure(
+                reasons.UNSUPPORTED,
+                "a transparent colour of 16 bits, of which Pillow keeps 8: give the picture's path or bytes",
+            )
+    return HELD
+
+
 def to_rgb(picture: pillow.Image, header: Header) -> Image:
     """Any of Pillow's modes as (h, w, 3) uint8."""
     mode = picture.mode
     if mode.startswith("I;16"):
-        gray = (np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8)
+        deep = np.asarray(picture).astype(np.uint16)
+        gray = (deep >> 8).astype(np.uint8)
+        if isinstance(clear := picture.info.get("transparency"), int):
+            gray[deep == clear] = 255
         if header.format == "tiff" and header.kind == 0:  # white is zero
             gray = 255 - gray
         return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB))

@@ -60,9 +60,16 @@ OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftypmp4", "MP4 video"),
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),
     (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"#?RGBE", "Radiance HDR"),
+    (0, b"%!PS", "PostScript"),
+    (128, b"DICM", "DICOM"),
     (0, b"%PDF-", "PDF"),
     (0, b"<svg", "SVG"),
 )
+
+#: Text that stands where a picture should: a pointer to it, or its bytes in base64 (of JPEG, PNG, WebP and GIF).
+LFS = b"version https://git-lfs.github.com/spec/"
+BASE64 = (b"data:image/", b"/9j/", b"iVBORw0KGgo", b"UklGR", b"R0lGOD")
 
 
 class Header(NamedTuple):
@@ -131,9 +138,15 @@ def unknown(data: bytes) -> DecodeFailure:
     whole = (b"\xff\xd8\xff", PNG_SIGNATURE, b"RIFF", b"GIF89a", b"II*\0", b"MM\0*")
     if any(len(data) < len(magic) and magic.startswith(data) for magic in whole):
         return DecodeFailure(reasons.TRUNCATED, f"the header is cut off: {len(data)} bytes")
+    if data.startswith(LFS):
+        return DecodeFailure(reasons.NOT_AN_IMAGE, "a Git LFS pointer in the picture's place: git lfs pull brings it")
     if not any(data[:4096]):
         return DecodeFailure(reasons.NOT_AN_IMAGE, f"{len(data)} bytes that begin with zeros: never written?")
+    if data.startswith(BASE64) and data[:512].isascii():
+        return DecodeFailure(reasons.NOT_AN_IMAGE, "base64 text of a picture: store the decoded bytes")
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"<?xml") and b"<svg" in start:
+        return DecodeFailure(reasons.UNSUPPORTED, "SVG files are not read: convert to JPEG, PNG, WebP or TIFF")
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body", b"{", b"[")):
         return DecodeFailure(reasons.NOT_AN_IMAGE, "HTML, XML or JSON text: an error page saved as a picture?")
     return DecodeFailure(reasons.NOT_AN_IMAGE, f"{len(data)} bytes that begin like no picture format")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,8 +15,8 @@ from PIL import Image
 from landmark_ops.detectors import api
 from landmark_ops.detectors.instances import Instances, unknown
 from landmark_ops.errors import InputError
-from landmark_ops.images.decode import DecodeFailure, from_pillow
-from tests.hostile import exif, reference, save, stored
+from landmark_ops.images.decode import DecodeFailure, decode, from_pillow
+from tests.hostile import HEIGHT, WIDTH, exif, reference, save, stored
 
 PICTURE = reference()
 
@@ -63,6 +65,49 @@ def test_transparent_and_too_deep_pictures_of_pillow() -> None:
     assert (from_pillow(clear) == 255).all()
     with pytest.raises(DecodeFailure, match="unsupported"):
         from_pillow(Image.fromarray(PICTURE[..., 0].astype(np.float32)))
+
+
+def without_adobe(data: bytes) -> bytes:
+    at = data.index(b"\xff\xee")
+    return data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
+
+
+DEEP = (np.arange(WIDTH * HEIGHT, dtype=np.uint16) * 21).reshape(HEIGHT, WIDTH)
+OF_A_FILE = {
+    "CMYK": save(Image.fromarray(PICTURE).convert("CMYK"), "JPEG"),
+    "CMYK without Adobe": without_adobe(save(Image.fromarray(PICTURE).convert("CMYK"), "JPEG")),
+    "white is zero": save(DEEP, "TIFF", tiffinfo={262: 0}),
+    "white is zero, 8 bits": save(PICTURE[..., 0], "TIFF", tiffinfo={262: 0}),
+    "black is zero": save(DEEP, "TIFF"),
+    "a clear level of 16 bits": save(DEEP, "PNG", transparency=int(DEEP[5, 5])),
+    "a clear level of 8 bits": save(PICTURE[..., 0], "PNG", transparency=int(PICTURE[5, 5, 0])),
+    "a clear colour": save(PICTURE, "PNG", transparency=tuple(PICTURE[5, 5].tolist())),
+    "12 bits": b"P5\n3 1\n4095\n" + np.array([0, 2000, 4095], ">u2").tobytes(),
+    "a palette": save(Image.fromarray(PICTURE).quantize(16), "PNG", transparency=3),
+    "a small frame": save(Image.fromarray(PICTURE).quantize(16), "GIF"),
+}
+
+
+@pytest.mark.parametrize("kind", OF_A_FILE)
+def test_a_file_that_pillow_has_opened_is_the_picture_that_its_bytes_are(kind: str) -> None:
+    data = OF_A_FILE[kind]
+    np.testing.assert_array_equal(from_pillow(Image.open(io.BytesIO(data))), decode(data).image)
+
+
+@pytest.mark.parametrize("value", [5, 1000])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_clear_colour_of_which_pillow_has_lost_half_is_refused(value: int, loaded: bool) -> None:
+    pixels = np.full((4, 4, 3), value, np.uint16)
+    data = bytes(cv2.imencode(".png", pixels)[1])
+    clear = value.to_bytes(2, "big") * 3
+    chunk = b"\0\0\0\6tRNS" + clear + zlib.crc32(b"tRNS" + clear).to_bytes(4, "big")
+    data = data[:33] + chunk + data[33:]
+    assert (decode(data).image == 255).all()
+    picture = Image.open(io.BytesIO(data))
+    if loaded and value > 255:  # of smaller values nothing tells them from those of 8 bits by then
+        picture.load()
+    with pytest.raises(DecodeFailure, match="a transparent colour of 16 bits"):
+        from_pillow(picture)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +168,19 @@ def test_a_broken_picture_costs_itself(seen: list[Any], broken: Any) -> None:
     assert [here.failure is None for here in found] == [True, False, True]
     assert found[1].keypoints.shape == (0, 5, 3)
     assert seen[3] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[0.1, 0.1, 0.5, 0.5]], "box 0 of picture 0 lies within one pixel: boxes are in pixels"),
+        ([["a", "b", "c", "d"]], "boxes are no numbers"),
+        ([[1, 2, 30, 40], [1, 2]], "boxes are no numbers"),
+    ],
+)
+def test_boxes_of_another_unit_or_no_numbers_are_refused(boxes: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        api.detect(PICTURE, boxes=boxes)
 
 
 def test_boxes_for_one_picture_and_outside_it(seen: list[Any]) -> None:

@@ -309,8 +309,11 @@ def test_mistakes_are_told(nets: dict[str, Net], tmp_path: Path) -> None:
         run(pipeline(RULES[0]), images, sessions=nets.__getitem__, thresholds={"score": 5})
     with pytest.raises(InputError, match="threshold presence changes nothing in pipeline test: leave it out"):
         run(pipeline(RULES[0]), images, sessions=nets.__getitem__, thresholds={"presence": 0.5})
-    with pytest.raises(InputError, match="batch=0: give 1 or more"):
-        run(pipeline(RULES[0]), images, sessions=nets.__getitem__, batch=0)
+    for batch in (0, 1.5, True):
+        with pytest.raises(InputError, match=f"batch={batch}: give a whole number from 1"):
+            run(pipeline(RULES[0]), images, sessions=nets.__getitem__, batch=batch)
+    with pytest.raises(InputError, match="image 0 has masked pixels"):
+        run(pipeline(RULES[0]), [np.ma.masked_equal(images[0], images[0][0, 0, 0])], sessions=nets.__getitem__)
     with pytest.raises(InputError, match=r"image 0 has shape \(4, 4\) and type float64: give \(H, W, 3\) RGB uint8"):
         run(pipeline(RULES[0]), [np.zeros((4, 4))], sessions=nets.__getitem__)  # type: ignore[list-item]
     with pytest.raises(InputError, match=r"boxes for 2 images, got 1 images"):

@@ -67,6 +67,7 @@ def test_there_are_enough_hostile_files():
         reasons.DECODER_CRASHED,
         reasons.TOO_SLOW,
         reasons.MISSING,
+        reasons.NET_UNDEFINED,
     }
 
 
@@ -368,3 +369,21 @@ def test_details_do_not_quote_the_file():
 def test_apng_of_one_frame_is_a_picture():
     data = png(WIDTH, HEIGHT, 8, 2, chunk(b"acTL", b"\0\0\0\1\0\0\0\0"), pixels_chunk(reference()))
     np.testing.assert_array_equal(decode(data).image, reference())
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", reasons.NOT_AN_IMAGE, "git lfs pull"),
+        (b"/9j/4AAQSkZJRgABAQ", reasons.NOT_AN_IMAGE, "base64 text"),
+        (b"data:image/png;base64,iVBORw0KGgo", reasons.NOT_AN_IMAGE, "base64 text"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', reasons.UNSUPPORTED, "SVG"),
+        (b"#?RGBE\nFORMAT=32-bit_rle_rgbe", reasons.UNSUPPORTED, "Radiance HDR"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", reasons.UNSUPPORTED, "PostScript"),
+        (bytes(128) + b"DICM", reasons.UNSUPPORTED, "DICOM"),
+    ],
+)
+def test_what_stands_in_a_pictures_place_is_named(data, reason, told):
+    with pytest.raises(DecodeFailure, match=told) as caught:
+        decode(data)
+    assert caught.value.reason == reason
