@@ -3,9 +3,9 @@
 Members with an image suffix (or matching the glob) are images; what lies beside them is counted and passed over. The
 version of a shard names the glob beside the file: another glob takes up what it newly means. A tar that is cut off
 keeps the images before the cut and gets one failure with an empty member name. image_id is `<tar>/<member>`, the tar's
-path below the source. A name met twice counts once: later ones are failures. So are names that would lead out of a
-folder if someone used them as paths: nothing is ever written under them here, but what comes after may name files by
-image.
+path below the source. A name met twice counts once: later ones are failures, with `#2` and so on after their image_id.
+So are names that would lead out of a folder if someone used them as paths: nothing is ever written under them here,
+but what comes after may name files by image.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class TarShard(Shard):
             yield self.failed("", reason, detail)
 
     def _images(self, archive: TarStream, skip: Container[str], passed: Counter[str] | None) -> Iterator[Member]:
-        seen: set[str] = set()
+        seen: Counter[str] = Counter()
         for entry in archive:
             name = readable(entry.name)
             if entry.kind == "folder":
@@ -80,12 +80,12 @@ class TarShard(Shard):
             if len(seen) >= self.limits.members:
                 yield self.failed("", SHARD_TOO_LARGE, f"more than {self.limits.members} images")
                 return
-            first = name not in seen
-            seen.add(name)
+            seen[name] += 1
             if name in skip:
                 continue
-            if bad := self._failure(entry, first):
-                yield self.failed(name, *bad)
+            if bad := self._failure(entry, seen[name] == 1):
+                again = f"#{seen[name]}" if seen[name] > 1 else ""  # no two rows of `images` have one id
+                yield self.failed(name, *bad, f"{self.id}/{name}{again}")
             else:
                 yield Member(self.id, name, archive.read(entry.size), image_id=f"{self.id}/{name}")
 

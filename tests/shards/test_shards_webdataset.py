@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landmark_ops.errors import RunError
+from landmark_ops.errors import LandmarkOpsError, RunError
 from landmark_ops.shards.index import ShardOptions, open_shards
 from landmark_ops.shards.member import Limits, Member
 from landmark_ops.stores import locations
@@ -132,6 +132,9 @@ def test_bad_members_become_failures_with_reasons(tmp_path: Path) -> None:
     assert details["link.jpg"] == "symbolic link"
     assert details["good.jpg"] == "the archive holds a member of this name before"
     assert details["../escape.jpg"] == "the name leads out of the archive"
+    ids = [member.image_id for member in found]
+    assert len(set(ids)) == len(ids)
+    assert [name for name in ids if "good" in name] == ["a.tar/good.jpg", "a.tar/good.jpg#2"]
     assert sorted(os.listdir(tmp_path)) == ["a.tar"]
 
 
@@ -287,3 +290,13 @@ def test_a_failing_network_is_no_damaged_tar(s3_bucket: str, monkeypatch: pytest
     monkeypatch.setattr("landmark_ops.stores.locations.open_binary", lambda uri: Failing())
     with pytest.raises(RunError, match=r"0\.tar\.gz: cannot be read now \(connection reset\): run again"):
         list(shard.members())
+
+
+def test_links_that_lead_nowhere_cost_no_tar_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(tar_bytes([("a.jpg", b"a")]))
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    assert summary(read(tmp_path)) == [("a.jpg", b"a")]
+    (tmp_path / "b.tar").symlink_to(tmp_path / "gone.tar")
+    with pytest.raises(LandmarkOpsError, match=r"b\.tar: nothing is there"):
+        read(tmp_path)
