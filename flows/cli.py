@@ -78,7 +78,7 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
 
             result = launch_detect(settings, "quiet" if quiet else "auto")
     if result["outcome"] == "nothing new":
-        print("nothing new: every image is in the tables already")
+        print(f"nothing new: every {'name' if result['rewritten'] else 'image'} is in the tables already")
     print(
         f"images     {result['images']:,} = {result['with_instances']:,} with rows + {result['without']:,} without "
         f"+ {result['failed']:,} failed"
@@ -89,6 +89,11 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
         print(f"passed over: {say_passed(result['passed_over'])}")
     if result["vanished"]:
         print(f"vanished: {result['vanished']:,} shards on record are no longer in the source, their rows are kept")
+    if result["rewritten"]:
+        print(
+            f"rewritten: {result['rewritten']:,} files were written after their rows were made, which tell of what was "
+            "there before: give changed pictures new names, or choose another output.uri"
+        )
     print(f"keypoints  {result['tables']['keypoints']}  ({result['instances']:,} rows)")
     print(f"failures   {result['tables']['failures']}")
     print(f"report     {result['report']}")

@@ -49,13 +49,17 @@ COMMIT_SHARDS = 64
 
 
 class Work(NamedTuple):
-    """A checked run: the source, where its rows go, what is left to do, with rounds, and shards that have vanished."""
+    """A checked run: the source, where its rows go, what is left to do, with rounds, and shards that have vanished.
+
+    rewritten: files of shards that are done, written anew under their names since.
+    """
 
     source: Source
     tables: TableSet
     job: Job
     todo: list[tuple[Shard, Turn]]
     vanished: int = 0
+    rewritten: int = 0
 
 
 class Run(NamedTuple):
@@ -74,6 +78,7 @@ class Totals:
     instances: int = 0
     replaced: int = 0  # images whose rows on record were taken back, since others are meant now
     reasons: Counter[str] = field(default_factory=Counter)
+    rewritten: int = 0  # files known by name that were written anew since their rows were made
     undrawn: Counter[str] = field(default_factory=Counter)
     overlays: list[Picture] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)  # files beside the images, by suffix
@@ -83,6 +88,7 @@ class Totals:
         """Add a shard."""
         self.images += shard.images
         self.instances += shard.instances
+        self.rewritten += shard.rewritten
         if shard.staged is not None:
             self.replaced += sum(old.rows.get("images", 0) for old in shard.staged.replaces)
         self.reasons += shard.reasons
@@ -111,7 +117,8 @@ def run_detect(config: DetectConfig, progress: Progress) -> dict[str, Any]:
                 totals = detect_stage(Run(work, engine, progress), config.report.sample)
         totals.passed += work.source.passed
         remove(join(work.tables.uri, PRIVATE, "attempts"))  # of shards staged by a run that was killed right then
-        return publish_detect(config, work.tables, work.job, totals, progress) | {"vanished": work.vanished}
+        told = {"vanished": work.vanished, "rewritten": work.rewritten + totals.rewritten}
+        return publish_detect(config, work.tables, work.job, totals, progress) | told
 
 
 def open_work(config: DetectConfig, *, recover: bool) -> Work:
@@ -151,11 +158,14 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
     for spec in specs.values():
         read_model(spec)
     generation = generation_hash(config, pipeline, specs.values(), opened.reads)
-    todo, gone = [(shard, Turn()) for shard in opened.shards], list[Gone]()
+    todo, gone, rewritten = [(shard, Turn()) for shard in opened.shards], list[Gone](), 0
     if recover:
         tables.agree(f"reads/{generation}", {**opened.reads, "options": options.said()})
         tables.recover()
-        todo, gone = left_to_do(opened, tables.ledger(generation), by_id=source.id_column is not None)
+        ledger = tables.ledger(generation)
+        todo, gone = left_to_do(opened, ledger, by_id=source.id_column is not None)
+        left = {shard.id for shard, _ in todo}
+        rewritten = sum(shard.rewritten(ledger[shard.id].committed) for shard in opened.shards if shard.id not in left)
     job = Job(
         pipeline=pipeline,
         specs=specs,
@@ -171,7 +181,7 @@ def open_work(config: DetectConfig, *, recover: bool) -> Work:
         overlays=max(1, -(-2 * config.report.sample // max(1, len(todo)))) if config.report.sample else 0,
         min_side=enough(pipeline, specs),
     )
-    return Work(opened, tables, job, todo, len(gone))
+    return Work(opened, tables, job, todo, len(gone), rewritten)
 
 
 def shard_options(config: DetectConfig) -> ShardOptions:
@@ -202,7 +212,8 @@ def left_to_do(
             "that were rewritten cannot be told from new ones: set source.id_column, or choose another output.uri"
         )
     shards = flag_repeated([*seen.new, *seen.changed], seen.done) if by_id else [*seen.new, *seen.changed]
-    turns = {shard.id: Turn(ledger[shard.id].rounds + 1, ledger[shard.id].version) for shard in seen.changed}
+    records = {shard.id: ledger[shard.id] for shard in seen.changed}
+    turns = {name: Turn(old.rounds + 1, old.version, old.committed) for name, old in records.items()}
     gone = [Gone(name, ledger[name].version, ledger[name].rounds) for name in seen.gone]
     return [(shard, turns.get(shard.id, Turn())) for shard in shards], gone
 

@@ -52,11 +52,12 @@ def publish_detect(
     if not account.images:
         raise InputError(f"{config.source.uri}: {nothing_met(config, totals)}")
     page = join(tables.uri, "report", "index.html")
-    mark = join(tables.uri, PRIVATE, "reported", job.config_hash)
-    if totals.images or totals.replaced or not is_reported(mark, account):
+    mark = join(tables.uri, PRIVATE, "page")
+    told = f"{job.config_hash} {account.images}"
+    if totals.images or totals.replaced or not is_reported(mark, told):
         with progress.stage("report"):
             report_stage(compose(config, job, account, totals, progress), page)
-        write_bytes(mark, str(account.images).encode())
+        write_bytes(mark, told.encode())
     return {
         "outcome": "done" if totals.images or totals.replaced else "nothing new",
         "tables": {name: tables.table_uri(name) for name in tables.schemas},
@@ -92,10 +93,13 @@ def nothing_met(config: DetectConfig, totals: Totals) -> str:
     return "holds no image, only empty shards: name another source.uri, or run again when images have come"
 
 
-def is_reported(mark: str, account: Account) -> bool:
-    """Whether the page of this many images was written; a run killed after its last commit has not come to it."""
+def is_reported(mark: str, told: str) -> bool:
+    """Whether the page tells of this generation and this many images.
+
+    It does not where a run was killed after its last commit, or where another generation was run since.
+    """
     try:
-        return read_bytes(mark) == str(account.images).encode()
+        return read_bytes(mark) == told.encode()
     except FileNotFoundError:
         return False
 

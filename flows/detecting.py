@@ -69,7 +69,8 @@ class Job:
 class ShardDone(NamedTuple):
     """What a worker tells of a shard: where its rows are staged (None: another run had them), and numbers.
 
-    undrawn: why pictures of the sample could not be drawn, counted; their rows are as good as any.
+    undrawn: why pictures of the sample could not be drawn, counted; their rows are as good as any. rewritten: images
+    known by name that were written anew since their rows were made.
     """
 
     shard: str
@@ -80,6 +81,7 @@ class ShardDone(NamedTuple):
     overlays: list[Picture]
     undrawn: Counter[str]
     passed: Counter[str]  # what lay beside the images, by suffix
+    rewritten: int = 0
 
 
 class Opened(NamedTuple):
@@ -114,7 +116,7 @@ def _detect(shard: Shard, turn: Turn, job: Job) -> ShardDone:
             parts.append(to_tables(outcomes, provenance))
         rows = concat([earlier.carried(), *parts])
         mine = ShardRows(shard.id, shard.version, turn.round, job.config_hash, job.run_id, rows, earlier.replaced())
-        return tally.done(tables.stage(mine))
+        return tally.done(tables.stage(mine))._replace(rewritten=earlier.rewritten)
 
 
 def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Tally) -> Iterator[Outcome]:

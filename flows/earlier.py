@@ -30,10 +30,11 @@ Pair = tuple[str, str | None]
 
 
 class Turn(NamedTuple):
-    """Which round a shard is in, and its version when the one before was committed."""
+    """Which round a shard is in, its version when the one before was committed, and when that was."""
 
     round: int = 1
     recorded: str = ""
+    committed: float = 0.0
 
 
 class Gone(NamedTuple):
@@ -47,11 +48,12 @@ class Gone(NamedTuple):
 class Earlier:
     """The rows of a shard's earlier rounds while it is read once more.
 
-    `skip` holds the members to leave out unread. `compared` says whether all members are to be met and compared.
+    `skip` holds the members to leave out unread; `rewritten` of those were written anew since.
     """
 
     def __init__(self, tables: TableSet, shard: Shard, turn: Turn, generation: str) -> None:
         self.skip: set[str] = set()
+        self.rewritten = 0
         self._shard, self._turn = shard, turn
         self._rows: dict[str, pa.Table] = {}
         self._known: set[Pair] = set()
@@ -63,6 +65,7 @@ class Earlier:
         if shard.only_grew(turn.recorded):
             done = tables.rows_of("images", generation, shard.id, turn.round)
             self.skip = set(done.column("member").to_pylist())
+            self.rewritten = shard.rewritten(turn.committed, self.skip)
             return
         self._rows = {name: tables.rows_of(name, generation, shard.id, turn.round) for name in SCHEMAS}
         self._known = set(_pairs("images", self._rows["images"]))

@@ -40,10 +40,11 @@ R = TypeVar("R")
 
 
 class Listed(NamedTuple):
-    """A file of the tree: its path below the source, and its stored bytes (0 where unknown)."""
+    """A file of the tree: its path below the source, its stored bytes and when it was written (0 where unknown)."""
 
     name: str
     size: int
+    modified: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,11 @@ class FolderShard(Shard):
 
     root: str
     files: tuple[Listed, ...]
+
+    def rewritten(self, since: float, among: Container[str] | None = None) -> int:
+        """How many files were written after `since`, of those named in `among`."""
+        later = (readable(file.name) for file in self.files if file.modified > since)
+        return sum(among is None or name in among for name in later)
 
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The files as bytes; a remote folder is read a few files ahead."""
@@ -153,9 +159,10 @@ def bucket_of(name: str, buckets: int) -> int:
 def list_tree(root: str) -> Iterator[Listed]:
     """Every file below `root`, local or remote. Raises `InputError` for a folder that may not be listed."""
     if locations.is_file(root):
-        yield Listed("", locations.stat(root).size)
+        found = locations.stat(root)
+        yield Listed("", found.size, found.modified)
     elif locations.is_remote(root):
-        yield from (Listed(item.key, item.size) for item in locations.list_objects(root))
+        yield from (Listed(item.key, item.size, item.modified) for item in locations.list_objects(root))
     else:
         yield from _walk(root)
 
@@ -179,7 +186,7 @@ def _walk(root: str) -> Iterator[Listed]:
                 elif _leads_to_folder(entry):
                     links.append(name)
                 else:
-                    yield Listed(name, _size(entry))
+                    yield Listed(name, *_size_and_time(entry))
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -189,11 +196,12 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _size(entry: os.DirEntry[str]) -> int:
+def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, float]:
     try:
-        return entry.stat().st_size
+        found = entry.stat()
     except OSError:  # a dangling link: it fails when it is read
-        return 0
+        return 0, 0.0
+    return found.st_size, found.st_mtime
 
 
 def _digest(files: Iterable[Listed]) -> str:

@@ -197,7 +197,7 @@ def _open_directory(uri: str, options: ShardOptions) -> Opened:
     root = uri
     if listed and listed[0].name == "":
         root, name = locations.parent_and_name(uri)
-        listed = [folder.Listed(name, listed[0].size)]
+        listed = [listed[0]._replace(name=name)]
     listed = without_own((file.name, file) for file in listed)
     selection = Selection(options.glob)
     shards = folder.folder_shards(root, listed, selection, options.buckets, options.limits)

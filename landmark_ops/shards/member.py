@@ -100,6 +100,13 @@ class Shard(abc.ABC):
         """Whether what is on record of this shard, at version `recorded`, is still what it says by name."""
         return True
 
+    def rewritten(self, since: float, among: Container[str] | None = None) -> int:
+        """How many images known by name alone were written after `since`, seconds since 1970: no row tells of those.
+
+        `among`: the names that have rows, None where all have.
+        """
+        return 0
+
     @abc.abstractmethod
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The images, and the failures, one by one; those named in `skip` are left out unread.

@@ -15,6 +15,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -29,11 +30,15 @@ ATTEMPTS, ROUNDS = 4, 3  # tries of one request by botocore, and rounds of them 
 
 
 class StoredObject(NamedTuple):
-    """One file or object: its path relative to the listed address, bytes, and a token that changes on rewrite."""
+    """One file or object: its path relative to the listed address, bytes, and a token that changes on rewrite.
+
+    modified: when it was last written, in seconds since 1970 by the store's clock; 0 where that is not known.
+    """
 
     key: str
     size: int
     version: str
+    modified: float = 0.0
 
 
 class Child(NamedTuple):
@@ -196,10 +201,10 @@ def stat(uri: str) -> StoredObject:
     name = parent_and_name(uri)[1]
     if not is_remote(uri):
         found = os.stat(uri)
-        return StoredObject(name, found.st_size, str(found.st_mtime_ns))
+        return StoredObject(name, found.st_size, str(found.st_mtime_ns), found.st_mtime)
     with _remote(uri) as (fs, path):
         info = fs.info(path)
-    return StoredObject(name, int(info["size"]), _version(info))
+    return StoredObject(name, int(info["size"]), _version(info), _modified(info))
 
 
 def list_objects(uri: str) -> list[StoredObject]:
@@ -210,7 +215,7 @@ def list_objects(uri: str) -> list[StoredObject]:
         prefix = path.rstrip("/") + "/"
         found = fs.find(path, detail=True).items()
     return sorted(
-        StoredObject(name.removeprefix(prefix), int(info["size"]), _version(info))
+        StoredObject(name.removeprefix(prefix), int(info["size"]), _version(info), _modified(info))
         for name, info in found
         if name != path
     )
@@ -230,15 +235,24 @@ def _walk_local(root: str) -> Iterator[StoredObject]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 key = f"{relative}/{entry.name}" if relative else entry.name
-                if entry.is_dir():
+                try:
+                    is_folder, found = entry.is_dir(), entry.stat()
+                except OSError:  # a link that leads nowhere, or to itself: who needs the file is told when it is read
+                    yield StoredObject(key, 0, "")
+                    continue
+                if is_folder:
                     folders.append(key)
                 else:
-                    found = entry.stat()
-                    yield StoredObject(key, found.st_size, str(found.st_mtime_ns))
+                    yield StoredObject(key, found.st_size, str(found.st_mtime_ns), found.st_mtime)
 
 
 def _version(info: dict[str, Any]) -> str:
     return str(info.get("ETag") or info.get("created") or info.get("LastModified") or "").strip('"')
+
+
+def _modified(info: dict[str, Any]) -> float:
+    written = info.get("LastModified")
+    return float(written.timestamp()) if isinstance(written, datetime) else 0.0
 
 
 def open_binary(uri: str) -> BinaryIO:

@@ -71,11 +71,12 @@ LEDGER_SCHEMA = pa.schema(
 
 
 class Record(NamedTuple):
-    """What the ledger says of a shard: its version in the latest round, how many rounds, and rows by table."""
+    """What the ledger says of a shard: version and time of its latest round, how many rounds, and rows by table."""
 
     version: str
     rounds: int
     rows: dict[str, int]
+    committed: float = 0.0  # seconds since 1970
 
 
 class TableSet:
@@ -200,7 +201,7 @@ class TableSet:
         for row in sorted(table.to_pylist(), key=lambda row: (row["shard"], row["round"])):
             before = records.get(row["shard"], Record("", 0, {})).rows
             rows = {name: before.get(name, 0) + count for name, count in row["rows"]}
-            records[row["shard"]] = Record(row["shard_version"], row["round"], rows)
+            records[row["shard"]] = Record(row["shard_version"], row["round"], rows, row["committed_at"].timestamp())
         return records
 
     def values(self, name: str, column: str, config_hash: str, shard: str | None = None) -> set[str]:
