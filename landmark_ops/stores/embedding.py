@@ -357,7 +357,7 @@ class EmbeddingStore:
         try:
             for name, values in columns.items():
                 arrays[name][start:stop] = values
-        except FileNotFoundError as error:  # its folder went between opening and writing
+        except (FileNotFoundError, FileExistsError) as error:  # its folder went, perhaps while it was made
             raise RunError(f"{self.uri}: the output has gone while it was being used") from error
         except OSError as error:
             raise RunError(
