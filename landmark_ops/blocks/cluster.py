@@ -1,17 +1,22 @@
-"""The engine on a Dask cluster: explicit futures in a bounded window, shared arguments broadcast once.
+"""The engine on a Dask cluster: explicit futures in a bounded window, shared arguments sent once.
 
-A worker that dies is replaced by its nanny and its tasks run again elsewhere. Broadcast arguments live in worker
-memory only, so where the last copy dies with its worker they are sent again and the lost tasks resubmitted.
+A worker that dies is replaced by its nanny and its tasks run again elsewhere. Shared arguments live in worker memory
+only, so where the last copy dies with its worker they are sent again and the lost tasks resubmitted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
+from uuid import uuid4
 
+from dask.sizeof import sizeof
 from distributed import Client, KilledWorker, as_completed
 from distributed.scheduler import NoWorkerError
 
@@ -22,7 +27,10 @@ from landmark_ops.errors import RunError
 T = TypeVar("T")
 
 RECONNECT_SECONDS = 5.0  # a connection that comes back within these loses no run
-RESENDS = 3  # times the broadcast arguments are sent again before the run gives up
+RESENDS = 3  # times the shared arguments are sent again before the run gives up
+SEND_SECONDS = 120.0  # for one worker to take them; one that froze is given up by the scheduler, mostly sooner
+SPREAD_SECONDS = 5.0  # for the others to have them too before the first tasks are handed out
+SMALL_BYTES = 16 << 20  # arguments that, for all workers together, are no larger are sent to each at once
 REMEDY = "see the workers' logs for what ended them, start some, then run again to resume"
 GROUP = FAN_IN**3  # parts folded on the workers before their sum travels here; a whole subtree of the fold
 
@@ -31,6 +39,10 @@ def call(fn: Callable[..., T], item: Item, common: tuple[Any, ...]) -> T:
     """Run one block function on a worker."""
     keep_freed_memory()
     return fn(item, *common)
+
+
+def hold(common: tuple[Any, ...]) -> None:
+    """A task that is done once its worker has the shared arguments."""
 
 
 class ClusterEngine:
@@ -189,26 +201,68 @@ class _GroupedFold(Generic[T]):
 
 
 class _Batch:
-    """The tasks of one imap or reduce: which item each future stands for, and the broadcast arguments."""
+    """The tasks of one imap or reduce: which item each future stands for, and the shared arguments."""
 
     def __init__(self, engine: ClusterEngine, fn: Callable[..., Any], common: tuple[Any, ...]) -> None:
         self.engine, self.client, self.fn, self.common = engine, engine.client, fn, common
         self.items: dict[Any, tuple[Any, Item]] = {}
         self.resends = 0
-        self._broadcast()
+        self._send()
 
-    def _broadcast(self) -> None:
+    def _send(self) -> None:
+        """Send small arguments to every worker, larger ones to one of them, from which the others fetch them.
+
+        Not `scatter(broadcast=True)`: where a worker freezes or dies meanwhile, Dask asks it again and again, for ever,
+        and holds a lock that every later broadcast waits for.
+        """
+        workers = self._addresses()
+        if len(workers) > 1 and sizeof(self.common) * len(workers) <= SMALL_BYTES:
+            self.shared = self.client.sync(self._send_to_each, workers)
+            if self.shared is not None:
+                return
+        send = partial(self.client.scatter, [self.common], hash=False, asynchronous=True)
         for attempt in range(RESENDS + 1):
             try:
-                self.shared = self.client.scatter([self.common], broadcast=True, hash=False)[0]
-                return
-            except TimeoutError as error:
+                self.shared = self.client.sync(send, callback_timeout=SEND_SECONDS)[0]
+                break
+            except OSError as error:  # a worker was given up while it was sent to, or took too long: another one's turn
                 self.engine.check_scheduler(error)
-                raise RunError(f"no worker of the cluster is left: {REMEDY}") from error
-            except OSError as error:  # a worker was given up while it was sent to: it is not asked again
-                self.engine.check_scheduler(error)
+                if not self._addresses():
+                    raise RunError(f"no worker of the cluster is left: {REMEDY}") from error
                 if attempt == RESENDS:
                     raise RunError(f"the workers of the cluster cannot be reached: {REMEDY}") from error
+        self._spread()
+
+    def _addresses(self) -> list[str]:
+        try:
+            return list(self.client.nthreads())
+        except OSError as error:
+            self.engine.check_scheduler(error)
+            return []
+
+    async def _send_to_each(self, workers: list[str]) -> Any:
+        """The future of arguments that all workers have who took them in time; None where there is none."""
+        name = f"common-{uuid4().hex}"
+        scatter = partial(self.client.scatter, {name: self.common}, hash=False, asynchronous=True)
+        sends = [asyncio.ensure_future(scatter(workers=[worker])) for worker in workers]
+        done, late = await asyncio.wait(sends, timeout=SPREAD_SECONDS)
+        for one in late:
+            one.cancel()
+        taken = [one.result()[name] for one in done if one.exception() is None]
+        return taken[0] if taken else None
+
+    def _spread(self) -> None:
+        """Let every worker fetch the arguments: tasks are handed first to those that have them.
+
+        No promise depends on it, so it is not waited for longer than `SPREAD_SECONDS`.
+        """
+        workers = self._addresses()
+        if len(workers) < 2:
+            return
+        copies = [self.client.submit(hold, self.shared, workers=[worker], pure=False, priority=1) for worker in workers]
+        with suppress(TimeoutError):
+            for _ in as_completed(copies, loop=self.client.loop, timeout=SPREAD_SECONDS):
+                pass
 
     def submit(self, item: Item) -> Any:
         future: Any = self.client.submit(call, self.fn, item, self.shared, pure=False)
@@ -245,7 +299,7 @@ class _Batch:
             ) from error
         self.forget(future)
         if self.shared.status in ("cancelled", "lost"):
-            self._broadcast()
+            self._send()
         return self.submit(item)
 
     def cancel(self) -> None:

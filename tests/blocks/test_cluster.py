@@ -282,7 +282,7 @@ def test_a_lost_worker_loses_no_part_of_a_sum(processes, tmp_path, victim):
 
 @pytest.mark.parametrize("call", ["imap", "reduce"])
 def test_arguments_lost_with_their_worker_are_sent_again(lone, tmp_path, call):
-    """The only copy of the broadcast arguments dies with the only worker."""
+    """The only copy of the shared arguments dies with the only worker."""
     lone.client.wait_for_workers(1, timeout=PATIENCE)
     seen: list[tuple[int, int]] = []
     arguments = (20, str(tmp_path / "flag"), np.arange(1000.0))
@@ -295,7 +295,7 @@ def test_arguments_lost_with_their_worker_are_sent_again(lone, tmp_path, call):
     assert sorted(seen) == ITEMS
     deadline = time.monotonic() + 20
     while any(task.state == "memory" and task.nbytes > 8000 for task in scheduler_of(lone).tasks.values()):
-        assert time.monotonic() < deadline, "the broadcast arguments stay on the workers"
+        assert time.monotonic() < deadline, "the shared arguments stay on the workers"
         time.sleep(0.01)
 
 

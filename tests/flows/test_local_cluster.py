@@ -95,22 +95,25 @@ def check_pages() -> None:
 @pytest.fixture
 def frozen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.runtime.FROZEN_SECONDS", 1.5)
+    monkeypatch.setattr("landmark_ops.blocks.cluster.SPREAD_SECONDS", 0.5)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("frozen_soon")
 @pytest.mark.parametrize(
     ("call", "freeze", "thaw"),
-    [(folded, 0.5, None), (joined, 0.5, 4.0)],
-    ids=["in the middle", "woken too late"],
+    [(folded, 0.5, None), (joined, 0.5, 4.0), (joined, 0.0, None), (folded, 0.0, None)],
+    ids=["in the middle", "woken too late", "before imap", "before reduce"],
 )
 def test_the_blocks_of_a_frozen_worker_go_elsewhere(call: Any, freeze: float, thaw: float | None) -> None:
     """SIGSTOP: as a debugger, a hung disk or a swapped-out machine would. Woken later, it does no harm."""
     with open_engine(ClusterConfig(workers=2), LARGE) as engine:
         victim, _ = engine.client.run(os.getpid).values()
-        timers = [threading.Timer(freeze, os.kill, (victim, signal.SIGSTOP))]
-        if thaw:
-            timers.append(threading.Timer(thaw, os.kill, (victim, signal.SIGCONT)))
+        timers = [threading.Timer(thaw, os.kill, (victim, signal.SIGCONT))] if thaw else []
+        if freeze:
+            timers.append(threading.Timer(freeze, os.kill, (victim, signal.SIGSTOP)))
+        else:  # before the arguments are sent
+            os.kill(victim, signal.SIGSTOP)
         for timer in timers:
             timer.start()
         assert within(call(engine, 0.1)) == TEXT
