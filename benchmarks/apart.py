@@ -14,12 +14,11 @@ import distributed  # noqa: F401  before Prefect, which would print its log line
 from benchmarks.blocks import own_peak_rss
 from benchmarks.pipeline import Embedded, embed
 from benchmarks.workers import peak_rss, two_workers
-from flows.plan import FLOW_BYTES
 from landmark_ops.config import EmbedConfig
 
 
 class Apart(NamedTuple):
-    """One run in fresh processes. Bytes; the flow's plan is 0 where the method leaves none of its data there."""
+    """One run in fresh processes. Bytes."""
 
     run: Embedded
     workers: list[int]  # peak of each
@@ -39,5 +38,4 @@ def _embed(config: EmbedConfig, warm: EmbedConfig | None) -> Apart:
         if warm is not None:
             embed(warm, engine)
         run = embed(config, engine)
-        planned_flow = FLOW_BYTES + run.plan.flow_bytes if run.plan.flow_bytes else 0
-        return Apart(run, peak_rss(engine), own_peak_rss(), run.plan.peak_bytes, planned_flow)
+        return Apart(run, peak_rss(engine), own_peak_rss(), run.plan.peak_bytes, run.plan.flow_bytes)

@@ -69,8 +69,7 @@ def measure(quick: bool, folder: Path, largest: int = SIZES[-1], picture: Path |
 
 def _line(name: str, n: int, one: Apart) -> Line:
     note = f"worker {_mib(max(one.workers))} of {_mib(one.planned_worker)} MiB planned"
-    if one.planned_flow:
-        note += f", flow {_mib(one.flow)} of {_mib(one.planned_flow)}"
+    note += f", flow {_mib(one.flow)} of {_mib(one.planned_flow)}"
     return Line(f"{name}, {n:,} rows", one.run.seconds, "s", note=note)
 
 

@@ -11,9 +11,8 @@ import numpy as np
 
 from flows.methods import kernel_of, make_method
 from flows.opening import address, check_apart, check_counts, check_writable, open_source
-from flows.plan import check_memory, landmark_count, make_plan
+from flows.plan import check_local, landmark_count, make_plan
 from flows.run import Run
-from flows.runtime import worker_memory
 from flows.stage import stage
 from flows.tasks import asks, refuse_bad_rows
 from landmark_ops.blocks.map_errors import add_map_errors, map_errors_block
@@ -83,8 +82,7 @@ def open_comparison(config: CompareConfig) -> Comparison:
             f"compare.counts: {counts[-1]} exceeds the {rows.n} rows of {rows.uri}: compare at most {rows.n} landmarks"
         )
     check_counts(largest, rows, None)
-    if config.cluster.address is None:
-        check_memory(make_plan(largest, rows), rows, worker_memory(config.cluster))
+    check_local(make_plan(largest, rows), rows, config.cluster)
     place = compare_address(address(config.output.uri, config))
     check_apart(rows.uri, place)
     check_writable(place)

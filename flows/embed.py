@@ -13,11 +13,11 @@ import numpy as np
 from flows import reporting, tasks
 from flows.opening import Opened, check_unchanged, hash_given, lock_place, open_run
 from flows.pipeline import pipeline
-from flows.plan import Plan, check_memory, make_plan
+from flows.plan import Plan, check_local, check_memory, make_plan
 from flows.progress import Progress
 from flows.resume import load_landmarks, load_work
 from flows.run import Part, Run
-from flows.runtime import open_engine, worker_memory
+from flows.runtime import open_engine
 from flows.scoring import Outcome, error_stage, score_stage
 from flows.tasks import Work
 from landmark_ops import __version__
@@ -53,8 +53,7 @@ def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
         tasks.clear_scratch(opened.parts)  # of a run that was killed after its last write
         return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
-    if config.cluster.address is None:
-        check_memory(plan, opened.rows, worker_memory(config.cluster))
+    check_local(plan, opened.rows, config.cluster)
     with OutputLock(lock) as held, open_engine(config.cluster, opened.rows.nbytes) as engine:
         if config.cluster.address and engine.task_memory:
             check_memory(plan, opened.rows, engine.task_memory)

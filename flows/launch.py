@@ -124,7 +124,7 @@ def quiet_server(server: PrefectServer) -> Iterator[None]:
 def describe_plan(config: EmbedConfig) -> list[str]:
     """What `embed` would do, as lines; refuses what it would refuse."""
     from flows.opening import open_run
-    from flows.plan import check_memory, expected_seconds, make_plan, report_lines
+    from flows.plan import check_local, expected_seconds, make_plan, report_lines
 
     opened = open_run(config)
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
@@ -134,8 +134,7 @@ def describe_plan(config: EmbedConfig) -> list[str]:
         if part.state != "new":
             lines.append(f"{part.store.uri}: {'already complete' if part.state == 'complete' else 'will be resumed'}")
     lines += report_lines(plan, expected_seconds(plan, config, opened.rows, workers), workers, limit)
-    if config.cluster.address is None:
-        check_memory(plan, opened.rows, limit)
+    check_local(plan, opened.rows, config.cluster)
     return lines
 
 

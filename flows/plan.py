@@ -1,4 +1,4 @@
-"""What a run would do, before it does it: tasks, bytes, peak memory per worker, and seconds from a measured sample."""
+"""What a run would do, before it does it: tasks, bytes, peak memory, and seconds from a measured sample."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 
 from flows.methods import make_method
 from flows.progress import duration
+from flows.runtime import machine_memory, on_threads, worker_count, worker_memory
 from landmark_ops.blocks.extension import GEODESIC_ROWS
 from landmark_ops.blocks.ranges import ranges, task_rows
-from landmark_ops.config import EmbedConfig
+from landmark_ops.config import ClusterConfig, EmbedConfig
 from landmark_ops.errors import InputError
 from landmark_ops.method_config import (
     AnyMethodConfig,
@@ -33,7 +34,11 @@ from landmark_ops.stores.rows import Rows
 DEFAULT_LANDMARKS = 1000
 # A worker before its first task: 106 MB measured with zarr sources, and some 100 more once pyarrow is imported.
 WORKER_BYTES = 256 << 20
-FLOW_BYTES = 400 << 20  # the flow's process before it holds anything: Prefect, the scheduler, matplotlib
+# The flow's process before it holds anything: 230 MiB measured, by Prefect, the scheduler, matplotlib.
+FLOW_BYTES = 320 << 20
+SERVER_BYTES = 256 << 20  # a temporary Prefect server: 200 MiB measured
+SQUARES = 6  # float64 matrices (m, m) that a solve holds at a time: distances, centred, symmetric, vectors, workspace
+SAMPLES = 4  # copies of the sampled rows: as they came, put together, drawn in another order, sent
 SAMPLE_ROWS = 20_000
 MOST_LANDMARKS = 10_000  # where a tolerance decides how many
 #: Passes over the rows that selection makes; uniform and given read the rows they need, which lie in most chunks.
@@ -45,7 +50,7 @@ PASSES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one run. Bytes are decoded bytes; peak memory is per worker, everything included."""
+    """Sizes of one run. Bytes are decoded bytes; peaks are of whole processes, everything included."""
 
     n: int
     d: int
@@ -57,8 +62,9 @@ class Plan:
     read_bytes: int
     write_bytes: int
     task_bytes: int
-    peak_bytes: int
-    flow_bytes: int  # of the flow's own process, where it holds a graph
+    peak_bytes: int  # of one worker process
+    flow_bytes: int  # of the flow's own process
+    threads: int  # workers that are threads of it; 0: they are processes
     scratch_bytes: int  # on disk while the run lasts
 
     def describe(self) -> list[tuple[str, str]]:
@@ -70,9 +76,14 @@ class Plan:
             ("read", f"{size(self.read_bytes)} decoded, in {self.passes} pass{'es' if self.passes > 1 else ''}"),
             ("write", size(self.write_bytes)),
             ("peak memory per worker", size(self.peak_bytes)),
-            *([("memory of the flow", size(FLOW_BYTES + self.flow_bytes))] if self.flow_bytes else []),
+            ("peak memory of flow", size(self.flow_bytes)),
+            ("peak memory of server", f"{size(SERVER_BYTES)}, where a temporary Prefect server is started"),
             *([("scratch while it runs", size(self.scratch_bytes))] if self.scratch_bytes else []),
         ]
+
+    def total_bytes(self, workers: int) -> int:
+        """Peak memory of all processes on one machine, with a temporary Prefect server."""
+        return self.flow_bytes + SERVER_BYTES + (0 if self.threads else workers * self.peak_bytes)
 
 
 def landmark_count(config: EmbedConfig, n: int, given: int | None = None) -> int:
@@ -112,6 +123,9 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
             support = min(rows.n, SUPPORT_ROWS) * (m + rows.d) * 4
             task = max(task + 3 * GEODESIC_ROWS * m * 4 + 4 * support, graph.worker)
             flow, scratch = max(flow, graph.flow), scratch + graph.scratch
+    threads = worker_count(config.cluster) if on_threads(config.cluster, rows.nbytes) else 0
+    sample = min(config.report.sample, rows.n)
+    held = m * m * 8 * SQUARES + m * rows.d * 8 * 2 + sample * (row_bytes + k * 4) * SAMPLES
     return Plan(
         rows.n,
         rows.d,
@@ -124,7 +138,8 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
         rows.n * (k + len(methods)) * 4,
         task,
         WORKER_BYTES + task,
-        flow,
+        FLOW_BYTES + max(flow, held) + threads * task,
+        threads,
         scratch,
     )
 
@@ -141,6 +156,29 @@ def check_memory(plan: Plan, rows: Rows, limit: int) -> None:
     raise InputError(
         f"memory: a task over {plan.step:,} rows (source chunks of {size(chunk)}) needs {size(plan.task_bytes)}, "
         f"a worker {size(peak)} in all, and it has {size(limit)}: {remedy}"
+    )
+
+
+def check_local(plan: Plan, rows: Rows, cluster: ClusterConfig) -> None:
+    """InputError where the run cannot fit this machine; a cluster by address has its own memory, asked for later."""
+    if cluster.address is None:
+        check_memory(plan, rows, worker_memory(cluster))
+        check_machine(plan, worker_count(cluster), machine_memory())
+
+
+def check_machine(plan: Plan, workers: int, memory: int) -> None:
+    """InputError where this machine, with `memory` bytes, cannot hold `workers` local workers and all else of a run."""
+    total = plan.total_bytes(workers)
+    if total <= memory:
+        return
+    each = plan.task_bytes if plan.threads else plan.peak_bytes
+    where = " (threads of the flow)" if plan.threads else ""
+    fit = workers - -(-(total - memory) // each)
+    remedy = f"set cluster.workers: {fit}" if fit > 0 else "set a smaller landmarks.count, or take a larger machine"
+    raise InputError(
+        f"memory: {workers} worker{'s' if workers > 1 else ''} of {size(each)} each{where}, the flow's process of "
+        f"{size(plan.flow_bytes)} and the Prefect server of {size(SERVER_BYTES)} need {size(total)} in all, this "
+        f"machine has {size(memory)}: {remedy}"
     )
 
 

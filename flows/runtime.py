@@ -170,9 +170,19 @@ def worker_memory(cluster: ClusterConfig) -> int:
     """Bytes each worker of a local cluster may use: as configured, or its share of 90 % of this machine's memory."""
     if cluster.memory is not None:
         return cluster.memory
+    return int(0.9 * machine_memory() / worker_count(cluster))
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine, or the container or group of processes we are in, may use."""
     from distributed.system import MEMORY_LIMIT
 
-    return int(0.9 * MEMORY_LIMIT / worker_count(cluster))
+    return int(MEMORY_LIMIT)
+
+
+def on_threads(cluster: ClusterConfig, source_bytes: int) -> bool:
+    """Whether the workers are threads of the flow's process: small sources are done before processes are up."""
+    return cluster.address is None and source_bytes <= IN_PROCESS_BYTES
 
 
 def check_address(cluster: ClusterConfig) -> None:
@@ -251,7 +261,7 @@ def local_cluster(cluster: ClusterConfig, source_bytes: int) -> Iterator[Client]
         "scheduler_kwargs": {"dashboard": False},
         "silence_logs": 50,
     }
-    if source_bytes <= IN_PROCESS_BYTES:
+    if on_threads(cluster, source_bytes):
         with (
             threadpool_limits(1, user_api="blas"),
             LocalCluster(n_workers=1, threads_per_worker=count, processes=False, **options) as local,

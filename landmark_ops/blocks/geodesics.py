@@ -81,7 +81,7 @@ def graph_bytes(n: int, d: int, k: int, m: int) -> GraphBytes:
     lists = n * (4 * d + 8)
     edges = 2 * n * k * 12 + 4 * n  # float64 length and int32 column; usually three quarters of it
     batch = min(m, LANDMARK_BATCH) * n * (8 + 4 + 4) + n * 200  # float64, float32 copy and chunks; Dijkstra's nodes
-    task = 4 * TASK_BYTES
+    task = 4 * min(TASK_BYTES, n * (4 * d + 8 + 16 * k))
     worker = max(lists + task, edges + batch)
     flow = lists + max(4 * task, n * k * 130)
     return GraphBytes(worker, flow, lists + edges + n * m * 4)

@@ -242,6 +242,8 @@ def test_plan_says_what_would_be_done(config: Path) -> None:
         "read": r"[\d.]+ KiB decoded, in 2 passes",
         "write": r"6\.2 KiB",
         "peak memory per worker": r"\d+ MiB",
+        "peak memory of flow": r"\d+ MiB",
+        "peak memory of server": r"\d+ MiB, where a temporary Prefect server is started",
         "workers": r"2 with [\d.]+ GiB each",
         "expected": r"about [\d.]+ s over the rows, and some \d+ s to start, measure and report",
     }
