@@ -85,7 +85,7 @@ class ClusterEngine:
         # one, a task would cost three times the scheduler's own 2 ms.
         finished: Any = as_completed(loop=self.client.loop, with_results=True, raise_errors=False)
         try:
-            finished.update(batch.submit_all(_first(queue, self.workers * TASKS_PER_WORKER)))
+            finished.update(batch.submit_all(_first(queue, batch.threads * TASKS_PER_WORKER)))
             for completed in finished.batches():
                 results: list[tuple[Item, T]] = []
                 for future, result in completed:
@@ -145,7 +145,7 @@ class ClusterEngine:
         queue = iter(items)
         finished: Any = as_completed(loop=self.client.loop, with_results=False)
         try:
-            for item in _first(queue, self.workers * PARTS_PER_WORKER):
+            for item in _first(queue, batch.threads * PARTS_PER_WORKER):
                 finished.add(future := batch.submit(item))
                 fold.push(future)
             for future in finished:
@@ -216,8 +216,9 @@ class _Batch:
         and holds a lock that every later broadcast waits for.
         """
         workers = self._addresses()
+        self.threads = max(1, sum(workers.values()))
         if len(workers) > 1 and sizeof(self.common) * len(workers) <= SMALL_BYTES:
-            self.shared = self.client.sync(self._send_to_each, workers)
+            self.shared = self.client.sync(self._send_to_each, list(workers))
             if self.shared is not None:
                 return
         send = partial(self.client.scatter, [self.common], hash=False, asynchronous=True)
@@ -233,12 +234,13 @@ class _Batch:
                     raise RunError(f"the workers of the cluster cannot be reached: {REMEDY}") from error
         self._spread()
 
-    def _addresses(self) -> list[str]:
+    def _addresses(self) -> dict[str, int]:
+        """Every worker now alive, and its threads."""
         try:
-            return list(self.client.nthreads())
+            return dict(self.client.nthreads())
         except OSError as error:
             self.engine.check_scheduler(error)
-            return []
+            return {}
 
     async def _send_to_each(self, workers: list[str]) -> Any:
         """The future of arguments that all workers have who took them in time; None where there is none."""
@@ -257,6 +259,7 @@ class _Batch:
         No promise depends on it, so it is not waited for longer than `SPREAD_SECONDS`.
         """
         workers = self._addresses()
+        self.threads = max(1, sum(workers.values()))  # those that were down as the sending began are up again
         if len(workers) < 2:
             return
         copies = [self.client.submit(hold, self.shared, workers=[worker], pure=False, priority=1) for worker in workers]
