@@ -37,6 +37,8 @@ from landmark_ops.stores import unfinished
 from landmark_ops.stores.locations import exists, join, remove
 from landmark_ops.stores.records import ChunkRecords
 
+TOLD = 4  # spacings of float32 that coordinates differ by before they are told apart
+CONSTANT = 1e-6  # of a target's standard deviation
 COLLAPSED = 1e-3  # of the spread of the landmarks: rows that they are part of cannot lie closer together
 
 
@@ -342,21 +344,30 @@ def complete_stage(run: Run, work: Work, quality: dict[str, Any], bad_rows: int,
 def fail_collapsed(run: Run, work: Work) -> None:
     """RunError where rows lie together although the landmarks among them do not: the map does not place its own rows.
 
-    Looks at the extents that every chunk recorded. Points a user gave need not be near any row.
+    Looks at the extents that every chunk recorded. Landmarks that are no rows (centres, given points, those of an
+    earlier source) need not be near any, and what float32 does not tell apart in a component is no fault of the map.
     """
-    given = run.config.landmarks.strategy == "given" and (work.landmarks.indices < 0).all()
-    placed = np.asarray(work.solution.embedding, np.float64)
+    rows = work.landmarks.indices >= 0
+    placed = np.asarray(work.solution.embedding, np.float64)[rows]
     placed = placed[np.isfinite(placed).all(axis=1)]
-    if given or len(placed) == 0 or run.rows.n <= int(work.records.bad_rows.sum()):
+    if len(placed) == 0 or run.rows.n <= int(work.records.bad_rows.sum()):
         return
     low, high = np.fmin.reduce(work.records.low, axis=0), np.fmax.reduce(work.records.high, axis=0)
     spread, expected = high.astype(np.float64) - low, np.ptp(placed, axis=0)
-    lost = np.flatnonzero(spread < COLLAPSED * expected)
+    told = expected > TOLD * np.spacing(np.fmax(np.abs(low), np.abs(high)).astype(np.float32))
+    supervised = run.config.target is not None  # of a constant target predictions are constant, but for rounding
+    lost = np.flatnonzero(told & (spread < COLLAPSED * expected) & (expected > (CONSTANT if supervised else 0)))
     if len(lost):
         raise RunError(
             f"{work.part.store.uri}: all rows lie within {spread[lost[0]]:.3g} of each other in component {lost[0]}, "
             f"where the landmarks, which are among them, spread over {expected[lost[0]]:.3g}: the embedding is wrong "
             "and stays incomplete; scale the rows by a power of ten, and report this"
+        )
+    if not supervised and not spread.any() and not told.any() and expected.any():
+        raise RunError(
+            f"{work.part.store.uri}: all rows come out at one point, {float(low[0]):.6g} in component 0: the "
+            f"{expected[0]:.3g} between them are beyond the digits of float32, in which coordinates are stored, and "
+            "the embedding stays incomplete: subtract the mean of the rows, or choose a larger gamma"
         )
 
 

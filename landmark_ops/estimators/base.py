@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -20,6 +20,7 @@ from landmark_ops.blocks.ranges import ranges, task_rows
 from landmark_ops.blocks.sums import Targets
 from landmark_ops.blocks.undefined_rows import refuse_lacking, refuse_outside
 from landmark_ops.errors import Edge, InputError, in_words_of, speaks
+from landmark_ops.estimators.parameters import check_parameters
 from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.methods.method import Method, Solution
 from landmark_ops.methods.solving import Source, solve_one
@@ -29,7 +30,7 @@ from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import check_strategy, probe_rows, select
 from landmark_ops.stores.open import as_rows
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.rows import Rows, check_exact
 
 
 class MapEstimator(BaseEstimator):
@@ -42,6 +43,7 @@ class MapEstimator(BaseEstimator):
     selection: Any
     random_state: Any
     map_: LandmarkMap
+    _optional: ClassVar[tuple[str, ...]] = ()  # parameters that may be None, beside those that may in all
 
     @abstractmethod
     def method(self) -> Method:
@@ -49,6 +51,7 @@ class MapEstimator(BaseEstimator):
 
     def _fit(self, rows: Rows, targets: Targets | None) -> Solution:
         """Select, solve, keep. `targets` are what supervised methods learn."""
+        check_parameters(self.get_params(deep=False), self._optional)
         if rows.n < 2:
             raise InputError(f"{type(self).__name__}: n_samples = 1, at least 2 rows are needed")
         engine: Engine = LocalEngine()
@@ -73,7 +76,10 @@ class MapEstimator(BaseEstimator):
         return rows
 
     def _validated(self, X: Any, *, reset: bool) -> Any:
-        return validate_data(self, X, reset=reset, dtype="numeric", order="C", ensure_min_samples=1)
+        refuse_mask(X, "X")
+        X = validate_data(self, X, reset=reset, dtype="numeric", order="C", ensure_min_samples=1)
+        check_exact(X, "X", 0, X.shape[1])
+        return X
 
     def _select(self, rows: Rows, method: Method, engine: Engine, seed: int) -> tuple[Method, Landmarks]:
         """The landmarks, and the method with the bandwidth they were chosen by."""
@@ -104,6 +110,15 @@ class MapEstimator(BaseEstimator):
         self.rank_ = solution.rank
         self.negative_mass_ = solution.negative_mass
         self._n_features_out = solution.map.n_components
+
+
+def refuse_mask(values: Any, name: str) -> None:
+    """InputError for masked values, of which scikit-learn's checks drop the mask and keep what lies under it."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        hidden = int(np.ma.getmaskarray(values).sum())
+        raise InputError(
+            f"{name}: {hidden} of {values.size} values are masked, masks are not supported: drop these rows, or fill"
+        )
 
 
 class LandmarkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MapEstimator):

@@ -44,6 +44,8 @@ class Nystroem(LandmarkEstimator):
     True
     """
 
+    _optional = ("n_components",)
+
     def __init__(
         self,
         n_components: int | None = None,

@@ -52,6 +52,8 @@ class SpectralClustering(ClusterMixin, LandmarkEstimator):
     sklearn.cluster.SpectralClustering : the exact method, n x n, without new rows
     """
 
+    _optional = ("n_components",)
+
     def __init__(
         self,
         n_clusters: int = 8,

@@ -21,13 +21,13 @@ from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.blocks.sums import Targets, as_numbers, check_targets
 from landmark_ops.blocks.undefined_rows import refuse_lacking
 from landmark_ops.errors import Edge, InputError, speaks
-from landmark_ops.estimators.base import MapEstimator
+from landmark_ops.estimators.base import MapEstimator, refuse_mask
 from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.heads import Classes, Regression
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.stores.open import as_rows, as_values
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.rows import Rows, check_exact
 
 
 class SupervisedEstimator(MapEstimator):
@@ -56,7 +56,10 @@ class SupervisedEstimator(MapEstimator):
     def _learned(self, X: Any, y: Any) -> tuple[Rows, Any]:
         """Rows, and targets as numbers (n,), checked as far as they are in memory."""
         if not is_lazy(X) and not is_lazy(y):
+            refuse_mask(X, "X")
+            refuse_mask(y, "y")
             X, y = validate_data(self, X, y, dtype="numeric", order="C", y_numeric=False)
+            check_exact(X, "X", 0, X.shape[1])
             return as_rows(X), self._numbers(y)
         if y is None:
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
@@ -105,6 +108,8 @@ class LandmarkRegressor(RegressorMixin, SupervisedEstimator):
         return self._apply(X, read, len(names), np.dtype(np.float64))
 
     def _numbers(self, y: NDArray[Any]) -> NDArray[Any]:
+        if (kind := np.asarray(y).dtype.kind) in "MmUS":
+            raise InputError(f"y holds {'times' if kind in 'Mm' else 'text'}, {type(self).__name__} learns numbers")
         return as_numbers(np.asarray(_check_y(y, y_numeric=True, estimator=self)))
 
 

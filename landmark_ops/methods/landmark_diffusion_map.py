@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_mds import check_precomputed
 from landmark_ops.methods.method import (
     DEFAULT_KERNEL,
@@ -36,6 +37,7 @@ from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.landmark_map import LandmarkMap, RowScale
 from landmark_ops.numerics.moments import Moments, Sum, Tile, add_moments, gram, totals
 
+LEAST = 1e-37  # of powers of eigenvalues: coordinates of less would be lost in float32
 DEGREE_FLOOR = 1e-12  # of the mean degree; degrees of a positive kernel are positive, this only guards divisions
 
 
@@ -58,6 +60,10 @@ class LandmarkDiffusionMapMethod(OfKernel):
 
         W_a^T D^-1 W_a = V S^2 V^T, whose relative cutoff is m eps as the second moment is a sum in `dtype`.
         """
+        if not (np.isfinite(self.t) and self.t > 0):
+            raise InputError(f"t={self.t}: steps of diffusion must be positive and finite")
+        if not 0 <= self.alpha <= 1:
+            raise InputError(f"alpha={self.alpha}: the density is taken out to a power of 0 to 1")
         Z64 = np.asarray(Z, np.float64)
         kernel = self.kernel.resolve(Z64)
         if kernel.name == "precomputed":
@@ -79,6 +85,13 @@ class LandmarkDiffusionMapMethod(OfKernel):
             self.n_components, rank - 1, cutoff, (m, Z.shape[1]), "the diffusion operator beside its constant one"
         )
         values, vectors = spectrum.values[1 : k + 1], spectrum.vectors[:, 1 : k + 1]
+        with np.errstate(under="ignore"):
+            powers = values**self.t
+        if not powers[-1] >= LEAST:
+            raise InputError(
+                f"t={self.t:g}: of component {k} with eigenvalue {values[-1]:.3g} as many steps leave less than "
+                "float32 holds: lower t or n_components"
+            )
         readout = vectors * values ** (self.t - 0.5)  # S^(2t - 1), the values being S^2
         mean_degree = float(degrees @ first.total) / first.rows
         scale = RowScale(degrees, -1.0, DEGREE_FLOOR * mean_degree)

@@ -15,7 +15,8 @@ import numpy as np
 from landmark_ops.methods.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured
 from landmark_ops.methods.landmark_mds import metric_before_landmarks, scale_landmarks
 from landmark_ops.methods.method import KernelChoice, Probe, Solution
-from landmark_ops.numerics.distances import Array, Callback, Metric, resolve_metric
+from landmark_ops.numerics.callables import check_callable
+from landmark_ops.numerics.distances import Array, Callback, Metric, dists, resolve_metric
 from landmark_ops.numerics.geodesics import Policy
 
 
@@ -46,6 +47,8 @@ class LandmarkIsomapMethod:
         Landmarks that the largest component does not reach (policy `largest`) have coordinates NaN.
         """
         metric = resolve_metric(self.metric, None, np.asarray(Z, np.float64))
+        if metric.fn is not None:
+            check_callable(dists(Z, Z, metric), metric.fn, metric.blockwise, np.asarray(Z, np.float64), {}, "metric")
         found: Graph = yield AskGraph(self.n_neighbors, metric, self.max_support)
         measured: Measured = yield AskGeodesics(found, self.components)
         geodesics, kept = measured.geodesics, measured.geodesics.kept

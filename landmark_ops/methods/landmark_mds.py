@@ -22,6 +22,7 @@ from landmark_ops.methods.method import (
     duplicate_warning,
 )
 from landmark_ops.numerics.blocks import Block
+from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import (
     EUCLIDEAN_FAMILY,
     Array,
@@ -82,8 +83,15 @@ class LandmarkMDSMethod:
         if metric.name == "precomputed":
             check_precomputed(Z64)
         D = np.asarray(sq_dists(Z64, Z64, metric), np.float64)
+        if metric.fn is not None:
+            check_callable(np.sqrt(D), metric.fn, metric.blockwise, Z64, metric.params, "metric")
         if not np.isfinite(D).all():
             raise landmark_refusal(metric, Z64)
+        if not (D > 0).any() and metric.transform == "none" and (Z64[0] != Z64).any():
+            raise InputError(
+                f"metric {metric.name}: the landmarks lie so near each other that squares of their distances are 0 in "
+                "float64: multiply the rows by a power of ten"
+            )
         if not (D > 0).any():
             raise InputError(
                 f"all {len(Z)} landmarks are identical under {metric.name}: the data is constant, there is nothing "

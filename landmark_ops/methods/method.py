@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.blocks import Block
+from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import Array, Callback, Metric
+from landmark_ops.numerics.domains import NEVER_NEGATIVE
 from landmark_ops.numerics.kernels import ALIASES, Kernel, kernel_block, resolve_kernel
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.moments import Moments
@@ -129,6 +131,8 @@ def landmark_kernel(kernel: Kernel, Z: F64) -> F64:
     W = np.asarray(kernel_block(Z, Z, kernel), np.float64)
     if not np.isfinite(W).all():
         raise landmark_refusal(kernel, Z)
+    if kernel.fn is not None:
+        check_callable(W, kernel.fn, kernel.blockwise, Z, {}, "kernel")
     if not W.any():
         raise InputError(f"kernel {kernel.name}: all its values between the {len(Z)} landmarks are zero")
     return W
@@ -175,4 +179,13 @@ def negative_warning(kernel: Kernel, negative_mass: float) -> tuple[str, ...]:
     return (
         f"kernel {kernel.name} is not positive semidefinite on the landmarks: {negative_mass:.1%} of its spectrum is "
         "negative and was dropped",
+    )
+
+
+def too_alike(block: Block, rows: int) -> InputError:
+    """The error for a kernel whose values are so alike that float64 loses what differs when their mean is taken off."""
+    remedy = "choose a larger gamma" if block.name in NEVER_NEGATIVE else "subtract the mean of the rows first"
+    return InputError(
+        f"{block_name(block)}: between the {rows:,} rows its values differ by less than float64 resolves beside what "
+        f"all have in common: {remedy}"
     )

@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, check_sums
+from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, check_sums, too_alike
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.moments import Moments, moments
+
+# Centring subtracts the square of the mean feature: what it exceeds the largest variance by is lost in rounding. Up to
+# these factors coordinates keep 1e-5 of the largest; linear kernels of rows far from the origin, and kernels that are
+# nearly constant, lie beyond.
+CENTRED = {np.dtype(np.float32): 300.0, np.dtype(np.float64): 4e10}
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,17 @@ class NystroemKernelPCAMethod:
         return self.features.selection_metric(probe)
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
-        """Features, one pass for their moments, and the principal components."""
+        """Features, one pass for their moments, and the principal components.
+
+        Where centring would leave too few digits of float32, once more in float64.
+        """
         started = self.start(Z, dtype)
-        return self.finish(started, (yield moments(started.map)))
+        summed = check_sums((yield moments(started.map)), started.map.block)
+        if dtype != np.float64 and offset_ratio(summed) > CENTRED[np.dtype(np.float32)]:
+            started = self.start(Z, np.dtype(np.float64))
+            started = started._replace(map=replace(started.map, double=True))
+            summed = check_sums((yield moments(started.map)), started.map.block)
+        return self.finish(started, summed)
 
     def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
         """The Nystrom features at full rank."""
@@ -59,15 +72,14 @@ class NystroemKernelPCAMethod:
         feature-space distance from the mean that k components leave: k(x,x) - 2 f.mean + |mean|^2 - |score|^2.
         """
         features = solution.map
-        spectrum = symmetric_eigen(check_sums(moments, features.block).covariance)
+        spectrum = symmetric_eigen(moments.covariance)
         cutoff = solution.cutoff
         shape = (features.n_landmarks, features.n_features)
-        if not spectrum.values[0] > cutoff * float(np.trace(moments.second)) / moments.rows:
-            raise InputError(
-                f"all {moments.rows} rows coincide under this kernel: the data is constant, there is nothing to "
-                "embed; check the source and its array or columns"
-            )
-        rank = spectrum.rank(cutoff)
+        refuse_offset(spectrum.values[0], moments, features)
+        # What rounding leaves of the mean is no component.
+        rounding = 4 * cutoff / features.n_landmarks * float(moments.mean @ moments.mean)
+        floor = cutoff * spectrum.values[0] + rounding
+        rank = int((spectrum.values > floor).sum())
         k = check_n_components(self.n_components, rank, cutoff, shape, "the centred kernel")
         vectors = spectrum.vectors[:, :k]
         mean = moments.mean
@@ -79,6 +91,7 @@ class NystroemKernelPCAMethod:
             residual_weights=-2 * features.readout @ mean if features.self_term else None,
             residual_offset=float(mean @ mean),
             self_term=features.self_term,
+            double=features.double,
         )
         return solution._replace(
             map=fitted,
@@ -87,3 +100,24 @@ class NystroemKernelPCAMethod:
             spectrum=spectrum.values,
             rank=rank,
         )
+
+
+def offset_ratio(summed: Moments) -> float:
+    """By what factor the squared mean of the features exceeds their largest variance; Inf where there is none."""
+    squared = float(summed.mean @ summed.mean)
+    top = float(symmetric_eigen(summed.covariance).values[0])
+    return squared / top if top > 0 else float("inf")
+
+
+def refuse_offset(top: float, summed: Moments, features: LandmarkMap) -> None:
+    """InputError where float64 does not tell the largest variance `top` of the features from rounding of their mean."""
+    squared = float(summed.mean @ summed.mean)
+    if top > 0 and squared <= CENTRED[np.dtype(np.float64)] * top:
+        return
+    Z = features.landmarks
+    if (Z[0] == Z).all():
+        raise InputError(
+            f"all {len(Z)} landmarks are identical: the data is constant, there is nothing to embed; check the source "
+            "and its array or columns"
+        )
+    raise too_alike(features.block, summed.rows)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.method import KernelChoice, Probe, Solution
+from landmark_ops.methods.method import KernelChoice, Probe, Solution, too_alike
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
@@ -38,6 +39,8 @@ from landmark_ops.numerics.target_sums import (
 
 F64 = NDArray[np.float64]
 Task = Literal["regression", "classification"]
+
+RESOLVED = 1e-5  # of the largest variance of the features: what rounding of their mean may come to
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class NystroemRidgeMethod:
         assert isinstance(yy, float)
         scale = float(np.sqrt(yy / n)) if yy > 0 else 1.0
         ridge = Ridge.of(summed.gram, np.asarray(ones), n, self.alpha, self.intercept)
+        refuse_offset(ridge, features)
         beta = ridge.solve(np.asarray(fy)[:, None] / scale)
         facts = ridge.facts()
         misfit = max(yy - scale**2 * float(ridge.explained(np.asarray(fy)[:, None] / scale)[0]), 0.0)
@@ -115,6 +119,7 @@ class NystroemRidgeMethod:
             )
         ones = summed.totals.sum(axis=0)
         ridge = Ridge.of(summed.gram, ones, n, self.alpha, self.intercept)
+        refuse_offset(ridge, features)
         means = 2 * summed.counts / n - 1 if self.intercept else np.zeros(len(summed.classes))
         beta = ridge.solve((2 * summed.totals - ones).T - np.outer(ones, means))
         facts = {**ridge.facts(), "classes": float(len(summed.classes))}
@@ -158,15 +163,25 @@ class Ridge:
         gains = self.spectrum.values
         return float((gains / (gains + self.alpha)).sum()) + self.intercept
 
+    @cached_property
+    def inverse(self) -> F64:
+        """1 / (gain + alpha) of each direction, (r,); 0 where both are rounding of the largest gain."""
+        gains = self.spectrum.values
+        floor = len(gains) * np.finfo(np.float64).eps * gains[0]
+        held = np.maximum(gains, self.alpha) > floor
+        return np.divide(1.0, gains + self.alpha, out=np.zeros(len(gains)), where=held)
+
     def solve(self, fy: F64) -> F64:
         """beta (r, t) for F^T Y (r, t), of targets about their mean where there is an intercept."""
-        gains, U = self.spectrum
-        return np.asarray(U @ (U.T @ fy / (gains + self.alpha)[:, None]))
+        U = self.spectrum.vectors
+        return np.asarray(U @ (U.T @ fy * self.inverse[:, None]))
 
     def explained(self, fy: F64) -> F64:
         """|y|^2 - |y - F beta|^2 of each target, (t,)."""
         gains, U = self.spectrum
-        return np.asarray((((U.T @ fy) ** 2) * ((gains + 2 * self.alpha) / (gains + self.alpha) ** 2)[:, None]).sum(0))
+        with np.errstate(over="ignore"):  # of an alpha near the end of float64, of which nothing is explained
+            share = (gains + 2 * self.alpha) * self.inverse * self.inverse
+        return np.asarray(((U.T @ fy) ** 2 * share[:, None]).sum(axis=0))
 
     def variances(self, beta: F64) -> F64:
         """Variance over the rows of each column of F beta, (t,)."""
@@ -186,3 +201,10 @@ def refuse_none(rows: int) -> None:
     """InputError where nothing can be learned from."""
     if rows == 0:
         raise InputError(f"{Word.TARGET}: no row has both coordinates and a finite target: check it{Word.OR_HOLD_LESS}")
+
+
+def refuse_offset(ridge: Ridge, features: Solution) -> None:
+    """InputError where the features' mean is so large beside what varies that centring them leaves too few digits."""
+    squared, top = float(ridge.mean @ ridge.mean), float(ridge.spectrum.values[0]) + ridge.alpha
+    if np.finfo(np.float64).eps * ridge.n * squared > RESOLVED * top:
+        raise too_alike(features.map.block, ridge.n)

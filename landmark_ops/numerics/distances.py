@@ -7,7 +7,7 @@ Multidimensional scaling squares dissimilarities. Three metrics are squares alre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from landmark_ops.errors import InputError
+from landmark_ops.numerics.callables import Callback as Callback
+from landmark_ops.numerics.callables import call_blockwise, is_blockwise, not_negative
 from landmark_ops.numerics.metric_params import checked_params
 from landmark_ops.numerics.ranges import SQUARES, exponent, largest, squares_fit
 
 Array = NDArray[Any]
-Callback = Callable[..., Any]
 
 #: How rows are transformed before Euclidean geometry applies: metric -> transform name.
 EUCLIDEAN_FAMILY = {
@@ -86,24 +87,6 @@ def canonical(metric: str) -> str:
         near = get_close_matches(metric, [*METRICS, *ALIASES], 3) or sorted(METRICS)
         raise InputError(f"metric {metric!r} is unknown: did you mean one of {', '.join(near)}?")
     return name
-
-
-def is_blockwise(fn: Callback, Z: Array, params: Mapping[str, Any]) -> bool:
-    """Whether fn maps (b, d), (m, d) to (b, m); otherwise it is called on pairs of rows, as SciPy does."""
-    probe = np.asarray(np.resize(Z, (3, Z.shape[1])), np.float64)
-    try:
-        shapes = [np.shape(fn(probe, probe[:2], **params)), np.shape(fn(probe[:1], probe[:1], **params))]
-    except Exception:  # a pair function fails in its own way on matrices
-        return False
-    return shapes == [(3, 2), (1, 1)]
-
-
-def call_blockwise(fn: Callback, blockwise: bool, X: Array, Z: Array, params: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Evaluate a user's callable on a block, (b, m) float64."""
-    X, Z = np.asarray(X, np.float64), np.asarray(Z, np.float64)
-    if blockwise:
-        return np.asarray(fn(X, Z, **params), np.float64)
-    return np.array([[float(fn(x, z, **params)) for z in Z] for x in X]).reshape(len(X), len(Z))
 
 
 def transform_rows(X: Array, transform: str) -> Array:
@@ -208,7 +191,7 @@ def dists(X: Array, Z: Array, metric: Metric) -> Array:
     if metric.transform is not None:
         return euclidean(transform_rows(X, metric.transform), transform_rows(Z, metric.transform))
     if metric.fn is not None:
-        return call_blockwise(metric.fn, metric.blockwise, X, Z, metric.params)
+        return not_negative(call_blockwise(metric.fn, metric.blockwise, X, Z, metric.params), "metric callable")
     if metric.name == "precomputed":  # rows are their own distances to the landmarks, in order
         return np.asarray(X, np.float64)
     if metric.name == "haversine":

@@ -23,6 +23,7 @@ from landmark_ops.numerics.single import DOUBLE, SINGLE, single_suffices
 
 TILE_ROWS = 512  # x 1,000 landmarks x 4 bytes = 2 MB; 128 to 2,048 rows measured within 3 %
 COLLAPSED_ROWS = 2048  # the same for folded maps, whose tiles hold no block
+LEAST_DEGREE = 1e-290
 
 
 def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -121,6 +122,19 @@ def place_blocks(fitted: LandmarkMap, blocks: Array) -> Placed:
     return Placed(out[:, : fitted.n_components], out[:, fitted.n_components])
 
 
+def degrees_of(values: Array, floor: float) -> Array:
+    """Degrees (b,) to divide by: rows far from all landmarks have small ones, which float32 may not tell from 0.
+
+    There they become NaN in float32, to be computed again in float64, and in float64 where its digits end as well.
+    """
+    low = values < floor
+    if not low.any():
+        return values
+    if values.dtype == SINGLE:
+        return np.where(low, values.dtype.type(np.nan), values)
+    return np.where(values > LEAST_DEGREE, values, np.where(values > 0, np.nan, floor))
+
+
 def _settle(fitted: LandmarkMap, part: Array, bad: NDArray[np.bool_] | None, ones: Array) -> NDArray[np.bool_]:
     """Take |out|^2 off the residual, scale rows, and blank those that are bad or came out undefined; in place.
 
@@ -130,8 +144,7 @@ def _settle(fitted: LandmarkMap, part: Array, bad: NDArray[np.bool_] | None, one
     if bad is not None:
         part[bad] = np.nan
     if fitted.scale is not None:
-        degree = np.maximum(part[:, k + 1], fitted.scale.floor)
-        part[:, :k] *= (degree**fitted.scale.power)[:, None]
+        part[:, :k] *= (degrees_of(part[:, k + 1], fitted.scale.floor) ** fitted.scale.power)[:, None]
     if fitted.unit_rows:
         part[:, :k] /= np.sqrt(np.vecdot(part[:, :k], part[:, :k]))[:, None]
     if fitted.residual_weights is None and fitted.spread is None:

@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from landmark_ops.errors import InputError
+from landmark_ops.numerics.callables import call_blockwise, is_blockwise
 from landmark_ops.numerics.distances import (
     Array,
     Callback,
-    call_blockwise,
     euclidean,
-    is_blockwise,
     sq_euclidean,
     transform_rows,
 )
@@ -146,7 +145,7 @@ def additive_chi2(X: Array, Z: Array) -> NDArray[np.float64]:
 def kernel_block(X: Array, Z: Array, kernel: Kernel) -> Array:
     """The kernel between rows X (b, d) and landmarks Z (m, d), (b, m), in the dtype of X where BLAS computes it."""
     if kernel.fn is not None:
-        return call_blockwise(kernel.fn, kernel.blockwise, X, Z, {})
+        return call_blockwise(kernel.fn, kernel.blockwise, X, Z, {}, "kernel")
     return BLOCKS[kernel.name](X, Z, kernel)
 
 
@@ -156,7 +155,9 @@ def kernel_diagonal(X: Array, kernel: Kernel) -> Array:
         return np.concatenate(
             [
                 np.diagonal(
-                    call_blockwise(kernel.fn, kernel.blockwise, X[i : i + PAIR_BATCH], X[i : i + PAIR_BATCH], {})
+                    call_blockwise(
+                        kernel.fn, kernel.blockwise, X[i : i + PAIR_BATCH], X[i : i + PAIR_BATCH], {}, "kernel"
+                    )
                 )
                 for i in range(0, len(X), PAIR_BATCH)
             ]

@@ -58,8 +58,8 @@ class Stored(NamedTuple):
 class RowScale:
     """Each row's coordinates times (block @ weights)^power, with weights (m,): division by a power of its degree.
 
-    A degree at or below `floor` is taken as `floor`: a Nystrom degree may be negative by approximation. A row whose
-    whole block vanishes has no degree, and no coordinates.
+    A degree of 0 or less is taken as `floor`: a Nystrom degree may be negative by approximation. Positive ones below it
+    are computed in float64. A row whose whole block vanishes has no degree, and no coordinates.
     """
 
     weights: F64

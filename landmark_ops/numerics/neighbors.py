@@ -193,7 +193,7 @@ class ExactIndex:
 
     def _search_flat(self, Q: Array, count: int) -> Neighbors:
         """faiss's candidates, ranked by float64 differences; queries whose candidates may be too few are redone."""
-        wide = min(self.size, count + SLACK)
+        wide = int(min(self.size, count + SLACK))
         low = self._frame.lower(Q)
         with one_thread():
             approximate, candidates = faiss().knn(low, self._low, wide)

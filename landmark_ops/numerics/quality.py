@@ -18,6 +18,7 @@ from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
 
 F64 = NDArray[np.float64]
+TIED = 1e-9  # of a distance: what rounding may tell equal ones apart by
 QUERY_BATCH = 64  # queries per (batch, S) distance block: 10 MB at S = 20,000
 
 
@@ -104,7 +105,9 @@ def query_sums(
     original[own] = embedded[own] = np.inf  # a row is not its own neighbour
     near_original = np.argpartition(original, neighbors - 1, axis=1)[:, :neighbors]
     near_embedded = np.argpartition(embedded, neighbors - 1, axis=1)[:, :neighbors]
-    shared = (near_original[:, :, None] == near_embedded[:, None, :]).any(axis=2).sum(axis=1)
+    # Of rows that tie for the last place any will do: which of them is found is chance, and no fault of the embedding.
+    reach = np.take_along_axis(original, near_original, axis=1).max(axis=1)
+    shared = (np.take_along_axis(original, near_embedded, axis=1) <= reach[:, None] * (1 + TIED)).sum(axis=1)
     # Venna & Kaski 2006: 1 - 2 / (k (2 S - 3 k - 1)) * sum over intruders of (rank - k), here per query.
     most = neighbors * (2 * sample - 3 * neighbors - 1)
     scale = 2 / most if most > 0 else 0.0  # two rows: each is the other's only neighbour, there are no intruders

@@ -44,6 +44,7 @@ class Cause(IntEnum):
     OUTSIDE = 11
     NOT_STORED = 12
     NEGATIVE = 13
+    NO_POWER = 14
 
 
 class Words(NamedTuple):
@@ -76,6 +77,9 @@ WORDS: dict[Cause, Words] = {
     Cause.NO_LENGTH: Words("come out at the origin and cannot be scaled to unit length", "choose another gamma"),
     Cause.NEGATIVE: Words(
         "have negative weights under {block}, where a degree needs them not negative", "choose e.g. kernel rbf"
+    ),
+    Cause.NO_POWER: Words(
+        "give {block} a negative number to raise to a fractional degree", "choose a whole degree, or a larger coef0"
     ),
     Cause.NOT_STORED: Words(
         "get coordinates or predictions that float32, in which they are stored, cannot hold", "scale the rows"
@@ -161,6 +165,8 @@ def block_causes(block: Block, X: Array, Z: Array, lengths: Array | None = None)
         out[left] = Cause.BAD_LANDMARK
     else:
         out[left] = Cause.OVERFLOW if geometry.fn is None and geometry.name in PRODUCTS else Cause.UNDEFINED
+        if isinstance(geometry, Kernel) and geometry.name == "polynomial" and geometry.degree % 1:
+            out[left & np.isnan(values).any(axis=1)] = Cause.NO_POWER
     return out
 
 

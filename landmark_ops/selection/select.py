@@ -6,6 +6,7 @@ A new strategy is one file with one function from a `Request` to `Landmarks`, an
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,8 @@ def select(
     strategy refuses.
     """
     check_strategy(strategy)
+    if not isinstance(count, Integral) or isinstance(count, bool):
+        raise InputError(f"{Word.COUNT} is {count!r}, a whole number is needed")
     if count < 1:
         raise InputError(f"{Word.COUNT} is {count}, at least 1 is needed: raise {Word.COUNT}")
     if count > rows.n and strategy != "given":
@@ -198,7 +201,7 @@ def select_landmarks(
     else:
         if kernel is not None:
             metric, note = kernel_metric(kernel, metric, strategy)
-        if strategy in (*USES_METRIC, *USES_EITHER) and 1 <= m <= rows.n:
+        if strategy in (*USES_METRIC, *USES_EITHER) and isinstance(m, Integral) and 1 <= m <= rows.n:
             resolved = estimated_metric(metric, rows, seed)
         elif not callable(metric):
             resolved = Metric(canonical(metric))

@@ -303,3 +303,37 @@ def test_an_embedding_whose_rows_collapsed_is_never_complete(tmp_path: Path, mon
     with pytest.raises(RunError, match=r"all rows lie within 0 of each other in component 0, where the landmarks"):
         run_embed(config)
     assert not (tmp_path / "out.zarr").exists() or attributes(tmp_path / "out.zarr")["status"] != "complete"
+
+
+@pytest.mark.parametrize(
+    ("rows", "method"),
+    [
+        (X.astype(np.float64) + 1e10, {"name": "nystroem", "kernel": "linear"}),
+        (X.astype(np.float64), {"name": "nystroem", "gamma": 1e-10, "n_components": 1}),
+    ],
+)
+def test_rows_that_float32_does_not_tell_apart_are_never_complete(
+    tmp_path: Path, rows: NDArray[np.float64], method: dict[str, Any]
+) -> None:
+    with pytest.raises(RunError, match=r"all rows come out at one point, .* beyond the digits of float32"):
+        embed(tmp_path, rows, [method])
+
+
+def test_centres_and_earlier_landmarks_need_not_be_near_any_row(tmp_path: Path) -> None:
+    """The check for collapsed rows compares them with landmarks that are rows."""
+    rows = np.random.default_rng(2).normal(size=(300, 50))
+    method = {"name": "nystroem", "kernel": "rbf", "gamma": 1.0, "n_components": 2}
+    [out] = embed(tmp_path, rows, [method], strategy="kmeans")
+    assert attributes(out)["status"] == "complete"
+    centres = zarr.open_group(str(out), mode="r")["landmarks/points"][...]  # type: ignore[index]
+    right = nystroem(lambda A, B: np.exp(-cdist(A, B, "sqeuclidean")))(rows, np.asarray(centres, np.float64))
+    assert np.abs(right).max() < 1e-3  # while centres lie at 1
+    np.testing.assert_allclose(np.abs(arrays(out)[0]), np.abs(right), rtol=1e-3, atol=1e-12)
+
+
+def test_a_constant_target_is_predicted_as_such(tmp_path: Path) -> None:
+    config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
+    config["method"] = {"name": "nystroem_ridge"}
+    config["target"] = {"uri": write_npy(tmp_path / "y.npy", np.full(len(X), 3.0))}
+    run_embed(config)
+    assert (zarr.open_group(str(tmp_path / "out.zarr"), mode="r")["prediction"][...] == 3).all()  # type: ignore[index]
