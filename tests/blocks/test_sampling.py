@@ -190,3 +190,9 @@ def test_cover_of_many_batches(X, monkeypatch):
     found = sample_cover(X, fitted(X), ENGINE)
     np.testing.assert_allclose(found.nearest, expected.nearest, atol=1e-7)
     np.testing.assert_array_equal(found.cell_sizes, expected.cell_sizes)
+
+
+def test_neighbours_that_tie_may_be_any_of_them(X):
+    """Twenty copies of each row: which ten of nineteen are found first is chance, a perfect embedding misses none."""
+    copies = np.repeat(X[:15], 20, axis=0)
+    assert measure(copies, copies + 1).recall.value == 1

@@ -308,7 +308,7 @@ def test_an_embedding_whose_rows_collapsed_is_never_complete(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("rows", "method"),
     [
-        (X.astype(np.float64) + 1e10, {"name": "nystroem", "kernel": "linear"}),
+        (X.astype(np.float64) + 1e10, {"name": "nystroem", "kernel": "linear", "n_components": 1}),
         (X.astype(np.float64), {"name": "nystroem", "gamma": 1e-10, "n_components": 1}),
     ],
 )
@@ -328,7 +328,7 @@ def test_centres_and_earlier_landmarks_need_not_be_near_any_row(tmp_path: Path) 
     centres = zarr.open_group(str(out), mode="r")["landmarks/points"][...]  # type: ignore[index]
     right = nystroem(lambda A, B: np.exp(-cdist(A, B, "sqeuclidean")))(rows, np.asarray(centres, np.float64))
     assert np.abs(right).max() < 1e-3  # while centres lie at 1
-    np.testing.assert_allclose(np.abs(arrays(out)[0]), np.abs(right), rtol=1e-3, atol=1e-12)
+    np.testing.assert_allclose(np.abs(arrays(out)[0]), np.abs(right), rtol=1e-3, atol=1e-10)
 
 
 def test_a_constant_target_is_predicted_as_such(tmp_path: Path) -> None:
