@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flows import reporting, tasks
+from flows import report_files, reporting, tasks
 from flows.opening import Opened, check_unchanged, hash_given, lock_place, open_run
 from flows.pipeline import pipeline
 from flows.plan import Plan, check_local, check_memory, make_plan
@@ -25,6 +25,7 @@ from landmark_ops.config import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.method_config import SUPERVISED
 from landmark_ops.numerics.random_streams import Stream, generator
+from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.presence import find_missing, raise_for
@@ -60,7 +61,7 @@ def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
         check_unchanged(opened)
         for part in opened.parts:
             part.store = part.store.fenced(held.fence)
-            part.store.current.fenced(held.fence).settle()
+            settle(part.store.current.fenced(held.fence))
         run = Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress)
         try:
             run_stages(run, opened, plan)
@@ -74,10 +75,17 @@ def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
 
 def finish_swaps(opened: Opened, lock: str) -> None:
     """Tidy up after a run that was killed between its last write and its end."""
-    if any(exists(part.store.successor.address) for part in opened.parts):
+    stores = [part.store for part in opened.parts]
+    if any(exists(store.successor.address) or report_files.is_waiting(store.uri) for store in stores):
         with OutputLock(lock) as held:
-            for part in opened.parts:
-                part.store.fenced(held.fence).settle()
+            for store in stores:
+                settle(store.fenced(held.fence))
+
+
+def settle(store: EmbeddingStore) -> None:
+    """Finish what a run that was killed right after its swap left to be done: metadata of arrays, and the report."""
+    store.settle()
+    report_files.settle(store)
 
 
 def run_stages(run: Run, opened: Opened, plan: Plan) -> None:
@@ -91,6 +99,7 @@ def run_stages(run: Run, opened: Opened, plan: Plan) -> None:
         measured = {} if work.part.config.method.name in SUPERVISED else reporting.quality_attributes(quality)
         attributes = {**measured, **outcome.attributes()}
         tasks.complete_stage(run, work, attributes, int(work.records.bad_rows.sum()), undefined_attributes(outcome))
+        report_files.settle(work.part.store)
 
 
 def undefined_attributes(outcome: Outcome) -> dict[str, Any]:
@@ -161,7 +170,7 @@ def account(part: Part, n: int) -> dict[str, Any]:
     recorded = store.read_attributes()
     return {
         "embedding": store.uri,
-        "report": f"{reporting.report_address(store.uri)}/index.html",
+        "report": f"{report_files.report_address(store.uri)}/index.html",
         "rows": n,
         "components": int(store.shape[1]),
         "bad_rows": recorded.get("bad_rows", 0),

@@ -24,6 +24,7 @@ from landmark_ops.blocks.sums import Targets, check_targets
 from landmark_ops.config import EmbedConfig, TargetConfig
 from landmark_ops.errors import DamagedError, Edge, InputError, speaks
 from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.landmark_rows import find_replaced
 from landmark_ops.stores.locations import is_remote, normalise
 from landmark_ops.stores.open import open_rows, open_values
 from landmark_ops.stores.rows import Rows, check_shape_and_dtype
@@ -49,6 +50,15 @@ class Opened(NamedTuple):
         return cast(State, states.pop()) if len(states) == 1 else "resume"
 
 
+class Making(NamedTuple):
+    """What an output is made of beside its config: another of any of these makes another output."""
+
+    rows: Rows
+    fingerprint: str
+    given: NDArray[Any] | None
+    earlier: Earlier | None
+
+
 def open_run(config: EmbedConfig) -> Opened:
     """Open the source and decide what to do about the output. Writes nothing.
 
@@ -68,16 +78,16 @@ def open_run(config: EmbedConfig) -> Opened:
         targets = open_targets(config, config.target)
         check_targets(targets, rows, config.all_methods[0].name)
     check_apart(rows.uri, config.output.uri)
-    fingerprint = fingerprint_of(rows, targets)
+    made_of = Making(rows, fingerprint_of(rows, targets), given, earlier)
     parts = []
     for name, single in singles.items():
-        store, state = output_state(single, address(single.output.uri, single), fingerprint, given, earlier)
+        store, state = output_state(single, address(single.output.uri, single), made_of)
         parts.append(Part(name, single, store, state))
     if any(part.state == "resume" for part in parts):
         for part in parts:  # swapped in by the interrupted run of several methods, which is gone on with
-            part.state = "complete" if done_already(part, fingerprint, given, earlier) else part.state
+            part.state = "complete" if done_already(part, made_of) else part.state
     check_writable(parts[0].store.uri)
-    return Opened(rows, fingerprint, targets, parts, given, earlier)
+    return Opened(rows, made_of.fingerprint, targets, parts, given, earlier)
 
 
 def fingerprint_of(rows: Rows, targets: Targets | None) -> str:
@@ -176,21 +186,16 @@ def lock_place(config: EmbedConfig, opened: Opened) -> str:
 
 def check_unchanged(opened: Opened) -> None:
     """With the lock held: InputError where another run has worked on the output since it was looked at."""
+    made_of = Making(opened.rows, opened.fingerprint, opened.given, opened.earlier)
     for part in opened.parts:
-        store, state = output_state(part.config, part.store.uri, opened.fingerprint, opened.given, opened.earlier)
+        store, state = output_state(part.config, part.store.uri, made_of)
         if store != part.store or (state != part.state and part.state != "complete"):
             raise InputError(
                 f"output {part.store.uri}: another run has just worked on it: run again to go on from there"
             )
 
 
-def output_state(
-    config: EmbedConfig,
-    uri: str,
-    fingerprint: str,
-    given: NDArray[Any] | None = None,
-    earlier: Earlier | None = None,
-) -> tuple[EmbeddingStore, State]:
+def output_state(config: EmbedConfig, uri: str, made_of: Making) -> tuple[EmbeddingStore, State]:
     """Where this run writes, and whether that is new, to be resumed, or already complete.
 
     What is there is replaced by a successor built beside it; an unfinished one of the same making is gone on with.
@@ -206,7 +211,7 @@ def output_state(
     if status is None or (status.get("status") != "complete" and not status.get("map_sha256")):
         return here, "new"  # nothing has been committed there
     overwrite = config.output.overwrite
-    differs = difference(status, config, fingerprint, given, earlier)
+    differs = difference(here, status, config, made_of)
     complete = status.get("status") == "complete"
     if not differs:
         if complete and not overwrite:
@@ -223,19 +228,20 @@ def output_state(
     begun = successor.read_status()
     if begun is None or begun.get("build") == status.get("build"):  # none, or one that has been swapped in
         return successor, "new"
-    same = not difference(begun, config, fingerprint, given, earlier)
+    same = not difference(successor, begun, config, made_of)
     return successor, "resume" if same and can_resume(successor) else "new"
 
 
-def done_already(part: Part, fingerprint: str, given: NDArray[Any] | None, earlier: Earlier | None) -> bool:
+def done_already(part: Part, made_of: Making) -> bool:
     """Whether readers find the very embedding that this part would make, complete."""
+    current = part.store.current
     try:
-        status = part.store.current.read_status()
+        status = current.read_status()
     except DamagedError:
         return False
     if status is None or status.get("status") != "complete":
         return False
-    return not difference(status, part.config, fingerprint, given, earlier)
+    return not difference(current, status, part.config, made_of)
 
 
 def hash_given(given: NDArray[Any] | None, earlier: Earlier | None) -> str | None:
@@ -247,15 +253,14 @@ def hash_given(given: NDArray[Any] | None, earlier: Earlier | None) -> str | Non
     ).hexdigest()
 
 
-def difference(
-    status: dict[str, Any], config: EmbedConfig, fingerprint: str, given: NDArray[Any] | None, earlier: Earlier | None
-) -> str:
+def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfig, made_of: Making) -> str:
     """What differs between this run and the one recorded in an output; empty where nothing does."""
+    rows, fingerprint, given, earlier = made_of
     if status.get("source", {}).get("fingerprint") != fingerprint:
         return "another source, or the source has changed since"
     if status.get("result_hash") == config.result_hash():
         if status.get("given_sha256") == hash_given(given, earlier):
-            return ""
+            return another_content(store, rows)
         return f"another embedding at {earlier.uri}" if earlier else f"other points in {config.landmarks.points}"
     recorded = status.get("config", {})
     ours = config.model_dump(mode="json")
@@ -267,6 +272,17 @@ def difference(
         if then.get(key) != now.get(key) and (section, key) != ("source", "uri")
     ]
     return ", ".join(changed) or "another configuration"
+
+
+def another_content(store: EmbeddingStore, rows: Rows) -> str:
+    """What shows that a source of the same name, size and time is another; empty where nothing does."""
+    try:
+        row = find_replaced(store, rows)
+    except DamagedError:
+        return ""  # told by whoever needs the landmarks, or looks whether the output is whole
+    if row is None:
+        return ""
+    return f"other content of {rows.uri} (row {row} is not the landmark it was, though size and time are the same)"
 
 
 def check_writable(uri: str) -> None:

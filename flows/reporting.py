@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from flows import report_files
 from flows.artifacts import publish
 from flows.run import Run
 from flows.scoring import Outcome
@@ -33,7 +34,7 @@ from landmark_ops.report.content import (
 )
 from landmark_ops.report.markdown import quality_markdown
 from landmark_ops.report.page import write_report
-from landmark_ops.stores.locations import join, write_bytes
+from landmark_ops.stores.locations import join
 
 BINS = 384  # cells per side of a density picture: about one per pixel of a panel
 METHOD_NAMES = {
@@ -80,8 +81,8 @@ def quality_stage(run: Run, work: Work, sample: Sample) -> tuple[Quality, Cover]
 
 @stage("report")
 def report_stage(run: Run, work: Work, sample: Sample, quality: Quality, cover: Cover, outcome: Outcome) -> str:
-    """Draw every placed row and all measures; returns the address of the page."""
-    place = report_address(work.part.store.uri)
+    """Draw every placed row and all measures; returns where the page will be once the embedding is complete."""
+    place = report_files.report_address(work.part.store.uri)
     key = "embedding-quality"
     if run.config.methods:
         key += f"-{work.part.name.replace('_', '-')}"
@@ -90,16 +91,9 @@ def report_stage(run: Run, work: Work, sample: Sample, quality: Quality, cover: 
         report = compose(run, work, sample, quality, cover, outcome, densities)
         files: dict[str, bytes] = {}
         write_report(report, files.__setitem__)
-        work.part.store.check()
-        for name, content in files.items():
-            write_bytes(join(place, name), content)
+        report_files.keep(work.part.store, files)
         publish(quality_markdown(report), files, join(place, "index.html"), key=key, title=report.title)
     return join(place, "index.html")
-
-
-def report_address(uri: str) -> str:
-    """The folder of the report, beside the embedding: out/patches.zarr -> out/patches.report."""
-    return f"{uri.removesuffix('.zarr')}.report"
 
 
 def count_rows(run: Run, work: Work) -> list[Density]:

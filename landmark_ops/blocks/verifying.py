@@ -34,10 +34,26 @@ class Verified(NamedTuple):
 def verify_embedding(store: EmbeddingStore, engine: Engine, done: Done | None = None) -> Verified:
     """Compare every committed chunk, the map, landmarks and the table of chunks with their hashes.
 
-    Raises DamagedError where the group's own metadata cannot be read, which names all else.
+    Raises DamagedError where the group's own metadata cannot be read, which names all else, RunError where another
+    output was put in its place meanwhile.
     """
     store.read_status()
     document = store.document()
+    try:
+        found = _compare(store, document, engine, done)
+    except Exception:  # of two outputs read for one, anything may be said
+        _check_same(store, document)
+        raise
+    _check_same(store, document)
+    return found
+
+
+def _check_same(store: EmbeddingStore, document: Document) -> None:
+    if store.read_attributes().get("build") != document.ours.get("build"):
+        raise RunError(f"{store.uri}: was replaced while it was being verified: verify it again")
+
+
+def _compare(store: EmbeddingStore, document: Document, engine: Engine, done: Done | None) -> Verified:
     complete = document.ours["status"] == "complete"
     damages = find_missing(store) if complete else []
     damages += _other_metadata(store, document, {damage.key for damage in damages})

@@ -221,7 +221,7 @@ def said(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, FileNotFoundError) and _code(error) != "NoSuchBucket":
+        if isinstance(error, FileNotFoundError) and code_of(error) != "NoSuchBucket":
             raise
         if (fault := fault_of(error)) is None:
             raise
@@ -243,7 +243,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         waiting.append(one.__cause__ or (None if one.__suppress_context__ else one.__context__))
 
 
-def _code(error: BaseException) -> str | None:
+def code_of(error: BaseException) -> str | None:
     """The code in an answer of S3, wherever in the chain it is."""
     for one in chain(error):
         response = getattr(one, "response", None)

@@ -26,7 +26,7 @@ class OutputLock:
     """Context manager holding the lock of the output at `uri`; InputError where another run holds it."""
 
     def __init__(self, uri: str) -> None:
-        self.path = f"{uri}.lock"
+        self.path = f"{os.path.realpath(uri) if os.path.islink(uri) else uri}.lock"  # one, by whatever link
         self.owner: dict[str, Any] = {"id": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
         self._file: Any = None
         self._lease = Lease(self.path, self.owner)

@@ -7,10 +7,13 @@ bytes, it was us. What is written must therefore differ between writers.
 from __future__ import annotations
 
 import errno
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from landmark_ops.stores.faults import said
+from landmark_ops.errors import RunError
+from landmark_ops.stores.faults import code_of, said
 from landmark_ops.stores.locations import filesystem, read_bytes, stat, write_bytes
+
+UNMET = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")  # codes of S3
 
 
 class Seen(NamedTuple):
@@ -36,20 +39,29 @@ def replace(uri: str, data: bytes, seen: Seen | None) -> bool:
     if not uri.startswith("s3://"):
         return _compare_and_write(uri, data, seen)
     fs, path = filesystem(uri)
-    condition: dict[str, Any] = {"IfMatch": f'"{seen.version}"'} if seen else {"IfNoneMatch": "*"}
-    try:
-        fs.pipe_file(path, data, **condition)
-    except Exception as error:  # servers tell of a lost race in many ways, and a reply may be lost
-        now = see(uri)
-        if now is not None and now.content == data:
+    conditions = [{"IfNoneMatch": "*"}]
+    if seen is not None:  # Ceph's RGW 16 knows an ETag by its bare digits alone, where the standard wants quotes
+        conditions = [{"IfMatch": f'"{seen.version}"'}, {"IfMatch": seen.version}]
+    for condition in conditions:
+        try:
+            fs.pipe_file(path, data, **condition)
+        except Exception as error:  # servers tell of a lost race in many ways, and a reply may be lost
+            now = see(uri)
+            if now is not None and now.content == data:
+                return True
+            if isinstance(error, OSError) and error.errno == errno.ENOSYS:  # a server without conditional writes
+                return _compare_and_write(uri, data, seen)
+            if now != seen:
+                return False
+            if code_of(error) not in UNMET:
+                with said(f"{uri}: cannot be written"):
+                    raise
+        else:
             return True
-        if isinstance(error, OSError) and error.errno == errno.ENOSYS:  # a server without conditional writes
-            return _compare_and_write(uri, data, seen)
-        if now != seen:
-            return False
-        with said(f"{uri}: cannot be written"):
-            raise
-    return True
+    raise RunError(
+        f"{uri}: cannot be written: the server says that it has changed, which it has not: run again, or put the "
+        "output where conditional writes (If-Match, If-None-Match) work"
+    )
 
 
 def _compare_and_write(uri: str, data: bytes, seen: Seen | None) -> bool:

@@ -13,10 +13,18 @@ from landmark_ops.stores.locations import exists
 
 
 def can_resume(store: EmbeddingStore) -> bool:
-    """Whether what was begun there can be gone on with: a map, landmarks and blocks that are whole."""
+    """Whether what was begun there can be gone on with: a map, landmarks and blocks that are whole.
+
+    And no chunk of the output that readers see may lie where it writes: so it is where another was put there meanwhile,
+    a copy from elsewhere for instance.
+    """
     status = store.read_status()
     if status is None or not status.get("map_sha256"):
         return False
+    if store.staged:
+        current = read_document(store.uri, store.current.address)
+        if current is not None and current.slot == store.document().slot:
+            return False
     try:
         store.get_map(str(status["map_sha256"]))
         store.get("landmarks")

@@ -6,13 +6,14 @@ Runs where the server is installed (ceph-mon, ceph-osd and radosgw of the distri
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +28,17 @@ import zarr
 from botocore.exceptions import ClientError
 from deltalake import DeltaTable
 
+from flows.progress import Progress
+from flows.repair import repair
+from flows.verify import verify_place
 from landmark_ops import LandmarkMDS
-from landmark_ops.stores import locations
+from landmark_ops.config import EmbedConfig
+from landmark_ops.errors import InputError, RunError
+from landmark_ops.stores import lease, locations, swaps
 from landmark_ops.stores.claims import claim
 from landmark_ops.stores.documents import open_group, store_of
+from landmark_ops.stores.lock import OutputLock
+from tests.flows import test_late_writer
 from tests.flows.detecting_data import (
     TinyModels,
     bare_page,  # noqa: F401  a fixture
@@ -42,6 +50,8 @@ from tests.flows.detecting_data import (
     tiny_models,  # noqa: F401  a fixture
 )
 from tests.flows.running import command, environment, make_config, points, run_embed
+from tests.flows.test_resume import interrupt
+from tests.stores import test_swap
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("bare_page")]
 
@@ -128,7 +138,7 @@ def stop(pid_file: Path) -> None:
 @pytest.fixture
 def bucket(rgw: str, request: pytest.FixtureRequest) -> str:
     """s3:// address of a new, empty bucket."""
-    name = request.node.name.replace("_", "-").lower()[:60]
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
     boto3.session.Session().client("s3").create_bucket(Bucket=name)
     return f"s3://{name}"
 
@@ -185,13 +195,96 @@ def listed(uri: str) -> list[str]:
     return [item.key for item in locations.list_objects(uri)] if locations.is_folder(uri) else []
 
 
-@pytest.mark.usefixtures("many_tasks")
+@pytest.mark.usefixtures("many_tasks", "bare_report")
 def test_embed(bucket: str) -> None:
-    X = points(200)
+    """A whole run, another in its place that is killed and gone on with, damage that is found and mended."""
+    X, uri = points(200), f"{bucket}/out/e.zarr"
     zarr.create_group(store_of(f"{bucket}/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
-    config = make_config(f"{bucket}/x.zarr", f"{bucket}/out/e.zarr")
+    config = make_config(f"{bucket}/x.zarr", uri)
     assert run_embed(config)["outcome"] == "done"
     assert run_embed(config)["outcome"] == "already complete"
-    group: Any = open_group(f"{bucket}/out/e.zarr", "r")
+    group: Any = open_group(uri, "r")
     expected = LandmarkMDS(3, selection=group["landmarks/indices"][...]).fit(X).transform(X)
-    np.testing.assert_allclose(group["embedding"][...], expected, atol=1e-5 * np.abs(expected).max())
+    before = group["embedding"][...]
+    np.testing.assert_allclose(before, expected, atol=1e-5 * np.abs(expected).max())
+
+    config["output"]["overwrite"] = True
+    config["method"]["n_components"] = 2
+    interrupt(config, count=3)
+    again: Any = open_group(uri, "r")
+    np.testing.assert_array_equal(again["embedding"][...], before)
+    assert run_embed(config)["outcome"] == "resumed"
+    for options in ({}, {"use_consolidated": False}):
+        found: Any = zarr.open_group(store_of(uri), mode="r", **options)
+        np.testing.assert_allclose(found["embedding"][...], expected[:, :2], atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_array_equal(group["embedding"][...], before)
+    assert not [key for key in listed(bucket) if key.endswith((".next", ".lock"))]
+
+    config["output"]["overwrite"] = False
+    array = found["embedding"]
+    first, second = (f"{uri}/embedding/{array.metadata.encode_chunk_key((chunk, 0))}" for chunk in (0, 2))
+    content = bytearray(locations.read_bytes(first))
+    content[5] ^= 1
+    locations.write_bytes(first, bytes(content))
+    locations.remove(second)
+    (verified,) = verify_place(uri)
+    assert [f"{uri}/{damage.key}" for damage in verified.damaged] == [first, second]
+    (mended,) = repair(EmbedConfig.model_validate(config), Progress())
+    assert (mended.chunks, mended.metadata) == (2, 0)
+    assert verify_place(uri)[0].damaged == []
+    np.testing.assert_array_equal(open_group(uri, "r")["embedding"][...], array[...])
+
+
+def test_one_of_many_replacements_wins(bucket: str) -> None:
+    """If-Match and If-None-Match decide: who saw an older object changes nothing."""
+    uri = f"{bucket}/object"
+    seen = None
+    with ThreadPoolExecutor(16) as pool:
+        for turn in range(10):
+            data = [f"{turn} by {i}".encode() for i in range(16)]
+            won = list(pool.map(lambda one, seen=seen: swaps.replace(uri, one, seen), data))
+            assert won.count(True) == 1
+            assert not swaps.replace(uri, b"late", seen)
+            seen = swaps.see(uri)
+            assert seen is not None
+            assert seen.content == data[won.index(True)]
+    locations.remove(uri)
+    assert not swaps.replace(uri, b"of one that went", seen)
+    assert not locations.exists(uri)
+
+
+def test_leases(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of many has the lock; one that is not written any more is taken over, by one."""
+    uri = f"{bucket}/out.zarr"
+
+    def enter(_: int) -> OutputLock | None:
+        try:
+            return OutputLock(uri).__enter__()
+        except InputError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        (lock,) = filter(None, pool.map(enter, range(8)))
+        lock.fence.check()
+        lock.__exit__(None, None, None)
+        assert not locations.exists(f"{uri}.lock")
+        with pytest.raises(RunError, match="has lost its lock, nobody holds it now"):
+            lock.fence.check()
+        locations.write_bytes(f"{uri}.lock", b'{"id": "dead", "host": "there", "pid": 7}')
+        assert enter(0) is None
+        monkeypatch.setattr(lease, "LEASE_SECONDS", 1.0)
+        monkeypatch.setattr(lease, "REFRESH_SECONDS", 0.2)
+        time.sleep(3.1)
+        (lock,) = filter(None, pool.map(enter, range(8)))
+        lock.fence.check()
+        lock.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("check", [test_swap.test_many_generations, test_swap.test_two_successors_one_swap])
+def test_swaps(bucket: str, check: Callable[[str], None]) -> None:
+    check(f"{bucket}/lake/out.zarr")
+
+
+@pytest.mark.usefixtures("many_tasks", "bare_report")
+def test_a_late_writer(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test_late_writer.test_on_s3(tmp_path, bucket, monkeypatch)

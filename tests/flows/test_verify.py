@@ -18,10 +18,14 @@ from flows.cli import app
 from flows.progress import Progress
 from flows.repair import repair
 from flows.verify import verify_place
+from landmark_ops.blocks.engine import LocalEngine
+from landmark_ops.blocks.verifying import verify_embedding
 from landmark_ops.config import EmbedConfig
-from landmark_ops.errors import DamagedError, InputError
+from landmark_ops.errors import DamagedError, InputError, RunError
+from landmark_ops.stores.documents import store_of
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.initial import layout_init
+from landmark_ops.stores.locations import read_bytes, remove, write_bytes
 from tests.flows.running import arrays, make_config, points, run_embed, write_npy
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
@@ -166,6 +170,20 @@ def test_our_readers_fail_on_what_is_missing(folder: Path) -> None:
         layout_init(str(folder / "out.zarr"))
 
 
+def test_replaced_while_it_is_read(folder: Path) -> None:
+    """By an output without some of its arrays: what is read of the two says nothing about either."""
+    uri = str(folder / "out.zarr")
+
+    def swap(item: Any) -> None:
+        config = make_config(str(folder / "x.npy"), uri, output={"overwrite": True})
+        if EmbeddingStore(uri).read_attributes()["method"] != "landmark_mds":
+            run_embed(config)
+
+    with pytest.raises(RunError, match=r"out\.zarr: was replaced while it was being verified: verify it again"):
+        verify_embedding(EmbeddingStore(uri), LocalEngine(), swap)
+    assert verified(folder) == []
+
+
 # --- repair
 
 
@@ -211,7 +229,9 @@ def test_rows_that_changed_without_showing_it(folder: Path, monkeypatch: pytest.
     """Same size and time: the content tells."""
     delete("embedding/c/3/0")(folder / "out.zarr")
     recorded = EmbeddingStore(str(folder / "out.zarr")).read_attributes()["source"]["fingerprint"]
-    write_npy(folder / "x.npy", X + 1)
+    other = X.copy()
+    other[130] += 1
+    write_npy(folder / "x.npy", other)
     monkeypatch.setattr("flows.opening.fingerprint_of", lambda rows, targets: recorded)
     with pytest.raises(DamagedError, match=r"rows 126\.\.168 computed anew are not those that were committed"):
         mended(folder)
@@ -226,3 +246,35 @@ def test_nothing_to_repair(folder: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["repair", str(path), "--quiet"])
     assert result.exit_code == 2
     assert "no complete embedding is there to repair: run `landmarks embed`" in result.stderr
+
+
+@pytest.mark.s3
+def test_on_s3(s3_bucket: str) -> None:
+    uri = f"{s3_bucket}/out.zarr"
+    zarr.create_group(store_of(f"{s3_bucket}/x.zarr")).create_array("rows", data=X, chunks=(100, 6))
+    config = make_config(f"{s3_bucket}/x.zarr", uri)
+    run_embed(config)
+    (found,) = verify_place(uri)
+    assert (found.damaged, found.unchecked, found.checked["chunks of rows"]) == ([], [], 4)
+    before = EmbeddingStore(uri).read(0, len(X))
+
+    content = bytearray(read_bytes(f"{uri}/embedding/c/0/0"))
+    content[5] ^= 1
+    write_bytes(f"{uri}/embedding/c/0/0", bytes(content))
+    for key in ("embedding/c/3/0", "residual/c/2", "residual/zarr.json"):
+        remove(f"{uri}/{key}")
+    with pytest.raises(DamagedError, match=r"s3://.*out\.zarr: the embedding is damaged: .*, and 2 more"):
+        run_embed(config)
+    damaged = ["embedding/c/0/0", "embedding/c/3/0", "residual/c/2", "residual/zarr.json"]
+    assert [damage.key for damage in verify_place(uri)[0].damaged] == damaged
+    (done,) = repair(EmbedConfig.model_validate(config), Progress())
+    assert (done.chunks, done.metadata) == (3, 1)
+    assert verify_place(uri)[0].damaged == []
+    for ours, theirs in zip(EmbeddingStore(uri).read(0, len(X)), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    remove(f"{uri}/landmarks/points/c/0/0")
+    with pytest.raises(DamagedError, match=r"landmarks/points/c/0/0 is missing: it cannot be computed from the map"):
+        repair(EmbedConfig.model_validate(config), Progress())
+    remove(f"{uri}/zarr.json")
+    assert [damage.key for damage in verify_place(uri)[0].damaged] == ["zarr.json"]

@@ -139,3 +139,15 @@ def test_many_threads_one_holder(uri):
         thread.join()
     assert most == [1]
     assert taken[0] > 10
+
+
+def test_one_lock_by_whatever_link(tmp_path):
+    """Two runs with two locks would write into each other's chunks."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out.zarr").symlink_to(tmp_path / "disk" / "e.zarr")
+    (tmp_path / "folder").symlink_to(tmp_path / "disk")
+    for one, other in [("out.zarr", "disk/e.zarr"), ("disk/e.zarr", "out.zarr"), ("folder/e.zarr", "out.zarr")]:
+        with OutputLock(str(tmp_path / one)) as lock:
+            lock.fence.check()
+            with pytest.raises(InputError, match=r"e\.zarr: process \d+ on .* is writing it now"):
+                OutputLock(str(tmp_path / other)).__enter__()

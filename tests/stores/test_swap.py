@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray
 import zarr
+from botocore.exceptions import ClientError
 
 from landmark_ops.errors import LandmarkOpsError, RunError
 from landmark_ops.stores import documents, embedding, locations, swaps
@@ -23,6 +24,7 @@ from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.open import open_rows
 from landmark_ops.stores.records import ChunkRecords
 from landmark_ops.stores.slots import free_slot, slot_of, split_key
+from landmark_ops.stores.unfinished import can_resume
 
 N, STEP = 10, 4
 
@@ -284,6 +286,33 @@ def test_a_reply_that_was_lost(uri, monkeypatch):
     assert read_bytes(uri) == b"new"
 
 
+@pytest.mark.s3
+@pytest.mark.parametrize("knows", ["bare digits", "nothing"])
+def test_a_server_that_takes_the_same_for_another(s3_bucket, monkeypatch, knows):
+    """RGW 16 compares an ETag with its quotes to its own without, and answers 412."""
+    uri = f"{s3_bucket}/object"
+    write_bytes(uri, b"old")
+    seen = swaps.see(uri)
+    fs, path = locations.filesystem(uri)
+    original = fs.pipe_file
+
+    def strange(path: str, data: bytes, IfMatch: str) -> None:
+        if knows == "nothing" or IfMatch.startswith('"'):
+            raise OSError(22, "None") from ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
+        original(path, data, IfMatch=f'"{IfMatch}"')
+
+    monkeypatch.setattr(fs, "pipe_file", strange)
+    monkeypatch.setattr(swaps, "filesystem", lambda uri: (fs, path))
+    if knows == "nothing":
+        with pytest.raises(RunError, match=r"/object: cannot be written: the server says that it has changed, which"):
+            swaps.replace(uri, b"new", seen)
+        assert read_bytes(uri) == b"old"
+    else:
+        assert swaps.replace(uri, b"new", seen)
+        assert not swaps.replace(uri, b"late", seen)
+        assert read_bytes(uri) == b"new"
+
+
 def test_an_output_as_the_source_of_another_run(tmp_path):
     """A successor in the making is no change of it, the swap is; keys of every slot are read, and missed."""
     uri = str(tmp_path / "out.zarr")
@@ -304,3 +333,17 @@ def test_an_output_as_the_source_of_another_run(tmp_path):
     Path(uri, "embedding", array.metadata.encode_chunk_key((1, 0))).unlink()
     with pytest.raises(LandmarkOpsError, match="missing"):
         open_rows(uri, array="embedding", missing_chunks="error").read(0, N)
+
+
+def test_a_successor_in_the_slot_of_what_readers_see_is_not_gone_on_with(uri):
+    """The output it stood beside was exchanged for another one, as from a backup."""
+    build(EmbeddingStore(uri), 1)
+    successor = EmbeddingStore(uri).successor
+    successor.create({})
+    successor.put("landmarks", {}, {})
+    successor.update(map_sha256=successor.put_map({"readout": np.ones((2, 3))}, {}))
+    assert can_resume(successor)
+    other = json.loads(read_bytes(f"{uri}/zarr.json"))
+    other["attributes"]["landmark_ops"]["slot"] = successor.document().slot
+    write_bytes(f"{uri}/zarr.json", json.dumps(other).encode())
+    assert not can_resume(successor)
