@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from landmark_ops.blocks.engine import Done, Engine, Item
-from landmark_ops.errors import DamagedError
+from landmark_ops.errors import DamagedError, RunError
 from landmark_ops.stores.contents import describe, digest_of, hash_array
 from landmark_ops.stores.documents import ROOT, Document
 from landmark_ops.stores.embedding import HASHES, EmbeddingStore
