@@ -21,9 +21,10 @@ from landmark_ops.blocks.undefined_rows import refuse_outside
 from landmark_ops.config import CompareConfig
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.method_config import KernelConfig, LandmarkMDSConfig
-from landmark_ops.methods.diagnosing import kernel_features
+from landmark_ops.methods.diagnosing import solve_features
 from landmark_ops.methods.geometry import named_block
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+from landmark_ops.methods.method import NEGATIVE_MASS
 from landmark_ops.numerics.diagnostics import PAIR_ROWS, ExplainedSums, stress, trace_error, variance_terms
 from landmark_ops.numerics.distances import Array, Metric, resolve_metric, transform_rows
 from landmark_ops.numerics.evaluation import compute_dtype
@@ -265,7 +266,13 @@ def solve(run: Run, landmarks: Landmarks, setting: Setting) -> LandmarkMap:
     """The map whose residuals are the error: all Nystrom features, or Landmark MDS."""
     Z, dtype = landmarks.points, compute_dtype(run.rows.dtype)
     if isinstance(setting.block, Kernel):
-        return kernel_features(Z, setting.block, dtype)
+        solution = solve_features(Z, setting.block, dtype)
+        if solution.negative_mass > NEGATIVE_MASS:  # then features may explain more of a row than there is of it
+            raise InputError(
+                f"kernel {setting.block.name} is not positive semidefinite on these landmarks "
+                f"({solution.negative_mass:.1%} of its spectrum is negative): it has no trace error to compare by"
+            )
+        return solution.map
     method = run.config.method
     assert isinstance(method, LandmarkMDSConfig)
     return LandmarkMDSMethod(method.n_components, setting.block.name, setting.block.params).start(Z, dtype).map

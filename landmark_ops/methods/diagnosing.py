@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from landmark_ops.errors import InputError
+from landmark_ops.methods.method import Solution
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.solving import Draw, Source
 from landmark_ops.numerics.diagnostics import (
@@ -35,9 +36,14 @@ class NystromErrors(NamedTuple):
 
 def kernel_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> LandmarkMap:
     """All Nystrom features that landmarks Z (m, d) have under a resolved kernel; `dtype` sets the cutoff."""
+    return solve_features(Z, kernel, dtype).map
+
+
+def solve_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> Solution:
+    """`kernel_features` with their spectrum."""
     look = kernel.fn if kernel.fn is not None else kernel.name
     method = NystroemMethod(None, look, kernel.gamma, kernel.degree, kernel.coef0, kernel.nu)
-    return method.start(Z, dtype).map
+    return method.start(Z, dtype)
 
 
 def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) -> NystromErrors | None:

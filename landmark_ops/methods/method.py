@@ -25,6 +25,9 @@ from landmark_ops.numerics.undefined import block_name, landmark_refusal
 F64 = NDArray[np.float64]
 Probe = Callable[[], Array]
 
+#: Share of a kernel's spectrum that rounding may make negative: above it the kernel is not positive semidefinite.
+NEGATIVE_MASS = 1e-6
+
 #: The distance in which landmarks are spread for each kernel: one the kernel falls monotonically with, if any.
 SELECTION_METRICS = {"laplacian": "cityblock", "cosine": "cosine"}
 
@@ -174,7 +177,7 @@ def duplicate_warning(Z: Array) -> tuple[str, ...]:
 
 def negative_warning(kernel: Kernel, negative_mass: float) -> tuple[str, ...]:
     """A warning where a kernel is not positive semidefinite on the landmarks."""
-    if negative_mass <= 1e-6:
+    if negative_mass <= NEGATIVE_MASS:
         return ()
     return (
         f"kernel {kernel.name} is not positive semidefinite on the landmarks: {negative_mass:.1%} of its spectrum is "

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.method import KernelChoice, Probe, Solution
+from landmark_ops.methods.method import NEGATIVE_MASS, KernelChoice, Probe, Solution
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.solving import Draw, Drawn
 from landmark_ops.numerics.distances import Array, Metric
@@ -185,7 +185,7 @@ class SparseGPMethod:
         kernel = self.kernel
         method = NystroemMethod(None, kernel.kernel, gamma, kernel.degree, kernel.coef0, kernel.nu)
         features = method.start(Z, np.dtype(np.float64))
-        if features.negative_mass > 1e-6:
+        if features.negative_mass > NEGATIVE_MASS:
             raise InputError(
                 f"kernel {features.map.block.name}: {features.negative_mass:.1%} of its spectrum on the landmarks is "
                 "negative, so it is no covariance: choose a positive semidefinite one"

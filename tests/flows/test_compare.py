@@ -105,6 +105,12 @@ def test_where_all_refuse_the_first_reason_is_told(tmp_path: Path) -> None:
         run_compare(config)
 
 
+def test_a_kernel_that_is_not_positive_semidefinite_has_no_trace_error(tmp_path: Path) -> None:
+    method = {"name": "nystroem", "kernel": "sigmoid", "gamma": 3.0, "coef0": -1.0}
+    with pytest.raises(InputError, match=r"uniform because: kernel sigmoid is not positive semidefinite .* negative\)"):
+        run_compare(configure(tmp_path, method, strategies=["uniform"]))
+
+
 @pytest.mark.parametrize(
     ("method", "compare", "match"),
     [
