@@ -112,6 +112,8 @@ def prepare(run: Run, opened: Opened, plan: Plan) -> list[Work]:
     works: dict[str, Work] = {}
     for part in opened.parts:
         if part.state == "resume":
+            if not part.store.staged:  # what readers without consolidated metadata need may have gone meanwhile
+                part.store.restore_metadata()
             works[part.name] = load_work(part, opened.rows)
             tasks.verify_stage(run, works[part.name].records)
     new = [part for part in opened.parts if part.state == "new"]

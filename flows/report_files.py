@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 from landmark_ops.stores.documents import ROOT, read_document
 from landmark_ops.stores.embedding import EmbeddingStore
@@ -33,11 +34,16 @@ def is_waiting(uri: str) -> bool:
     return is_file(waiting_address(uri))
 
 
+def build_of(status: Mapping[str, Any]) -> str:
+    """Which output it is; those begun by the version before have no number."""
+    return str(status.get("build", ""))
+
+
 def keep(store: EmbeddingStore, files: Mapping[str, bytes]) -> None:
     """Put down the report of what is being written at `store`."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.comment = str(store.read_attributes()["build"]).encode()
+        archive.comment = build_of(store.read_attributes()).encode()
         for name, data in files.items():
             archive.writestr(name, data)
     store.check()
@@ -57,7 +63,7 @@ def settle(store: EmbeddingStore) -> None:
     complete = document is not None and document.ours.get("status") == "complete"
     try:
         with zipfile.ZipFile(io.BytesIO(read_bytes(waiting))) as archive:
-            if document is not None and complete and archive.comment.decode() == document.ours.get("build"):
+            if document is not None and complete and archive.comment.decode() == build_of(document.ours):
                 for name in sorted(archive.namelist(), key=lambda name: name != PAGE):
                     write_bytes(join(place, name), archive.read(name))
     except zipfile.BadZipFile:  # not ours, or cut off by a file system that lost its power

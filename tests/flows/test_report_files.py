@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from landmark_ops.stores.documents import ROOT
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import read_bytes
 from tests.flows.running import attributes, make_config, points, run_embed, write_npy
+from tests.flows.test_resume import interrupt
 
 pytestmark = pytest.mark.usefixtures("many_tasks")
 
@@ -113,6 +115,21 @@ def test_a_report_of_nothing_complete_is_deleted(config: dict[str, Any], tmp_pat
     assert run_embed(config)["outcome"] == "already complete"
     assert dimensions(tmp_path) == (3, ["3", "3"])
     assert not (tmp_path / "out.report.next").exists()
+
+
+def test_an_unfinished_output_of_the_version_before(tmp_path: Path, config: dict[str, Any]) -> None:
+    """It has no number of its own; metadata of an array that has gone is put back as well."""
+    config["output"] = {"uri": str(tmp_path / "new.zarr")}
+    interrupt(config)
+    document = tmp_path / "new.zarr" / ROOT
+    content = json.loads(document.read_text())
+    del content["attributes"]["landmark_ops"]["build"]
+    document.write_text(json.dumps(content))
+    (tmp_path / "new.zarr" / "residual" / ROOT).unlink()
+    assert run_embed(config)["outcome"] == "resumed"
+    assert (tmp_path / "new.report" / "index.html").exists()
+    assert not (tmp_path / "new.report.next").exists()
+    assert run_embed(config)["outcome"] == "already complete"
 
 
 @pytest.mark.s3
