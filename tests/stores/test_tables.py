@@ -62,7 +62,7 @@ def test_rows_come_back_and_the_account_balances(tmp_path: Path, form: TableForm
     assert counts.balanced
     check_whole(tables, {"a.tar", "b.tar"})
     record = tables.ledger(GENERATION)["a.tar"]
-    assert record == ("v1", 1, {"keypoints": 2, "failures": 1, "images": 3})
+    assert record[:3] == ("v1", 1, {"keypoints": 2, "failures": 1, "images": 3})
     row = tables.dataset("keypoints").to_table().to_pylist()[0]
     assert row["keypoints"][0] == {"x": 7.5, "y": 7.5, "z": 7.5, "score": None, "visible": None}
     assert row["config_hash"] == GENERATION
@@ -98,7 +98,7 @@ def test_a_shard_that_grows_is_added_to_in_rounds(tmp_path: Path, form: TableFor
     write(tables, shard_rows("a", [1, 0]))
     assert tables.values("images", "member", GENERATION, "a") == {"0.jpg", "1.jpg"}
     write(tables, shard_rows("a", [3], round=2, version="v2", prefix="new-"))
-    assert tables.ledger(GENERATION)["a"] == ("v2", 2, {"keypoints": 4, "failures": 0, "images": 3})
+    assert tables.ledger(GENERATION)["a"][:3] == ("v2", 2, {"keypoints": 4, "failures": 0, "images": 3})
     assert tables.stage(shard_rows("a", [1], round=1)) is None
     assert tables.values("images", "member", GENERATION) == {"0.jpg", "1.jpg", "new-0.jpg"}
 
