@@ -28,6 +28,7 @@ from zarr.core.sync import sync  # stores are bound to zarr's event loop: only i
 
 from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations, zarr_meta
+from landmark_ops.stores.faults import fault_of, storage_failed
 from landmark_ops.stores.rows import Rows, check_exact, check_range, check_shape_and_dtype
 from landmark_ops.stores.slots import key_slot, slot_of
 from landmark_ops.stores.zarr_packing import Packing, packing_of
@@ -197,9 +198,12 @@ class ZarrRows(Rows):
             try:
                 self._fetch(out[_shifted(region, start)], region)
             except Exception as error:
+                what = f"{self.uri}: chunk {self._key(coordinates)} (rows {region[0].start}..{region[0].stop})"
+                if storage_failed(error) and (fault := fault_of(error)):  # of S3 or the disk: nothing to restore
+                    raise fault.error(what) from error
                 raise RunError(
-                    f"{self.uri}: chunk {self._key(coordinates)} (rows {region[0].start}..{region[0].stop}) cannot be "
-                    f"read ({type(error).__name__}: {error}): restore that object or write the array again"
+                    f"{what} cannot be read ({type(error).__name__}: {error}): restore that object or write the array "
+                    "again"
                 ) from error
 
     def _check_missing(self, out: NDArray[Any], start: int, stop: int) -> None:
