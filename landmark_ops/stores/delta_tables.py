@@ -81,13 +81,15 @@ def ensure(uri: str, schema: pa.Schema, partition: str) -> None:
             )
         statistics = [name for name in STATISTICS if schema.get_field_index(name) >= 0]
         try:
-            DeltaTable.create(
-                uri,
-                schema,
-                mode="ignore",
-                partition_by=[partition],
-                configuration={"delta.dataSkippingStatsColumns": ",".join(statistics)},
-                storage_options=locations.delta_options(uri),
+            persist(  # a table that the failed attempt has made after all is ignored
+                lambda: DeltaTable.create(
+                    uri,
+                    schema,
+                    mode="ignore",
+                    partition_by=[partition],
+                    configuration={"delta.dataSkippingStatsColumns": ",".join(statistics)},
+                    storage_options=locations.delta_options(uri),
+                )
             )
         except (DeltaError, OSError) as error:
             if not is_delta(uri):  # else another process was faster
