@@ -28,7 +28,7 @@ from zarr.core.sync import sync  # stores are bound to zarr's event loop: only i
 
 from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations, zarr_meta
-from landmark_ops.stores.faults import fault_of, storage_failed
+from landmark_ops.stores.faults import fault_of
 from landmark_ops.stores.rows import Rows, check_exact, check_range, check_shape_and_dtype
 from landmark_ops.stores.slots import key_slot, slot_of
 from landmark_ops.stores.zarr_packing import Packing, packing_of
@@ -199,12 +199,7 @@ class ZarrRows(Rows):
                 self._fetch(out[_shifted(region, start)], region)
             except Exception as error:
                 what = f"{self.uri}: chunk {self._key(coordinates)} (rows {region[0].start}..{region[0].stop})"
-                if storage_failed(error) and (fault := fault_of(error)):  # of S3 or the disk: nothing to restore
-                    raise fault.error(what) from error
-                raise RunError(
-                    f"{what} cannot be read ({type(error).__name__}: {error}): restore that object or write the array "
-                    "again"
-                ) from error
+                raise _unreadable(what, error) from error
 
     def _check_missing(self, out: NDArray[Any], start: int, stop: int) -> None:
         """Look up every chunk of which nothing but fill value came back. Costs one element per chunk otherwise."""
@@ -257,10 +252,7 @@ class ZarrRows(Rows):
         try:
             self._fetch(again, region)
         except Exception as error:
-            raise RunError(
-                f"{self.uri}: chunk {self._key(holder)} cannot be read ({type(error).__name__}: {error}): "
-                "restore that object or write the array again"
-            ) from error
+            raise _unreadable(f"{self.uri}: chunk {self._key(holder)}", error) from error
         block[...] = again  # a chunk really stored as fill values, or one whose first request failed in passing
 
     def _is_fill(self, values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -364,6 +356,15 @@ def _address_of(array: zarr.Array[Any]) -> str:
 
 def _axis_range(size: int, low: int, high: int) -> range:
     return range(low // size, -(-high // size))
+
+
+def _unreadable(what: str, error: Exception) -> Exception:
+    """What to raise for a chunk that could not be read: a fault of S3 or the disk leaves nothing to restore."""
+    if (fault := fault_of(error)) is not None:
+        return fault.error(f"{what} cannot be read")
+    return RunError(
+        f"{what} cannot be read ({type(error).__name__}: {error}): restore that object or write the array again"
+    )
 
 
 def _covering(sizes: tuple[int, ...], start: int, stop: int, row_shape: tuple[int, ...]) -> Iterator[Coordinates]:
