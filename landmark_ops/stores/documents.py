@@ -62,13 +62,8 @@ class Document:
 
     def group(self, uri: str) -> zarr.Group:
         """The Zarr group at `uri` with this metadata, whatever is written there now."""
-        place = zarr.storage.StorePath(store_of(uri))
+        place = zarr.storage.StorePath(open_store(uri))
         return zarr.Group(zarr.AsyncGroup.from_dict(place, json.loads(self.to_bytes())))
-
-
-def store_of(uri: str) -> Any:
-    """The zarr store at a local path or s3:// address."""
-    return open_store(uri)
 
 
 def read_document(uri: str, address: str) -> Document | None:
@@ -136,4 +131,4 @@ def array_node(
 
 def open_group(uri: str, mode: Literal["r", "r+"]) -> zarr.Group:
     """The Zarr v3 group at `uri`, as any reader finds it."""
-    return zarr.open_group(store=store_of(uri), mode=mode, zarr_format=3)
+    return zarr.open_group(store=open_store(uri), mode=mode, zarr_format=3)

@@ -19,8 +19,8 @@ from zarr.codecs import Crc32cCodec
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.documents import store_of
 from landmark_ops.stores.faults import said
+from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.rows import Rows
 
 ROW_CHUNK, COLUMN_CHUNK = 16_384, 16  # 1 MiB of float32
@@ -66,7 +66,7 @@ class Scratch:
     def create_matrix(self, name: str, n: int, m: int) -> None:
         """Make an empty float32 matrix (n, m), replacing one of that name."""
         zarr.create_array(
-            store_of(locations.join(self.uri, name)),
+            open_store(locations.join(self.uri, name)),
             shape=(n, m),
             chunks=(min(ROW_CHUNK, n), min(COLUMN_CHUNK, m)),
             dtype="float32",
@@ -78,7 +78,7 @@ class Scratch:
 
     def write_columns(self, name: str, start: int, values: NDArray[np.float32]) -> None:
         """Write columns (n, c) from column `start` on; both must lie on chunk borders, or end the matrix."""
-        target = zarr.open_array(store_of(locations.join(self.uri, name)), mode="r+")
+        target = zarr.open_array(open_store(locations.join(self.uri, name)), mode="r+")
         stop = start + values.shape[1]
         width = target.chunks[1]
         if start % width or (stop % width and stop != target.shape[1]):

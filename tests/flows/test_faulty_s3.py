@@ -13,7 +13,8 @@ import zarr
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.documents import open_group, store_of
+from landmark_ops.stores.documents import open_group
+from landmark_ops.stores.output_store import open_store
 from tests.faulty_proxy import Faults, FaultyProxy, Request, at_random
 from tests.flows.detecting_data import (
     TinyModels,
@@ -35,7 +36,7 @@ X = points(200)
 @pytest.fixture
 def embedding(s3_bucket: str, s3_proxy: FaultyProxy) -> dict[str, Any]:
     """A Zarr source of ten chunks on S3, through the proxy."""
-    zarr.create_group(store_of(f"{s3_bucket}/lake/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
+    zarr.create_group(open_store(f"{s3_bucket}/lake/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
     return make_config(f"{s3_bucket}/lake/x.zarr", f"{s3_bucket}/out/e.zarr")
 
 

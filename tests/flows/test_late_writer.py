@@ -15,9 +15,9 @@ import yaml
 import zarr
 
 from landmark_ops.stores import lease
-from landmark_ops.stores.documents import store_of
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.locations import exists
+from landmark_ops.stores.output_store import open_store
 from tests.flows.running import arrays, command, environment, make_config, points, run_embed, write_npy
 from tests.flows.test_resume import SLOW, committed
 
@@ -62,7 +62,7 @@ def woken(process: subprocess.Popen[str], uri: str) -> None:
 
 
 def of(uri: str) -> list[Any]:
-    group: Any = zarr.open_group(store_of(uri), mode="r")
+    group: Any = zarr.open_group(open_store(uri), mode="r")
     assert group.attrs["landmark_ops"]["status"] == "complete"
     assert group["chunks/committed"][...].all()
     return [group[name][...] for name in ("embedding", "residual", "chunks/sha256", "map/readout")]

@@ -36,8 +36,9 @@ from landmark_ops.config import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import lease, locations, swaps
 from landmark_ops.stores.claims import claim
-from landmark_ops.stores.documents import open_group, store_of
+from landmark_ops.stores.documents import open_group
 from landmark_ops.stores.lock import OutputLock
+from landmark_ops.stores.output_store import open_store
 from tests.flows import test_late_writer
 from tests.flows.detecting_data import (
     TinyModels,
@@ -199,7 +200,7 @@ def listed(uri: str) -> list[str]:
 def test_embed(bucket: str) -> None:
     """A whole run, another in its place that is killed and gone on with, damage that is found and mended."""
     X, uri = points(200), f"{bucket}/out/e.zarr"
-    zarr.create_group(store_of(f"{bucket}/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
+    zarr.create_group(open_store(f"{bucket}/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
     config = make_config(f"{bucket}/x.zarr", uri)
     assert run_embed(config)["outcome"] == "done"
     assert run_embed(config)["outcome"] == "already complete"
@@ -215,7 +216,7 @@ def test_embed(bucket: str) -> None:
     np.testing.assert_array_equal(again["embedding"][...], before)
     assert run_embed(config)["outcome"] == "resumed"
     for options in ({}, {"use_consolidated": False}):
-        found: Any = zarr.open_group(store_of(uri), mode="r", **options)
+        found: Any = zarr.open_group(open_store(uri), mode="r", **options)
         np.testing.assert_allclose(found["embedding"][...], expected[:, :2], atol=1e-5 * np.abs(expected).max())
     np.testing.assert_array_equal(group["embedding"][...], before)
     assert not [key for key in listed(bucket) if key.endswith((".next", ".lock"))]

@@ -11,8 +11,9 @@ import zarr
 
 from landmark_ops import LandmarkMDS, open_map
 from landmark_ops.errors import InputError
-from landmark_ops.stores.documents import open_group, store_of
+from landmark_ops.stores.documents import open_group
 from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.output_store import open_store
 from tests.flows.running import make_config, points, run_embed
 from tests.flows.test_resume import watching
 
@@ -34,7 +35,7 @@ def put(address: str, body: bytes) -> None:
 @pytest.fixture
 def config(s3_bucket: str) -> dict[str, Any]:
     """A Zarr source of ten chunks on S3."""
-    zarr.create_group(store_of(f"{s3_bucket}/lake/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
+    zarr.create_group(open_store(f"{s3_bucket}/lake/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
     return make_config(f"{s3_bucket}/lake/x.zarr", f"{s3_bucket}/out/e.zarr")
 
 

@@ -22,10 +22,10 @@ from landmark_ops.blocks.engine import LocalEngine
 from landmark_ops.blocks.verifying import verify_embedding
 from landmark_ops.config import EmbedConfig
 from landmark_ops.errors import DamagedError, InputError, RunError
-from landmark_ops.stores.documents import store_of
 from landmark_ops.stores.embedding import EmbeddingStore
 from landmark_ops.stores.initial import layout_init
 from landmark_ops.stores.locations import read_bytes, remove, write_bytes
+from landmark_ops.stores.output_store import open_store
 from tests.flows.running import arrays, make_config, points, run_embed, write_npy
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
@@ -251,7 +251,7 @@ def test_nothing_to_repair(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.s3
 def test_on_s3(s3_bucket: str) -> None:
     uri = f"{s3_bucket}/out.zarr"
-    zarr.create_group(store_of(f"{s3_bucket}/x.zarr")).create_array("rows", data=X, chunks=(100, 6))
+    zarr.create_group(open_store(f"{s3_bucket}/x.zarr")).create_array("rows", data=X, chunks=(100, 6))
     config = make_config(f"{s3_bucket}/x.zarr", uri)
     run_embed(config)
     (found,) = verify_place(uri)

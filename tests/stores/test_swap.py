@@ -22,6 +22,7 @@ from landmark_ops.stores.fence import Fence
 from landmark_ops.stores.locations import exists, list_objects, read_bytes, write_bytes
 from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.open import open_rows
+from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.records import ChunkRecords
 from landmark_ops.stores.slots import free_slot, slot_of, split_key
 from landmark_ops.stores.unfinished import can_resume
@@ -59,7 +60,7 @@ def build(store: EmbeddingStore, value: float, k: int = 3, labels: bool = False)
 
 def values(uri: str, **options: Any) -> set[float]:
     """All numbers of what a plain reader finds complete at `uri`."""
-    group: Any = zarr.open_group(documents.store_of(uri), mode="r", **options)
+    group: Any = zarr.open_group(open_store(uri), mode="r", **options)
     assert group.attrs["landmark_ops"]["status"] == "complete"
     names = ["embedding", "residual", "map/readout", "landmarks/points", *(["labels"] if "labels" in group else [])]
     found = {float(value) for name in names for value in np.unique(group[name][...])}
@@ -80,7 +81,7 @@ def uri(request, tmp_path):
 def test_many_generations(uri):
     """Each keeps the one before for whoever opened it, and no more than that."""
     build(EmbeddingStore(uri), 1)
-    opened: Any = zarr.open_group(documents.store_of(uri), mode="r")
+    opened: Any = zarr.open_group(open_store(uri), mode="r")
     for generation in range(2, 6):
         successor = EmbeddingStore(uri).successor
         build(successor, generation, k=generation, labels=generation % 2 == 0)
@@ -92,7 +93,7 @@ def test_many_generations(uri):
         assert len(places) > 5
         for array in {array for array, slot in places if slot is not None}:
             assert len({slot for name, slot in places if name == array and slot is not None}) <= 2, array
-        opened = zarr.open_group(documents.store_of(uri), mode="r")
+        opened = zarr.open_group(open_store(uri), mode="r")
 
 
 def test_xarray_reads_a_successor(tmp_path):
@@ -261,7 +262,7 @@ def test_two_successors_one_swap(uri):
         with pytest.raises(RunError, match=r"another run has written .*zarr\.json meanwhile, this one changed nothing"):
             build(EmbeddingStore(uri).successor, 2)
     assert EmbeddingStore(uri).read_attributes()["method"] == "of another"
-    assert np.unique(zarr.open_group(documents.store_of(uri), mode="r")["embedding"][...]).tolist() == [1]
+    assert np.unique(zarr.open_group(open_store(uri), mode="r")["embedding"][...]).tolist() == [1]
 
 
 def test_a_reply_that_was_lost(uri, monkeypatch):
