@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ pytestmark = [
 def stranger() -> Iterator[str]:
     """Something that answers, but not as a scheduler does."""
     listener = socket.create_server(("127.0.0.1", 0))
+    connections: list[socket.socket] = []
 
     def serve() -> None:
         while True:
@@ -33,12 +35,23 @@ def stranger() -> Iterator[str]:
                 connection, _ = listener.accept()
             except OSError:
                 return
+            connections.append(connection)
             connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 4096)
 
-    threading.Thread(target=serve, daemon=True).start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+    thread.join()
+    for one in (listener, *connections):
+        one.close()
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """What Dask leaves to the collector is collected here, where its warnings are expected, not in another file."""
+    yield
+    gc.collect()
 
 
 def test_a_scheduler_that_is_there() -> None:
