@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from typing import Any
 
@@ -46,11 +47,25 @@ def knock(address: str) -> None:
     answer.join(SECONDS + 1)
     if answer.is_alive() or answer.error is not None:
         failure = answer.error or TimeoutError("what answers is no scheduler")
-        cause = one_line(failure.__cause__ or failure, 200) or type(failure).__name__
+        cause = one_line(failure.__cause__ or failure, 200) or ask(place) or type(failure).__name__
         raise RunError(
             f"{where}: no scheduler answers there ({cause}): check that it runs and can be reached, with tls:// where "
             "it uses TLS, and with certificates of one authority on both sides"
         ) from failure
+
+
+def ask(place: str) -> str:
+    """What the system says of a connection to host:port, "" if it is made.
+
+    Dask tells of its last try alone, which its deadline may have cut short before anything was known.
+    """
+    from distributed.comm.addressing import parse_host_port
+
+    try:
+        socket.create_connection(parse_host_port(place), timeout=1).close()
+    except OSError as error:
+        return one_line(error, 200)
+    return ""
 
 
 class _Call(threading.Thread):

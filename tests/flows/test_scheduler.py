@@ -85,6 +85,15 @@ def test_none_is_there(monkeypatch: pytest.MonkeyPatch, address: str, kind: type
     assert "\n" not in str(caught.value)
 
 
+def test_the_cause_is_told_where_dask_was_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cut(*_: object, **__: object) -> None:
+        raise OSError("Timed out trying to connect") from TimeoutError()
+
+    monkeypatch.setattr("distributed.comm.core.connect", cut)
+    with pytest.raises(RunError, match=r"no scheduler answers there \(.*Connection refused"):
+        knock("tcp://127.0.0.1:9")
+
+
 def test_something_else_is_there(monkeypatch: pytest.MonkeyPatch, stranger: str) -> None:
     monkeypatch.setattr(scheduler, "SECONDS", 0.5)
     began = time.perf_counter()
