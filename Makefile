@@ -17,14 +17,14 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m flows.warm
+	@$(BIN)/python -m flows.base.warm
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/python -m flows.demo
+	@$(BIN)/python -m flows.cli.demo
 
 demo-detect: $(STAMP)
-	@$(BIN)/python -m flows.demo_detect
+	@$(BIN)/python -m flows.cli.demo_detect
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile

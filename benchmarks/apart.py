@@ -14,7 +14,7 @@ import distributed  # noqa: F401  before Prefect, which would print its log line
 from benchmarks.blocks import own_peak_rss
 from benchmarks.pipeline import Embedded, embed
 from benchmarks.workers import peak_rss, two_workers
-from landmark_ops.config import EmbedConfig
+from landmark_ops.configs.embed import EmbedConfig
 
 
 class Apart(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from landmark_ops.blocks.engine import Item
-from landmark_ops.stores.rows import Rows
+from landmark_ops.engine.engine import Item
+from landmark_ops.stores.sources.rows import Rows
 
 
 def no_work(item: Item) -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import ROOT
 from benchmarks.timing import say
-from landmark_ops.config import SourceConfig
-from landmark_ops.stores.open import open_rows
+from landmark_ops.configs.embed import SourceConfig
+from landmark_ops.stores.sources.open import open_rows
 
 SEED = 20260101
 
@@ -23,7 +23,7 @@ def patches(folder: Path, quick: bool) -> SourceConfig:
     """
     if quick:
         return write_generated(folder / "rows.zarr", 8192, 192, 1024)
-    from flows.demo import write_patches
+    from flows.cli.demo import write_patches
 
     made = ROOT / "data" / "patches.zarr"  # renamed there only once whole
     if not (made / "patches" / "zarr.json").exists():

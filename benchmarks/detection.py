@@ -24,15 +24,15 @@ from benchmarks.pictures import write_shards
 from benchmarks.result import Budget, Line, Result, Skipped, number
 from benchmarks.timing import say
 from benchmarks.workers import WORKERS, peak_rss, two_workers
-from flows import detect as flow
-from flows.progress import Progress
-from landmark_ops.blocks.allocator import keep_freed_memory
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.config import ClusterConfig
-from landmark_ops.detect_config import DetectConfig, DetectorConfig, ShardsConfig, TablesConfig
+from flows.base.progress import Progress
+from flows.detect import flow as flow
+from landmark_ops.configs.detect import DetectConfig, DetectorConfig, ShardsConfig, TablesConfig
+from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.detectors.pipeline_spec import get_pipeline, list_pipelines
 from landmark_ops.detectors.pull import is_local, resolve
 from landmark_ops.detectors.registry import get_spec
+from landmark_ops.engine.allocator import keep_freed_memory
+from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.errors import InputError, RunError
 
 PIPELINE = "face-68"

@@ -15,7 +15,7 @@ from benchmarks.data import patches, sampled_patches, write_generated
 from benchmarks.pipeline import configure
 from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import say
-from landmark_ops.config import SourceConfig
+from landmark_ops.configs.embed import SourceConfig
 
 M, NEIGHBORS, K = 500, 10, 10
 METHOD: dict[str, object] = {

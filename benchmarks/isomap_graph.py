@@ -23,13 +23,13 @@ import numpy as np
 from benchmarks.blocks import own_peak_rss
 from benchmarks.data import patches, write_generated
 from benchmarks.workers import two_workers
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.engine import LocalEngine
-from landmark_ops.blocks.geodesics import geodesic_support, graph_bytes, landmark_geodesics
-from landmark_ops.blocks.graph import neighbor_graph
+from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.neighbors.geodesics import geodesic_support, graph_bytes, landmark_geodesics
+from landmark_ops.neighbors.graph import neighbor_graph
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.stores.open import open_rows
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.rows import Rows
 
 LANDMARKS, NEIGHBORS = 500, 10
 NEW_ROWS = 2048

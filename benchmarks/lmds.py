@@ -19,11 +19,11 @@ from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import medians, say, seconds_of
 from benchmarks.workers import two_workers
 from landmark_ops import LandmarkMDS
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.ranges import ranges, task_rows
-from landmark_ops.config import EmbedConfig
-from landmark_ops.stores.open import open_rows
-from landmark_ops.stores.rows import Rows
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.passes.ranges import ranges, task_rows
+from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.rows import Rows
 
 K = 10
 ROUNDS = 7

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flows.demo_detect import copy_photographs
+from flows.cli.demo_detect import copy_photographs
 
 SEED = 20260101
 WIDTH, HEIGHT = 1280, 720

@@ -13,16 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.timing import seconds_of
-from flows import embed as flow
-from flows import tasks
-from flows.opening import Opened, open_run
-from flows.plan import Plan, make_plan
-from flows.progress import Progress
-from flows.run import Run
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.extension import extend_block
-from landmark_ops.blocks.ranges import ranges
-from landmark_ops.config import EmbedConfig, OutputConfig, SourceConfig
+from flows.base.progress import Progress
+from flows.embed import flow as flow
+from flows.embed import tasks
+from flows.embed.inputs import Opened, open_run
+from flows.embed.plan import Plan, make_plan
+from flows.embed.run import Run
+from landmark_ops.configs.embed import EmbedConfig, OutputConfig, SourceConfig
+from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.passes.extension import extend_block
+from landmark_ops.passes.ranges import ranges
 
 
 class Prepared(NamedTuple):

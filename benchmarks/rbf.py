@@ -21,11 +21,11 @@ from benchmarks.pipeline import configure, extension_seconds
 from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import interleave, medians, say
 from benchmarks.workers import WORKERS, two_workers, worker_gemm_rates
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.moments import moments_of
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
-from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import moments_of
-from landmark_ops.stores.open import open_rows
+from landmark_ops.stores.sources.open import open_rows
 
 K = 10
 ROUNDS, GEMM_ROUNDS = 5, 3

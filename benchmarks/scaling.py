@@ -17,7 +17,7 @@ from benchmarks.pipeline import Embedded, configure, embed
 from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import say
 from benchmarks.workers import peak_rss, two_workers
-from landmark_ops.config import SourceConfig
+from landmark_ops.configs.embed import SourceConfig
 
 D, K, M = 64, 10, 500
 CHUNK_ROWS = 1 << 17

@@ -8,7 +8,7 @@ from benchmarks.blocks import no_work
 from benchmarks.result import Budget, Line, Result
 from benchmarks.timing import say, seconds_of
 from benchmarks.workers import two_workers
-from landmark_ops.blocks.cluster import ClusterEngine
+from landmark_ops.engine.cluster import ClusterEngine
 
 TASKS, QUICK_TASKS = 10_000, 200
 WARM_TASKS = 100

@@ -18,14 +18,14 @@ from benchmarks.data import sampled_patches
 from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import say, seconds_of
 from benchmarks.workers import two_workers
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.engine import Item
+from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernels import Kernel, default_gamma, kernel_block
 from landmark_ops.selection.pivots import kernel_items, tile_rows
 from landmark_ops.selection.select import STRATEGIES, USES_EITHER, USES_KERNEL, probe_rows, select
-from landmark_ops.stores.open import open_rows
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.rows import Rows
 
 N, M = 131_072, 1000
 ROUNDS = 3  # of the pass and of rpcholesky; the others run once

@@ -15,11 +15,11 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.blocks.engine import LocalEngine
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernels import Kernel, kernel_block
 from landmark_ops.selection.select import select
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 F64 = NDArray[np.float64]
 COUNTS = (50, 100, 150)

@@ -26,9 +26,9 @@ report: {{thumbnail: [8, 8]}}
 def measure(quick: bool, folder: Path) -> Result:
     """Wall seconds of the command: as after `make install`, and with nothing prepared.
 
-    Prepared: a Prefect home that `python -m flows.warm` was run on, and a run before. Not prepared: an empty Prefect
-    home, and no font cache of matplotlib either. Neither touches the homes of the user who runs this. Quick: only
-    the latter.
+    Prepared: a Prefect home that `python -m flows.base.warm` was run on, and a run before. Not prepared: an empty
+    Prefect home, and no font cache of matplotlib either. Neither touches the homes of the user who runs this. Quick:
+    only the latter.
     """
     from sklearn.datasets import load_digits
 
@@ -36,14 +36,14 @@ def measure(quick: bool, folder: Path) -> Result:
     np.save(folder / "digits.npy", X)
     config = folder / "digits.yaml"
     config.write_text(CONFIG.format(source=folder / "digits.npy", output=folder / "digits.zarr"))
-    embed = [sys.executable, "-m", "flows.cli", "embed", str(config), "--quiet"]
+    embed = [sys.executable, "-m", "flows.cli.app", "embed", str(config), "--quiet"]
     what = f"landmarks embed, digits {X.shape[0]:,} × {X.shape[1]}"
     raw: dict[str, Any] = {"n": X.shape[0], "d": X.shape[1]}
     lines = []
     if not quick:
         warm = homes(folder, "warm")
         say("small: preparing a Prefect home")
-        raw["preparing"] = seconds_of(lambda: run([sys.executable, "-m", "flows.warm"], warm))
+        raw["preparing"] = seconds_of(lambda: run([sys.executable, "-m", "flows.base.warm"], warm))
         run(embed, warm)
         say(f"small: {RUNS} runs")
         raw["warm"] = [seconds_of(lambda: run(embed, warm)) for _ in range(RUNS)]

@@ -22,11 +22,11 @@ from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import say
 from benchmarks.workers import WORKERS, two_workers
 from landmark_ops import SpectralClustering
-from landmark_ops.blocks.engine import LocalEngine
-from landmark_ops.config import EmbedConfig
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.kernels import default_gamma
 from landmark_ops.selection.select import probe_rows
-from landmark_ops.stores.open import open_rows
+from landmark_ops.stores.sources.open import open_rows
 
 N, M, CLUSTERS = 131_072, 500, 8
 ROUNDS = 3

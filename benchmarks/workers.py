@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from benchmarks.blocks import own_peak_rss
 from benchmarks.gemm import gemm_rates
-from flows.runtime import open_engine
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.config import ClusterConfig
+from flows.base.runtime import open_engine
+from landmark_ops.configs.embed import ClusterConfig
+from landmark_ops.engine.cluster import ClusterEngine
 
 WORKERS = 2
 NOT_SMALL = 1 << 40  # bytes: an engine for small sources would be threads of this process

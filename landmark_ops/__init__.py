@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from landmark_ops.blocks.stored_map import open_map as open_map
     from landmark_ops.detectors.api import detect as detect
     from landmark_ops.errors import InputError as InputError
     from landmark_ops.errors import RunError as RunError
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
     from landmark_ops.estimators.sparse_gp import SparseGPRegressor as SparseGPRegressor
     from landmark_ops.estimators.spectral_clustering import SpectralClustering as SpectralClustering
     from landmark_ops.estimators.spectral_embedding import SpectralEmbedding as SpectralEmbedding
+    from landmark_ops.maps.landmark_map import LandmarkMap as LandmarkMap
     from landmark_ops.methods.aligning import align_map as align_map
-    from landmark_ops.numerics.landmark_map import LandmarkMap as LandmarkMap
+    from landmark_ops.passes.stored_map import open_map as open_map
     from landmark_ops.selection.landmarks import Landmarks as Landmarks
     from landmark_ops.selection.select import select_landmarks as select_landmarks
-    from landmark_ops.stores.initial import layout_init as layout_init
-    from landmark_ops.stores.open import open_rows as open_rows
-    from landmark_ops.stores.rows import Rows as Rows
+    from landmark_ops.stores.embeddings.initial import layout_init as layout_init
+    from landmark_ops.stores.sources.open import open_rows as open_rows
+    from landmark_ops.stores.sources.rows import Rows as Rows
 
 __version__ = "0.1.0"
 
@@ -48,13 +48,13 @@ _HOME = {
     "SparseGPRegressor": "estimators.sparse_gp",
     "select_landmarks": "selection.select",
     "Landmarks": "selection.landmarks",
-    "LandmarkMap": "numerics.landmark_map",
+    "LandmarkMap": "maps.landmark_map",
     "align_map": "methods.aligning",
-    "open_map": "blocks.stored_map",
+    "open_map": "passes.stored_map",
     "detect": "detectors.api",
-    "layout_init": "stores.initial",
-    "open_rows": "stores.open",
-    "Rows": "stores.rows",
+    "layout_init": "stores.embeddings.initial",
+    "open_rows": "stores.sources.open",
+    "Rows": "stores.sources.rows",
     "InputError": "errors",
     "RunError": "errors",
 }

@@ -38,7 +38,7 @@ for axis, row in zip(axes, np.linspace(0, patches.shape[0] - 1, 10).astype(int))
     axis.set_axis_off()""",
     """## The plan
 Nothing runs yet: what would be read and written, in how much memory, for how long.""",
-    """from flows.launch import describe_plan, launch_embed
+    """from flows.cli.app.launch import describe_plan, launch_embed
 from landmark_ops.config import load_config
 
 config = load_config("configs/demo.yaml", ["output.uri=out/notebook.zarr"])
@@ -138,7 +138,7 @@ moved = np.linalg.norm((tight - loose)[:, :2], axis=1)
 print(f"box of {x1 - x0:.0f} px, 16 px wider: the points move by {moved.mean():.1f} px on average")""",
     """## A whole folder, into tables
 The same Prefect flow as `landmarks detect configs/detect-face-68.yaml`. Shards go to workers; each image's rows come exactly once.""",
-    """from flows.launch import launch_detect
+    """from flows.cli.app.launch import launch_detect
 from landmark_ops.detect_config import DetectConfig
 
 config = DetectConfig.model_validate(

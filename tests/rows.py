@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 
 class ChunkedRows(ArrayRows):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from landmark_ops.config import (
+from landmark_ops.configs.detect import DetectConfig
+from landmark_ops.configs.embed import (
     CompareConfig,
     EmbedConfig,
     TargetConfig,
@@ -21,9 +22,8 @@ from landmark_ops.config import (
     parse_bytes,
     parse_config,
 )
-from landmark_ops.detect_config import DetectConfig
+from landmark_ops.configs.method import METHODS, SUPERVISED, LandmarkMDSConfig, NystroemConfig
 from landmark_ops.errors import InputError
-from landmark_ops.method_config import METHODS, SUPERVISED, LandmarkMDSConfig, NystroemConfig
 
 BASE = "source: {uri: in.zarr}\noutput: {uri: out.zarr}\n"
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -465,7 +465,7 @@ def test_the_result_hash_is_the_same_in_every_process():
     import subprocess
     import sys
 
-    code = f"from landmark_ops.config import parse_config; print(parse_config({BASE!r}).result_hash())"
+    code = f"from landmark_ops.configs.embed import parse_config; print(parse_config({BASE!r}).result_hash())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert found.strip() == parse_config(BASE).result_hash()
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from landmark_ops import LandmarkMDS, NystroemRidge, NystroemRidgeClassifier, SpectralEmbedding, select_landmarks
-from landmark_ops.blocks.engine import LocalEngine
-from landmark_ops.config import EmbedConfig
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, Word, in_words_of, speaks
 from landmark_ops.selection.select import select
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 ROOT = Path(__file__).parents[1]
 X = np.random.default_rng(0).uniform(0.1, 1, size=(40, 3))

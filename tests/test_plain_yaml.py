@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landmark_ops.configs.plain_yaml import MAX_BYTES, parse_yaml, read_yaml
 from landmark_ops.errors import InputError
-from landmark_ops.plain_yaml import MAX_BYTES, parse_yaml, read_yaml
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ from pydantic import (
     model_validator,
 )
 
+from landmark_ops.configs.plain_yaml import read_yaml
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.landmark_sets import LandmarkSet, SetFile, landmark_set, read_set, set_of
-from landmark_ops.plain_yaml import read_yaml
 
 SHIPPED = Path(__file__).with_name("pipelines.yaml")
 

@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
+from landmark_ops.configs.plain_yaml import read_yaml
 from landmark_ops.detectors.spec import ModelSpec, parse_spec
 from landmark_ops.errors import InputError
-from landmark_ops.plain_yaml import read_yaml
 
 SPECS_VARIABLE = "LANDMARKS_MODEL_SPECS"
 SHIPPED = Path(__file__).with_name("specs")

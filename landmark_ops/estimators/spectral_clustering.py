@@ -9,13 +9,13 @@ from sklearn.base import ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from landmark_ops.blocks.lazy import is_lazy, map_lazily, map_rows
-from landmark_ops.blocks.undefined_rows import refuse_lacking
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod
 from landmark_ops.numerics.distances import Array, Callback
+from landmark_ops.passes.lazy import is_lazy, map_lazily, map_rows
+from landmark_ops.passes.undefined_rows import refuse_lacking
 
 
 class SpectralClustering(ClusterMixin, LandmarkEstimator):

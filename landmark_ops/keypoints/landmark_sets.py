@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError, model_validator
 
+from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
 from landmark_ops.errors import InputError
-from landmark_ops.plain_yaml import parse_yaml, read_yaml
 
 _FOLDER = "sets"
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import Edge, InputError, Word, speaks
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.method import F64, Solution
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.procrustes import Motion, procrustes
 from landmark_ops.selection.landmarks import Landmarks
 

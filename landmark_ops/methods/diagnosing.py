@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import Solution
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.methods.solving import Draw, Source
-from landmark_ops.numerics.diagnostics import (
+from landmark_ops.maps.diagnostics import (
     FrobeniusError,
     TraceError,
     check_features,
@@ -20,10 +17,13 @@ from landmark_ops.numerics.diagnostics import (
     sampled_trace_error,
     trace_error,
 )
+from landmark_ops.maps.evaluation import compute_dtype
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.methods.method import Solution
+from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.methods.solving import Draw, Source
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.evaluation import compute_dtype
 from landmark_ops.numerics.kernels import Kernel
-from landmark_ops.numerics.landmark_map import LandmarkMap
 from landmark_ops.numerics.random_streams import Stream
 
 

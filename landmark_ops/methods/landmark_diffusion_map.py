@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
+from landmark_ops.maps.landmark_map import LandmarkMap, RowScale
+from landmark_ops.maps.moments import Moments, Sum, Tile, add_moments, gram, totals
 from landmark_ops.methods.landmark_mds import check_precomputed
 from landmark_ops.methods.method import (
     DEFAULT_KERNEL,
@@ -34,8 +36,6 @@ from landmark_ops.methods.method import (
 from landmark_ops.methods.spectral_embedding import block_map, signs_of
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
-from landmark_ops.numerics.landmark_map import LandmarkMap, RowScale
-from landmark_ops.numerics.moments import Moments, Sum, Tile, add_moments, gram, totals
 
 LEAST = 1e-37  # of powers of eigenvalues: coordinates of less would be lost in float32
 DEGREE_FLOOR = 1e-12  # of the mean degree; degrees of a positive kernel are positive, this only guards divisions

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.moments import Moments, moments
+from landmark_ops.maps.undefined import landmark_refusal
 from landmark_ops.methods.method import (
     F64,
     KernelChoice,
@@ -33,9 +36,6 @@ from landmark_ops.numerics.distances import (
     sq_dists,
 )
 from landmark_ops.numerics.eigen import double_center, fix_signs, symmetric_eigen
-from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import Moments, moments
-from landmark_ops.numerics.undefined import landmark_refusal
 
 RANK_CUTOFF = 1e-10  # of the largest eigenvalue; float32 input leaves noise near 1e-14 of it
 

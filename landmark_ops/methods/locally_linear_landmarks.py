@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from landmark_ops.errors import InputError
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.geodesic_graph import AskGraph, Graph
 from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, duplicate_warning
 from landmark_ops.methods.pencil import AskPencil, Objective
@@ -23,7 +24,6 @@ from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.geodesics import components_of
-from landmark_ops.numerics.landmark_map import LandmarkMap
 
 PENCIL_CUTOFF = 1e-10  # of the largest eigenvalue of U^T B U: directions no row has any weight in
 LEAST_WEIGHTS = 10

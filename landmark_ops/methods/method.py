@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.moments import Moments
+from landmark_ops.maps.undefined import block_name, landmark_refusal
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import Array, Callback, Metric
 from landmark_ops.numerics.domains import NEVER_NEGATIVE
 from landmark_ops.numerics.kernels import ALIASES, Kernel, kernel_block, resolve_kernel
-from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import Moments
-from landmark_ops.numerics.undefined import block_name, landmark_refusal
 
 F64 = NDArray[np.float64]
 Probe = Callable[[], Array]

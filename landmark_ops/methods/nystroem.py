@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.landmark_mds import check_precomputed
 from landmark_ops.methods.method import (
     KernelChoice,
@@ -24,7 +25,6 @@ from landmark_ops.methods.method import (
 )
 from landmark_ops.numerics.distances import Array, Callback, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
-from landmark_ops.numerics.landmark_map import LandmarkMap
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.moments import Moments, moments
 from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, check_sums, too_alike
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
-from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import Moments, moments
 
 # Centring subtracts the square of the mean feature: what it exceeds the largest variance by is lost in rounding. Up to
 # these factors coordinates keep 1e-5 of the largest; linear kernels of rows far from the origin, and kernels that are

@@ -17,14 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.method import KernelChoice, Probe, Solution, too_alike
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
-from landmark_ops.numerics.heads import Classes, Head, Regression
-from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.numerics.moments import Sum
-from landmark_ops.numerics.target_sums import (
+from landmark_ops.maps.heads import Classes, Head, Regression
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.moments import Sum
+from landmark_ops.maps.target_sums import (
     ClassSums,
     TargetSums,
     about,
@@ -36,6 +32,10 @@ from landmark_ops.numerics.target_sums import (
     needs_double,
     target_sums,
 )
+from landmark_ops.methods.method import KernelChoice, Probe, Solution, too_alike
+from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
 
 F64 = NDArray[np.float64]
 Task = Literal["regression", "classification"]

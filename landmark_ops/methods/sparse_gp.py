@@ -22,24 +22,17 @@ from typing import Any, Literal
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.maps.heads import Regression
+from landmark_ops.maps.landmark_map import LandmarkMap, Spread
+from landmark_ops.maps.moments import Sum
+from landmark_ops.maps.target_sums import TargetSums, add_target_sums, check_numbers, mean, needs_double, target_sums
 from landmark_ops.methods.method import NEGATIVE_MASS, KernelChoice, Probe, Solution
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.solving import Draw, Drawn
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
-from landmark_ops.numerics.heads import Regression
 from landmark_ops.numerics.kernels import ALIASES, kernel_block
-from landmark_ops.numerics.landmark_map import LandmarkMap, Spread
-from landmark_ops.numerics.moments import Sum
 from landmark_ops.numerics.random_streams import Stream
-from landmark_ops.numerics.target_sums import (
-    TargetSums,
-    add_target_sums,
-    check_numbers,
-    mean,
-    needs_double,
-    target_sums,
-)
 from landmark_ops.numerics.vfe_bound import NO_GAMMA, Parameters, maximise
 
 Approximation = Literal["vfe", "fitc", "dtc", "sor"]

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
+from landmark_ops.maps.landmark_map import LandmarkMap, RowScale
+from landmark_ops.maps.moments import Moments, moments, totals
 from landmark_ops.methods.method import (
     DEFAULT_KERNEL,
     F64,
@@ -27,8 +29,6 @@ from landmark_ops.methods.method import (
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
-from landmark_ops.numerics.landmark_map import LandmarkMap, RowScale
-from landmark_ops.numerics.moments import Moments, moments, totals
 
 DEGREE_FLOOR = 1e-6  # of the mean degree: Nystrom degrees of rows far from all others may come out negative
 DISCONNECTED = 1e-6  # an eigenvalue within this of 1 says that clusters do not touch

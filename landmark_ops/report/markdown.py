@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from landmark_ops.report.content import EmbedReport
-from landmark_ops.report.detect_content import DetectReport, check_account
-from landmark_ops.report.detect_numbers import account, describe, ordered_reasons, show_share
+from landmark_ops.report.detect.content import DetectReport, check_account
+from landmark_ops.report.detect.numbers import account, describe, ordered_reasons, show_share
 from landmark_ops.report.numbers import show_measure
 
 SPECIAL = str.maketrans(

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg.blas import dger
 from scipy.sparse import csr_array
 
-from landmark_ops.blocks.engine import Item
+from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel, kernel_block
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
@@ -36,7 +36,7 @@ from landmark_ops.selection.pivots import (
     tile_rows,
     too_few,
 )
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 EXACT_ROWS = 1 << 11
 EXACT_ELEMENTS = 1 << 24

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.blocks.engine import Done, Engine, Item
+from landmark_ops.engine.engine import Done, Engine, Item
 from landmark_ops.errors import BadRowsError, InputError
+from landmark_ops.maps.undefined import Cause, refusal, row_causes, tally
 from landmark_ops.numerics.distances import Array, Metric, transform_rows
-from landmark_ops.numerics.undefined import Cause, refusal, row_causes, tally
 from landmark_ops.selection.landmarks import Rule, good
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 per block
 BLOCK_ROWS = (1 << 10, 1 << 18)  # at least, at most

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from landmark_ops.blocks.engine import Item
+from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Metric
 from landmark_ops.selection.grid import block_rows, gather, grid, read_usable, unusable_rows, usable, working_rows
@@ -20,7 +20,7 @@ from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.maxmin import select_maxmin
 from landmark_ops.selection.nearest import nearest
 from landmark_ops.selection.seeding import ROUNDS, seed_centres
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 ITERATIONS = 5
 TOLERANCE = 1e-6  # of the spread of the centres: a smaller move ends the iterations

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from landmark_ops.blocks.engine import Done, Engine
+from landmark_ops.engine.engine import Done, Engine
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernels import Kernel
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 Planned = Callable[[int], None]
 Rule = Metric | Kernel | None  # what decides which rows can be landmarks: finite ones, within the domain of these

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.blocks.engine import Item
+from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
@@ -43,7 +43,7 @@ from landmark_ops.selection.scores import (
     tail_ridge,
 )
 from landmark_ops.selection.uniform import draw_rows
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 RATIO = 4  # rows of a level per row of the level below; the paper has 2, more passes and samples half as large
 CORE_ROWS = 1 << 13  # levels of at most so many rows, or so many per landmark, are gone through centrally

@@ -16,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.blocks.engine import Item
+from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.selection.grid import BLOCK_ELEMENTS, block_rows, grid, power_of_two, read_usable, working_rows
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 from landmark_ops.selection.nearest import as_distance, gaps_to, nearest
 from landmark_ops.selection.uniform import first_row
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 EXACT_ROWS = 1 << 16  # up to here, and up to the elements below, one worker holds all rows
 EXACT_ELEMENTS = 1 << 24

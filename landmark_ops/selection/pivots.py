@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dtrsm, strsm
 from threadpoolctl import ThreadpoolController
 
-from landmark_ops.blocks.engine import Item
+from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.domains import domain
@@ -25,7 +25,7 @@ from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.numerics.ranges import squares_fit
 from landmark_ops.selection.grid import block_rows, grid, power_of_two, read_usable, working_rows
 from landmark_ops.selection.landmarks import Request, Rule
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 F64 = NDArray[np.float64]
 Precision = Literal["float32", "float64"]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, eigvalsh
 
-from landmark_ops.blocks.engine import Engine, Item
+from landmark_ops.engine.engine import Engine, Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.grid import grid, working_rows

@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from landmark_ops.blocks.engine import Item
+from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
 from landmark_ops.selection.grid import read_usable, working_rows
 from landmark_ops.selection.landmarks import Request
 from landmark_ops.selection.nearest import nearest
 from landmark_ops.selection.uniform import first_row
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 ROUNDS = 5  # at most
 # A heuristic: a round that left more than this part of phi is followed by no other. Image patches then take 3 rounds

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from landmark_ops.blocks.engine import Done, Engine, LocalEngine
+from landmark_ops.engine.engine import Done, Engine, LocalEngine
 from landmark_ops.errors import Edge, InputError, Word, speaks
 from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, resolve_metric
 from landmark_ops.numerics.kernels import Kernel, resolve_kernel
@@ -28,7 +28,7 @@ from landmark_ops.selection.maxmin import select_maxmin
 from landmark_ops.selection.pivots import one_blas_thread
 from landmark_ops.selection.rpcholesky import select_rpcholesky
 from landmark_ops.selection.uniform import draw_rows, select_uniform
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 STRATEGIES: dict[str, Callable[[Request], Landmarks]] = {
     "uniform": select_uniform,
@@ -185,7 +185,7 @@ def select_landmarks(
     >>> sorted(select_landmarks(X, 4, "maxmin", random_state=0).indices.tolist())
     [0, 1, 2, 3]
     """
-    from landmark_ops.stores.open import as_rows
+    from landmark_ops.stores.sources.open import as_rows
 
     rows, engine = as_rows(X), LocalEngine()
     seed = as_seed(random_state)

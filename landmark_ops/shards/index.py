@@ -25,9 +25,9 @@ from landmark_ops.shards.member import (
 )
 from landmark_ops.shards.own_output import without_own
 from landmark_ops.stores import locations
-from landmark_ops.stores.parquet_files import SUFFIXES as PARQUET_SUFFIXES
-from landmark_ops.stores.parquet_files import data_files
-from landmark_ops.stores.parquet_files import is_hidden as is_no_data
+from landmark_ops.stores.sources.parquet_files import SUFFIXES as PARQUET_SUFFIXES
+from landmark_ops.stores.sources.parquet_files import data_files
+from landmark_ops.stores.sources.parquet_files import is_hidden as is_no_data
 
 Format = Literal["auto", "directory", "webdataset", "parquet", "delta", "zarr"]
 
@@ -241,7 +241,7 @@ def _open_parquet(uri: str, options: ShardOptions) -> Opened:
 
 
 def _open_delta(uri: str, options: ShardOptions) -> Opened:
-    from landmark_ops.stores.delta_source import delta_source
+    from landmark_ops.stores.sources.delta_source import delta_source
 
     return _parquet(uri, sorted(delta_source(uri).files), options), Counter()
 

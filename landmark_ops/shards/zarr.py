@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.member import DAMAGED_SHARD, MISSING_CHUNK, Limits, Member, Shard
 from landmark_ops.stores.faults import storage_failed
-from landmark_ops.stores.zarr_rows import ZarrRows
+from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 ROWS_PER_SHARD = 256
 READ_BYTES = 64 * 2**20

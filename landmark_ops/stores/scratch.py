@@ -21,7 +21,7 @@ from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
 from landmark_ops.stores.faults import said
 from landmark_ops.stores.output_store import open_store
-from landmark_ops.stores.rows import Rows
+from landmark_ops.stores.sources.rows import Rows
 
 ROW_CHUNK, COLUMN_CHUNK = 16_384, 16  # 1 MiB of float32
 UNWRITTEN = -1.0  # no length is negative; NaN is one that a row without coordinates may have
@@ -87,7 +87,7 @@ class Scratch:
 
     def open_matrix(self, name: str) -> Rows:
         """The matrix as rows; reading one that is not whole raises."""
-        from landmark_ops.stores.open import open_rows
+        from landmark_ops.stores.sources.open import open_rows
 
         return open_rows(locations.join(self.uri, name))
 

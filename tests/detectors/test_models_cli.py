@@ -4,7 +4,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flows.models_cli import app
+from flows.cli.models import app
 from tests.detectors.tiny_onnx import onnx_bytes
 
 

@@ -19,7 +19,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def prefect_server(prefect_home: Path) -> Iterator[str]:
     """Address of a Prefect API with an empty database: 10 to 15 s, once. Flows of this process report to it."""
-    from flows.runtime import PrefectServer
+    from flows.base.runtime import PrefectServer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(prefect_home))
@@ -37,19 +37,19 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
 @pytest.fixture
 def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks of 1 KiB, so that a few hundred rows make many chunks."""
-    monkeypatch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 10)
+    monkeypatch.setattr("landmark_ops.passes.ranges.TASK_BYTES", 1 << 10)
 
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes, as large sources get them, instead of threads."""
-    monkeypatch.setattr("flows.runtime.IN_PROCESS_BYTES", 0)
+    monkeypatch.setattr("flows.base.runtime.IN_PROCESS_BYTES", 0)
 
 
 @pytest.fixture
 def bare_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page without pictures, which take most of the time of a small run."""
-    monkeypatch.setattr("flows.reporting.write_report", lambda report, write: write("index.html", b"<html></html>"))
+    monkeypatch.setattr("flows.embed.report.write_report", lambda report, write: write("index.html", b"<html></html>"))
 
 
 @pytest.fixture

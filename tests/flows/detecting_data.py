@@ -25,7 +25,7 @@ from deltalake import DeltaTable, write_deltalake
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from landmark_ops.detect_config import DetectConfig
+from landmark_ops.configs.detect import DetectConfig
 from tests.hostile import save
 
 WIDTH, HEIGHT = 40, 30
@@ -148,7 +148,7 @@ def tiny_models(model_files: TinyModels, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.fixture
 def bare_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page without pictures, which take most of the time of a small run."""
-    monkeypatch.setattr("flows.detect_report.write_detect_report", lambda report, write: write("index.html", b"<p>"))
+    monkeypatch.setattr("flows.detect.report.write_detect_report", lambda report, write: write("index.html", b"<p>"))
 
 
 # --- pictures
@@ -274,7 +274,7 @@ def detect_config(source: str, output: Path | str, pipeline: str, /, **sections:
 
 def run_detect(config: Mapping[str, Any]) -> dict[str, Any]:
     """Run the detect flow in this process, against the Prefect server of the session."""
-    from flows.detect import detect
+    from flows.detect.flow import detect
 
     return dict(detect(DetectConfig.model_validate(config)))
 
@@ -321,7 +321,7 @@ def left_behind(output: Path | str) -> list[str]:
 
 def watched_shards(patch: pytest.MonkeyPatch) -> list[str]:
     """Shards that workers of this process take up from now on, in order."""
-    from flows import detecting
+    from flows.detect import shard_task as detecting
 
     plain, seen = detecting._detect, list[str]()
 

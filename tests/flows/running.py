@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import zarr
 from numpy.typing import NDArray
 
-from landmark_ops.config import EmbedConfig
+from landmark_ops.configs.embed import EmbedConfig
 
 REPO = Path(__file__).parents[2]
 
@@ -60,7 +60,7 @@ def make_config(source: str, output: Path | str, /, **sections: Any) -> dict[str
 
 def run_embed(config: dict[str, Any]) -> dict[str, Any]:
     """Run the embed flow in this process, against the Prefect server of the session."""
-    from flows.embed import embed
+    from flows.embed.flow import embed
 
     return dict(embed(EmbedConfig.model_validate(config)))
 
@@ -83,7 +83,7 @@ def landmark_indices(uri: Path | str) -> NDArray[np.int64]:
 
 def command(*arguments: Path | str, setup: str = "") -> list[str]:
     """`landmarks ARGUMENTS` as a subprocess; `setup` is run in it first, to make tasks small or slow."""
-    return [sys.executable, "-c", f"{setup}\nfrom flows.cli import main; main()", *map(str, arguments)]
+    return [sys.executable, "-c", f"{setup}\nfrom flows.cli.app import main; main()", *map(str, arguments)]
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -16,9 +16,9 @@ import yaml
 import zarr
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.runtime import check_address
-from landmark_ops.config import ClusterConfig, EmbedConfig
+from flows.base.runtime import check_address
+from flows.cli.app import app
+from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
 from landmark_ops.errors import BadRowsError, InputError
 from tests.flows.running import (
     arrays,
@@ -39,7 +39,7 @@ X = points()
 
 def open_only(config: dict[str, Any]) -> None:
     """All that is checked before anything is written."""
-    from flows.opening import open_run
+    from flows.embed.inputs import open_run
 
     open_run(EmbedConfig.model_validate(config))
     pytest.fail("was not refused before the run")
@@ -69,7 +69,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("finished")
     config = make_config(write_npy(folder / "x.npy", X), folder / "out.zarr")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.reporting.write_report", lambda report, write: None)
+        patch.setattr("flows.embed.report.write_report", lambda report, write: None)
         run_embed(config)
     return config
 
@@ -204,7 +204,7 @@ def test_bad_rows_marked(tmp_path: Path, name: str) -> None:
 
 def test_bad_rows_are_named_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages: list[Any] = []
-    monkeypatch.setattr("flows.reporting.write_report", lambda report, write: pages.append(report))
+    monkeypatch.setattr("flows.embed.report.write_report", lambda report, write: pages.append(report))
     config = make_config(write_npy(tmp_path / "x.npy", with_bad_rows()), tmp_path / "out.zarr")
     config["source"]["bad_rows"] = "mark"
     run_embed(config)
@@ -373,7 +373,7 @@ def test_given_points_missing(tmp_path: Path) -> None:
 
 def test_duplicate_rows_among_landmarks_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages: list[Any] = []
-    monkeypatch.setattr("flows.reporting.write_report", lambda report, write: pages.append(report))
+    monkeypatch.setattr("flows.embed.report.write_report", lambda report, write: pages.append(report))
     config = make_config(write_npy(tmp_path / "x.npy", np.repeat(X[:20], 20, axis=0)), tmp_path / "out.zarr")
     run_embed(config)
     expected = r"\d+ of 30 landmarks repeat another: \d+ distinct ones carry the map"

@@ -15,7 +15,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 import landmark_ops
-from flows.cli import app
+from flows.cli.app import app
 from tests.flows.running import (
     attributes,
     command,
@@ -64,7 +64,7 @@ def test_help(arguments: list[str]) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from flows.cli import app; app(['--help'], standalone_mode=False); "
+        "import sys; from flows.cli.app import app; app(['--help'], standalone_mode=False); "
         "heavy = {'prefect', 'dask', 'distributed', 'numpy', 'scipy', 'zarr', 'pydantic', 'matplotlib'}; "
         "print('imported:', *sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
@@ -182,7 +182,7 @@ def test_out_of_memory_exits_with_1(config: Path, monkeypatch: pytest.MonkeyPatc
     def fail(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("flows.tasks.select", fail)
+    monkeypatch.setattr("flows.embed.tasks.select", fail)
     result = run("embed", config, "-q")
     assert result.exit_code == 1
     assert result.stderr.startswith("landmarks: out of memory: ")
@@ -192,7 +192,7 @@ def test_an_interruption_exits_with_130(config: Path, monkeypatch: pytest.Monkey
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flows.tasks.select", fail)
+    monkeypatch.setattr("flows.embed.tasks.select", fail)
     result = run("embed", config, "-q")
     assert result.exit_code == 130
     (line,) = result.stderr.splitlines()

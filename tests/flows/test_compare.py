@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics.pairwise import rbf_kernel
 
 from landmark_ops import InputError, RunError, select_landmarks
-from landmark_ops.config import CompareConfig, parse_config_as
+from landmark_ops.configs.embed import CompareConfig, parse_config_as
 from tests.flows.running import make_config, points, write_npy
 
 X = points(n=500, d=4, rank=4)
@@ -25,7 +25,7 @@ def configure(tmp_path: Path, method: dict[str, Any], **compare: Any) -> dict[st
 
 
 def run_compare(config: dict[str, Any]) -> dict[str, Any]:
-    from flows.compare import compare
+    from flows.compare.flow import compare
 
     return dict(compare(CompareConfig.model_validate(config)))
 
@@ -153,7 +153,7 @@ def test_rows_with_nan_are_counted(tmp_path: Path) -> None:
 
 def test_a_source_rewritten_under_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with its size and times as before, as `rsync --times` leaves them."""
-    from flows import compare
+    from flows.compare import flow as compare
 
     config = configure(tmp_path, KERNEL, strategies=["uniform"])
     source, plain = tmp_path / "x.npy", compare.try_stage

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable
 
-from flows import detecting
+from flows.detect import shard_task as detecting
 from landmark_ops.errors import InputError
 from landmark_ops.stores import locations
 from tests.flows.detecting_data import (
@@ -64,7 +64,7 @@ def reference(
     folder = tmp_path_factory.mktemp("reference")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANDMARKS_MODEL_SPECS", str(model_files.specs))
-        patch.setattr("flows.detect_report.write_detect_report", lambda report, write: write("index.html", b"<p>"))
+        patch.setattr("flows.detect.report.write_detect_report", lambda report, write: write("index.html", b"<p>"))
         source = write_folder(folder / "pictures", range(N))
         one = {"detector": {"batch": 1}, "cluster": {"workers": 1}}
         result = run_detect(detect_config(source, folder / "out", model_files.pipeline, **one))

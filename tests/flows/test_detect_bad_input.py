@@ -12,7 +12,7 @@ import yaml
 from deltalake import write_deltalake
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
+from flows.cli.app import app
 from landmark_ops.detectors.pipeline_spec import list_pipelines
 from landmark_ops.stores.lock import OutputLock
 from tests.flows.detecting_data import (

@@ -15,8 +15,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.stores import delta_tables
-from landmark_ops.stores.tables import TableFormat, TableSet
+from landmark_ops.stores.tables import delta_tables
+from landmark_ops.stores.tables.tables import TableFormat, TableSet
 from tests.flows.detecting_data import (
     TinyModels,
     bare_page,  # noqa: F401  a fixture
@@ -204,7 +204,7 @@ def test_a_run_killed_while_it_replaces(
         return plain(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr("landmark_ops.stores.tables.delta_tables.add_once", add)
+        patch.setattr("landmark_ops.stores.tables.tables.delta_tables.add_once", add)
         with pytest.raises(RunError, match="killed"):
             run_detect(config)
     run_detect(config)

@@ -14,15 +14,15 @@ import psutil
 import pytest
 import yaml
 
-from flows import detecting
-from flows.detect import open_work
-from flows.detecting import attempt
-from landmark_ops.detect_config import DetectConfig
+from flows.detect import shard_task as detecting
+from flows.detect.flow import open_work
+from flows.detect.shard_task import attempt
+from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.errors import RunError
 from landmark_ops.images import reasons
 from landmark_ops.images.isolated import decode_safely
 from landmark_ops.images.reasons import DecodeFailure
-from landmark_ops.stores import delta_tables
+from landmark_ops.stores.tables import delta_tables
 from tests.flows.detecting_data import (
     TinyModels,
     bare_page,  # noqa: F401  a fixture
@@ -55,7 +55,7 @@ def config(tmp_path: Path, tiny_models: TinyModels) -> dict[str, Any]:  # noqa: 
 
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.detect.SHARD_BYTES", 1)
+    monkeypatch.setattr("flows.detect.flow.SHARD_BYTES", 1)
 
 
 def whole(config: dict[str, Any], n: int = N) -> None:
@@ -109,10 +109,10 @@ def test_killed_workers_are_replaced(tmp_path: Path, tiny_models: TinyModels) ->
 
 SLOW = """
 import time
-import flows.detect, flows.detecting
-flows.detect.SHARD_BYTES, flows.detect.COMMIT_SHARDS = 1, 2
-plain = flows.detecting._detect
-flows.detecting._detect = lambda *arguments: (plain(*arguments), time.sleep(0.25))[0]
+import flows.detect.flow, flows.detect.shard_task
+flows.detect.flow.SHARD_BYTES, flows.detect.flow.COMMIT_SHARDS = 1, 2
+plain = flows.detect.shard_task._detect
+flows.detect.shard_task._detect = lambda *arguments: (plain(*arguments), time.sleep(0.25))[0]
 """
 
 
@@ -171,7 +171,7 @@ def interrupt_commits(patch: pytest.MonkeyPatch, at: int, after: bool) -> None:
             raise KeyboardInterrupt
         return done
 
-    patch.setattr("landmark_ops.stores.tables.delta_tables.add_once", add)
+    patch.setattr("landmark_ops.stores.tables.tables.delta_tables.add_once", add)
 
 
 @pytest.mark.parametrize(("at", "after"), [(1, False), (1, True), (2, True), (3, False), (3, True)])
@@ -194,7 +194,7 @@ def test_interrupted_before_the_page(config: dict[str, Any], monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("flows.detect_report.write_detect_report", fail)
+        patch.setattr("flows.detect.report.write_detect_report", fail)
         with pytest.raises(KeyboardInterrupt):
             run_detect(config)
     assert not (Path(config["output"]["uri"]) / "report/index.html").exists()

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from flows import overlays
-from flows.overlays import MAX_WAITING, OVERLAY_SIDE, Overlays, Waiting
+from flows.detect import overlays
+from flows.detect.overlays import MAX_WAITING, OVERLAY_SIDE, Overlays, Waiting
 from landmark_ops.detectors.instances import Instances, unknown
 from landmark_ops.images.decode import Decoded
 from landmark_ops.keypoints.landmark_sets import landmark_set

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from flows import overlays
-from flows.draw import draw_tables
-from flows.own_sets import set_of_rows
+from flows.detect import overlays
+from flows.detect.draw import draw_tables
+from flows.detect.own_sets import set_of_rows
 from landmark_ops.detectors import session
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints import drawing

@@ -15,7 +15,7 @@ import yaml
 import zarr
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
+from flows.cli.app import app
 from landmark_ops.errors import InputError
 from landmark_ops.images.encode import to_jpeg
 from tests.flows.detecting_data import (
@@ -215,7 +215,7 @@ def test_the_page_is_of_the_generation_that_was_run_last(
 ) -> None:
     written: list[tuple[int, int]] = []
     monkeypatch.setattr(
-        "flows.detect_report.write_detect_report",
+        "flows.detect.report.write_detect_report",
         lambda report, write: written.append((report.images, report.instances)) or write("index.html", b"<p>"),
     )
     source = write_folder(tmp_path / "in", range(5))

@@ -13,7 +13,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from landmark_ops.detect_config import DetectConfig
+from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.detectors.decoders import FINDERS
 from landmark_ops.detectors.decoders.known import PARAMETERS
 from landmark_ops.detectors.pipeline_spec import list_pipelines

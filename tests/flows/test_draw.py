@@ -16,15 +16,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from flows import draw
-from flows.cli import app
-from flows.earlier import digest_of
+from flows.cli.app import app
+from flows.detect import draw
+from flows.detect.earlier import digest_of
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.rows import Outcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.index import ShardOptions, open_shards
-from landmark_ops.stores.tables import ShardRows, TableFormat, TableSet
+from landmark_ops.stores.tables.tables import ShardRows, TableFormat, TableSet
 
 GRAY = 128
 WIDTH, HEIGHT = 200, 120

@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from flows import loopback
-from flows.cli import app
-from flows.edges import Edge
-from flows.faults import explain
-from flows.prefect_api import check_api
+from flows.base import loopback
+from flows.base.faults import explain
+from flows.base.prefect_api import check_api
+from flows.cli.app import app
+from flows.cli.edges import Edge
 from landmark_ops.errors import InputError, RunError
 from tests.flows.running import command, environment, make_config, points, write_npy
 
@@ -58,7 +58,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         def fail(*arguments: Any) -> list[str]:
             raise error
 
-        monkeypatch.setattr("flows.launch.describe_plan", fail)
+        monkeypatch.setattr("flows.cli.launch.describe_plan", fail)
 
     return install
 
@@ -143,7 +143,7 @@ def test_unexpected_errors(
 
 
 def test_the_stage_is_named(config: Path, failing: Any) -> None:
-    from flows.progress import Progress
+    from flows.base.progress import Progress
 
     error = KeyError("x")
     with pytest.raises(KeyError), Progress().stage("extend"):

@@ -69,7 +69,7 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     config = make_config(uri, folder / "out.zarr", method=method, report=report)
     config["source"] |= source
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 11)
+        patch.setattr("landmark_ops.passes.ranges.TASK_BYTES", 1 << 11)
         result = run_embed(config)
     return Done(config, result, str(folder / "out.zarr"), zarr.open_group(folder / "out.zarr", mode="r"))
 
@@ -191,7 +191,7 @@ def test_report_is_one_page_and_pictures(done: Done) -> None:
 
 def test_every_row_is_in_the_density_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many_tasks: None) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr("flows.reporting.write_report", lambda report, write: drawn.append(report))
+    monkeypatch.setattr("flows.embed.report.write_report", lambda report, write: drawn.append(report))
     run_embed(make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", report={"sample": 100}))
     densities = drawn[0].densities
     assert [density.components for density in densities] == [(0, 1), (0, 2), (1, 2)]
@@ -301,7 +301,7 @@ def test_nothing_listens_beyond_loopback(tmp_path: Path, monkeypatch: pytest.Mon
         for process in [me, *me.children(recursive=True)]:
             found.extend(c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN)
 
-    monkeypatch.setattr("flows.reporting.write_report", look)
+    monkeypatch.setattr("flows.embed.report.write_report", look)
     run_embed(make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr"))
     assert found
     assert set(found) <= {"127.0.0.1", "::1"}

@@ -13,7 +13,7 @@ import zarr
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.documents import open_group
+from landmark_ops.stores.embeddings.documents import open_group
 from landmark_ops.stores.output_store import open_store
 from tests.faulty_proxy import Faults, FaultyProxy, Request, at_random
 from tests.flows.detecting_data import (
@@ -55,7 +55,7 @@ def embedded(config: dict[str, Any]) -> Any:
 
 def detected(config: dict[str, Any]) -> list[Any]:
     from landmark_ops.keypoints.schema import SCHEMAS
-    from landmark_ops.stores.tables import TableSet
+    from landmark_ops.stores.tables.tables import TableSet
 
     table = TableSet(config["output"]["uri"], SCHEMAS).dataset("keypoints").to_table()
     columns = ["image_id", "instance", "score", "box", "keypoints"]

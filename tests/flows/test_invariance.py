@@ -47,7 +47,7 @@ class Reference:
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     folder = tmp_path_factory.mktemp("reference")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.reporting.write_report", lambda report, write: None)
+        patch.setattr("flows.embed.report.write_report", lambda report, write: None)
         run_embed(make_config(write_npy(folder / "x.npy", X), folder / "out.zarr", **SECTIONS))
     return Reference(folder / "out.zarr")
 

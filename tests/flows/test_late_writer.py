@@ -15,7 +15,7 @@ import yaml
 import zarr
 
 from landmark_ops.stores import lease
-from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.output_store import open_store
 from tests.flows.running import arrays, command, environment, make_config, points, run_embed, write_npy

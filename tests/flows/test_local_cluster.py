@@ -19,13 +19,13 @@ import psutil
 import pytest
 from distributed.comm import connect
 from distributed.security import Security
+from tests.blocks.test_cluster import ITEMS, TEXT, within
 
-from flows.runtime import open_engine
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.config import ClusterConfig
+from flows.base.runtime import open_engine
+from landmark_ops.configs.embed import ClusterConfig
+from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.errors import RunError
 from tests import block_functions as fns
-from tests.blocks.test_cluster import ITEMS, TEXT, within
 from tests.flows.running import REPO, environment
 
 LARGE = 1 << 40  # bytes of a source that worker processes are started for
@@ -94,8 +94,8 @@ def check_pages() -> None:
 
 @pytest.fixture
 def frozen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.runtime.FROZEN_SECONDS", 1.5)
-    monkeypatch.setattr("landmark_ops.blocks.cluster.SPREAD_SECONDS", 0.5)
+    monkeypatch.setattr("flows.base.runtime.FROZEN_SECONDS", 1.5)
+    monkeypatch.setattr("landmark_ops.engine.cluster.SPREAD_SECONDS", 0.5)
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def running_cluster() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 @pytest.mark.parametrize("call", [joined, folded], ids=["imap", "reduce"])
 def test_a_lost_scheduler_is_named(call: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     """One line, in seconds, and nothing of Dask's on the terminal."""
-    monkeypatch.setattr("landmark_ops.blocks.cluster.RECONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("landmark_ops.engine.cluster.RECONNECT_SECONDS", 0.5)
     began = 0.0
     message = r"the Dask scheduler tcp://127\.0\.0\.1:\d+ was lost: is it running, and reachable\? What is committed is"
     with running_cluster() as (address, scheduler), pytest.raises(RunError, match=message):  # noqa: PT012, SIM117

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from sklearn.datasets import make_moons, make_swiss_roll
 
 import landmark_ops
-from flows.progress import Progress
+from flows.base.progress import Progress
 from landmark_ops import InputError, open_map
-from landmark_ops.blocks.engine import LocalEngine
-from landmark_ops.method_config import METHODS, SUPERVISED
+from landmark_ops.configs.method import METHODS, SUPERVISED
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.kernels import resolve_kernel
 from landmark_ops.selection.select import probe_rows
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 from tests.flows.running import arrays, attributes, landmark_indices, make_config, run_embed
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
@@ -311,7 +311,7 @@ def test_worker_processes_change_nothing(source: str, tmp_path: Path) -> None:
     config = together(source, tmp_path / "all", methods + learning) | {"target": {"array": "y"}}
     result = run_embed(config)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.runtime.IN_PROCESS_BYTES", 1 << 40)
+        patch.setattr("flows.base.runtime.IN_PROCESS_BYTES", 1 << 40)
         threads = run_embed(config | {"output": {"uri": str(tmp_path / "threads")}})
     for name in result["methods"]:
         ours, theirs = (arrays(done["methods"][name]["embedding"])[0] for done in (result, threads))
@@ -321,7 +321,7 @@ def test_worker_processes_change_nothing(source: str, tmp_path: Path) -> None:
 def test_geodesics_are_taken_in_parts(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method = {"name": "landmark_isomap", "n_components": 2, "n_neighbors": 12}
     run_embed(configure(source, tmp_path / "whole.zarr", method))
-    monkeypatch.setattr("landmark_ops.blocks.extension.GEODESIC_ROWS", 13)
+    monkeypatch.setattr("landmark_ops.passes.extension.GEODESIC_ROWS", 13)
     run_embed(configure(source, tmp_path / "parts.zarr", method))
     for found, expected in zip(arrays(tmp_path / "parts.zarr"), arrays(tmp_path / "whole.zarr"), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-4)

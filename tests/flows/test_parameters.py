@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect.utilities.schema_tools import is_valid_schema, validate
 
-from flows.compare import compare
-from flows.detect import detect
-from flows.embed import embed
-from flows.pipeline import Nowhere
-from landmark_ops.config import CompareConfig, EmbedConfig, parse_config_as
-from landmark_ops.detect_config import DetectConfig
+from flows.base.pipeline import Nowhere
+from flows.compare.flow import compare
+from flows.detect.flow import detect
+from flows.embed.flow import embed
+from landmark_ops.configs.detect import DetectConfig
+from landmark_ops.configs.embed import CompareConfig, EmbedConfig, parse_config_as
+from landmark_ops.configs.method import METHODS
+from landmark_ops.configs.plain_yaml import parse_yaml
+from landmark_ops.configs.section import Section
 from landmark_ops.errors import InputError
-from landmark_ops.method_config import METHODS
-from landmark_ops.plain_yaml import parse_yaml
-from landmark_ops.section import Section
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 FLOWS: dict[type[Section], Any] = {EmbedConfig: embed, DetectConfig: detect, CompareConfig: compare}

@@ -13,15 +13,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flows import plan as planning
-from flows import runtime
-from flows.cli import app
-from flows.plan import SERVER_BYTES, Plan, make_plan
-from landmark_ops.config import EmbedConfig
-from landmark_ops.stores.open import open_rows
+from flows.base import runtime
+from flows.cli.app import app
+from flows.embed import plan as planning
+from flows.embed.plan import SERVER_BYTES, Plan, make_plan
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.stores.sources.open import open_rows
 from tests.flows.running import command, copy_of_database, environment, make_config, points, write_npy, write_zarr
 
-PROCESSES = "import flows.runtime; flows.runtime.IN_PROCESS_BYTES = 0"  # as large sources have them
+PROCESSES = "import flows.base.runtime; flows.base.runtime.IN_PROCESS_BYTES = 0"  # as large sources have them
 
 
 class Peaks(NamedTuple):
@@ -49,7 +49,7 @@ def kind_of(process: psutil.Process, flow: int) -> str | None:
         line = " ".join(process.cmdline())
     except psutil.Error:
         return None
-    return "server" if "flows.server" in line else "worker" if "spawn_main" in line else None
+    return "server" if "flows.base.server" in line else "worker" if "spawn_main" in line else None
 
 
 def watched(config: Path, home: str, setup: str = "") -> Peaks:

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from flows import progress
-from flows.progress import BarProgress, PlainProgress, Progress, duration, make_progress
+from flows.base import progress
+from flows.base.progress import BarProgress, PlainProgress, Progress, duration, make_progress
 
 
 class Terminal(io.StringIO):

@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from landmark_ops.errors import BadRowsError, InputError, RunError
-from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.locations import list_objects
 from tests.flows.running import attributes, make_config, points, run_embed, write_npy
 from tests.flows.test_resume import CHUNKS, arrays, committed, equal, interrupt, reference, slow_command, watching

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from flows import report_files
-from landmark_ops.stores.documents import ROOT
-from landmark_ops.stores.embedding import EmbeddingStore
+from flows.embed import report_files
+from landmark_ops.stores.embeddings.documents import ROOT
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.locations import read_bytes
 from tests.flows.running import attributes, make_config, points, run_embed, write_npy
 from tests.flows.test_resume import interrupt
@@ -32,7 +32,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         put("density.png", report.summary.encode())
         put("index.html", report.summary.encode())
 
-    monkeypatch.setattr("flows.reporting.write_report", write)
+    monkeypatch.setattr("flows.embed.report.write_report", write)
     config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
     run_embed(config)
     config["output"]["overwrite"] = True

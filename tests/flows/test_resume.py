@@ -18,10 +18,10 @@ import pytest
 import yaml
 import zarr
 
-from flows.progress import Progress
-from landmark_ops.blocks.stored_map import load_map
+from flows.base.progress import Progress
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.passes.stored_map import load_map
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
 from tests.flows.running import (
@@ -90,8 +90,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of a run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("reference")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.reporting.write_report", lambda report, write: None)
-        patch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 10)
+        patch.setattr("flows.embed.report.write_report", lambda report, write: None)
+        patch.setattr("landmark_ops.passes.ranges.TASK_BYTES", 1 << 10)
         run_embed(make_config(write_npy(folder / "x.npy", X), folder / "out.zarr"))
     return folder / "out.zarr"
 
@@ -238,7 +238,7 @@ def test_interrupted_while_the_map_is_committed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("landmark_ops.stores.embedding.EmbeddingStore.allocate", fail)
+        patch.setattr("landmark_ops.stores.embeddings.embedding.EmbeddingStore.allocate", fail)
         with pytest.raises(KeyboardInterrupt):
             run_embed(config)
     run_embed(config)
@@ -257,7 +257,7 @@ def test_interrupted_while_an_output_is_replaced(
 
     config["output"]["overwrite"] = True
     with monkeypatch.context() as patch:
-        patch.setattr("landmark_ops.stores.embedding.remove", fail)
+        patch.setattr("landmark_ops.stores.embeddings.embedding.remove", fail)
         with pytest.raises(KeyboardInterrupt):
             run_embed(config)
     equal(uri, reference)
@@ -364,17 +364,17 @@ def test_a_lock_left_by_a_dead_process_does_not_hold(config: dict[str, Any], ref
 
 def test_a_run_that_finished_between_look_and_lock(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run looked while the output was partial or absent, and got the lock once the first was done."""
-    from flows.opening import Opened, open_run
+    from flows.embed.inputs import Opened, open_run
 
     early: list[Opened] = []
 
     def stale(given: Any) -> Opened:
         early.append(open_run(given))
-        monkeypatch.setattr("flows.embed.open_run", open_run)
+        monkeypatch.setattr("flows.embed.flow.open_run", open_run)
         run_embed(config)
         return early[0]
 
-    monkeypatch.setattr("flows.embed.open_run", stale)
+    monkeypatch.setattr("flows.embed.flow.open_run", stale)
     with pytest.raises(InputError, match="another run has just worked on it: run again to go on from there"):
         run_embed(config)
     assert attributes(config["output"]["uri"])["status"] == "complete"
@@ -388,9 +388,9 @@ import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import flows.runtime, landmark_ops.blocks.ranges, landmark_ops.stores.records
 from flows.progress import Progress
-flows.runtime.IN_PROCESS_BYTES = {in_process}
-landmark_ops.blocks.ranges.TASK_BYTES = 1 << 10
-landmark_ops.stores.records.FLUSH_SECONDS = 0.1
+flows.base.runtime.IN_PROCESS_BYTES = {in_process}
+landmark_ops.passes.ranges.TASK_BYTES = 1 << 10
+landmark_ops.stores.embeddings.records.FLUSH_SECONDS = 0.1
 plain = Progress.advance
 Progress.advance = lambda self, item: (time.sleep({seconds}), plain(self, item))[1]
 """
@@ -434,7 +434,7 @@ def test_killed_leaves_no_orphans_and_resumes(
     with slow_command(tmp_path, config, in_process=0, seconds=0.3, **changes) as process:
         family = psutil.Process(process.pid).children(recursive=True)
         lines = [" ".join(member.cmdline()) for member in family]
-        assert any("flows.server" in line for line in lines)
+        assert any("flows.base.server" in line for line in lines)
         assert sum("spawn_main" in line for line in lines) == 2
         process.kill()
         process.wait()

@@ -28,17 +28,17 @@ import zarr
 from botocore.exceptions import ClientError
 from deltalake import DeltaTable
 
-from flows.progress import Progress
-from flows.repair import repair
-from flows.verify import verify_place
+from flows.base.progress import Progress
+from flows.cli.verify import verify_place
+from flows.embed.repair import repair
 from landmark_ops import LandmarkMDS
-from landmark_ops.config import EmbedConfig
+from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import lease, locations, swaps
-from landmark_ops.stores.claims import claim
-from landmark_ops.stores.documents import open_group
+from landmark_ops.stores.embeddings.documents import open_group
 from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.output_store import open_store
+from landmark_ops.stores.tables.claims import claim
 from tests.flows import test_late_writer
 from tests.flows.detecting_data import (
     TinyModels,
@@ -63,12 +63,12 @@ N, PER_SHARD = 48, 6
 #: A shard per quarter of a second; the lease of a killed run ends soon.
 SLOW = """
 import time
-import flows.detect, flows.detecting
+import flows.detect.flow, flows.detect.shard_task
 from landmark_ops.stores import lease
 lease.LEASE_SECONDS, lease.REFRESH_SECONDS = 3.0, 0.5
-flows.detect.SHARD_BYTES, flows.detect.COMMIT_SHARDS = 1, 2
-plain = flows.detecting._detect
-flows.detecting._detect = lambda *arguments: (plain(*arguments), time.sleep(0.25))[0]
+flows.detect.flow.SHARD_BYTES, flows.detect.flow.COMMIT_SHARDS = 1, 2
+plain = flows.detect.shard_task._detect
+flows.detect.shard_task._detect = lambda *arguments: (plain(*arguments), time.sleep(0.25))[0]
 """
 
 

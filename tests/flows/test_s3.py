@@ -11,8 +11,8 @@ import zarr
 
 from landmark_ops import LandmarkMDS, open_map
 from landmark_ops.errors import InputError
-from landmark_ops.stores.documents import open_group
-from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.documents import open_group
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.output_store import open_store
 from tests.flows.running import make_config, points, run_embed
 from tests.flows.test_resume import watching

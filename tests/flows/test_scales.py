@@ -291,7 +291,7 @@ def test_rows_far_from_all_landmarks_do_not_spoil_the_others(tmp_path: Path) -> 
 
 def test_an_embedding_whose_rows_collapsed_is_never_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong between the landmarks and the rows."""
-    from landmark_ops.blocks import extension
+    from landmark_ops.passes import extension
 
     placed = extension.place_all
     monkeypatch.setattr(

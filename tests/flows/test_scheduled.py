@@ -45,9 +45,9 @@ import flows.runtime, landmark_ops.blocks.ranges, landmark_ops.stores.records
 from flows.embed import embed
 from flows.progress import Progress
 
-flows.runtime.IN_PROCESS_BYTES = 20_000
-landmark_ops.blocks.ranges.TASK_BYTES = 1 << 10
-landmark_ops.stores.records.FLUSH_SECONDS = 0.1
+flows.base.runtime.IN_PROCESS_BYTES = 20_000
+landmark_ops.passes.ranges.TASK_BYTES = 1 << 10
+landmark_ops.stores.embeddings.records.FLUSH_SECONDS = 0.1
 plain = Progress.advance
 Progress.advance = lambda self, item: (time.sleep(0.2 if self.total and self.total > 1000 else 0), plain(self, item))[1]
 
@@ -205,7 +205,7 @@ def retried(server: Server, tmp_path: Path) -> None:
 
     config = make_config(write_npy(tmp_path / "y.npy", points()), tmp_path / "retried.zarr")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 10)
+        patch.setattr("landmark_ops.passes.ranges.TASK_BYTES", 1 << 10)
         interrupt(config)
     before = committed(tmp_path / "retried.zarr")
     with OutputLock(str(tmp_path / "retried.zarr")):
@@ -236,7 +236,7 @@ def cancelled(server: Server, tmp_path: Path, runner: int) -> None:
     kept = committed(tmp_path / "stopped.zarr")
     assert kept >= 3
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 10)
+        patch.setattr("landmark_ops.passes.ranges.TASK_BYTES", 1 << 10)
         assert run_embed(config)["outcome"] == "resumed"
 
 
@@ -249,8 +249,8 @@ def cmdline(process: psutil.Process) -> str:
 
 def test_a_worker_of_a_pool(server: Server, tmp_path: Path) -> None:
     """Deployed from source, and as the module that is installed; started by forms, run by `prefect worker start`."""
-    from flows.compare import compare
-    from flows.detect import detect
+    from flows.compare.flow import compare
+    from flows.detect.flow import detect
 
     models = TinyModels(Path(server.environment["LANDMARKS_MODEL_SPECS"]), "", "", {})
     pipeline = str(models.specs.parent / "lights.yaml")
@@ -261,7 +261,7 @@ def test_a_worker_of_a_pool(server: Server, tmp_path: Path) -> None:
     command = ["-m", "prefect", "worker", "start", "--pool", "machines", "--type", "process", "--name", "one"]
     with background(command, server.environment), temporary_settings({PREFECT_API_URL: server.url}):
         server.until(lambda: server.http.get("/work_pools/machines").status_code == 200)
-        source = detect.from_source(source=str(REPO), entrypoint="flows/detect.py:detect")
+        source = detect.from_source(source=str(REPO), entrypoint="flows/detect/flow.py:detect")
         source.deploy(name="lake", work_pool_name="machines", parameters={"config": lights}, print_next_steps=False)
         deployment = compare.to_deployment(
             "weekly", work_pool_name="machines", entrypoint_type=EntrypointType.MODULE_PATH

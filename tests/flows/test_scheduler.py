@@ -12,8 +12,8 @@ import pytest
 from distributed import LocalCluster
 from distributed.security import Security
 
-from flows import scheduler
-from flows.scheduler import knock
+from flows.base import scheduler
+from flows.base.scheduler import knock
 from landmark_ops.errors import InputError, RunError
 
 # connections that are refused are left to the collector by Dask

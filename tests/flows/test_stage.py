@@ -9,9 +9,9 @@ from typing import Any
 
 from prefect import flow
 
-from flows.launch import followed
-from flows.progress import Progress
-from flows.stage import stage
+from flows.base.progress import Progress
+from flows.base.stage import stage
+from flows.cli.launch import followed
 
 
 class Untouchable:

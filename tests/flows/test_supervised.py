@@ -12,11 +12,11 @@ import pytest
 import zarr
 from sklearn.datasets import make_moons
 
-from flows.opening import open_run
+from flows.embed.inputs import open_run
 from landmark_ops import InputError, NystroemRidge, SparseGPRegressor, open_map
-from landmark_ops.blocks.sums import Targets
-from landmark_ops.config import EmbedConfig
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.passes.sums import Targets
+from landmark_ops.stores.sources.rows import ArrayRows
 from tests.flows.running import attributes, landmark_indices, make_config, run_embed
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")

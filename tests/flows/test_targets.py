@@ -12,8 +12,8 @@ import pytest
 import zarr
 
 from landmark_ops import InputError, open_map
-from landmark_ops.blocks.sums import Targets
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.passes.sums import Targets
+from landmark_ops.stores.sources.rows import ArrayRows
 from tests.flows.running import attributes, make_config, run_embed
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
@@ -133,7 +133,7 @@ def test_infinite_targets_are_refused_or_left_out(tmp_path: Path) -> None:
 
 def test_so_few_rows_that_none_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages: list[Any] = []
-    monkeypatch.setattr("flows.reporting.write_report", lambda report, write: pages.append(report))
+    monkeypatch.setattr("flows.embed.report.write_report", lambda report, write: pages.append(report))
     np.save(tmp_path / "x.npy", X[:12])
     np.save(tmp_path / "y.npy", F[:12])
     config = make_config(str(tmp_path / "x.npy"), tmp_path / "out.zarr")

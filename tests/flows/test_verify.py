@@ -14,16 +14,16 @@ import yaml
 import zarr
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.progress import Progress
-from flows.repair import repair
-from flows.verify import verify_place
-from landmark_ops.blocks.engine import LocalEngine
-from landmark_ops.blocks.verifying import verify_embedding
-from landmark_ops.config import EmbedConfig
+from flows.base.progress import Progress
+from flows.cli.app import app
+from flows.cli.verify import verify_place
+from flows.embed.repair import repair
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import DamagedError, InputError, RunError
-from landmark_ops.stores.embedding import EmbeddingStore
-from landmark_ops.stores.initial import layout_init
+from landmark_ops.passes.verification import verify_embedding
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.initial import layout_init
 from landmark_ops.stores.locations import read_bytes, remove, write_bytes
 from landmark_ops.stores.output_store import open_store
 from tests.flows.running import arrays, make_config, points, run_embed, write_npy
@@ -39,8 +39,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with x.npy and out.zarr: 10 chunks of 42 rows. Residuals are NaN throughout."""
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.reporting.write_report", lambda report, write: None)
-        patch.setattr("landmark_ops.blocks.ranges.TASK_BYTES", 1 << 10)
+        patch.setattr("flows.embed.report.write_report", lambda report, write: None)
+        patch.setattr("landmark_ops.passes.ranges.TASK_BYTES", 1 << 10)
         write_npy(folder / "x.npy", X)
         run_embed(config_of(folder))
     return folder
@@ -232,7 +232,7 @@ def test_rows_that_changed_without_showing_it(folder: Path, monkeypatch: pytest.
     other = X.copy()
     other[130] += 1
     write_npy(folder / "x.npy", other)
-    monkeypatch.setattr("flows.opening.fingerprint_of", lambda rows, targets: recorded)
+    monkeypatch.setattr("flows.embed.inputs.fingerprint_of", lambda rows, targets: recorded)
     with pytest.raises(DamagedError, match=r"rows 126\.\.168 computed anew are not those that were committed"):
         mended(folder)
 

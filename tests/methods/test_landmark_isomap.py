@@ -9,11 +9,11 @@ from sklearn.datasets import make_swiss_roll
 from sklearn.manifold import Isomap
 
 from landmark_ops import LandmarkIsomap, LandmarkMDS
-from landmark_ops.blocks.engine import LocalEngine
-from landmark_ops.blocks.ranges import ranges
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
 from landmark_ops.methods.solving import Source, solve_one
+from landmark_ops.passes.ranges import ranges
 from tests.rows import ChunkedRows
 
 ROLL = make_swiss_roll(600, random_state=0)[0]

@@ -14,16 +14,16 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import KernelCenterer
 from threadpoolctl import threadpool_limits
 
-from landmark_ops.blocks.engine import LocalEngine
-from landmark_ops.blocks.ranges import ranges
-from landmark_ops.blocks.sums import Targets
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.method import KernelChoice
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.nystroem_ridge import NystroemRidgeMethod
 from landmark_ops.methods.solving import Source, solve_one
-from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.passes.ranges import ranges
+from landmark_ops.passes.sums import Targets
+from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows
 
 GAMMA = 0.4

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from landmark_ops import InputError, NystroemRidge, NystroemRidgeClassifier, SparseGPRegressor
-from landmark_ops.numerics.heads import Regression
-from landmark_ops.numerics.target_sums import TargetSums, needs_double
+from landmark_ops.maps.heads import Regression
+from landmark_ops.maps.target_sums import TargetSums, needs_double
 
 RNG = np.random.default_rng(5)
 X = RNG.uniform(-3, 3, (240, 2))

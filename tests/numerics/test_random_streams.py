@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from landmark_ops.blocks.engine import LocalEngine
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, derived_seed, generator, row_numbers
 from landmark_ops.selection.select import STRATEGIES, probe_rows, select
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("landmark_ops", "flows") for path in (ROOT / folder).rglob("*.py"))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from landmark_ops.report.compare_content import CompareReport, Floor, Trial
-from landmark_ops.report.compare_numbers import advice, best_of, table_of
-from landmark_ops.report.compare_page import render_compare_page, write_compare_report
-from landmark_ops.report.compare_picture import draw_errors
-from landmark_ops.report.compare_table import compare_lines, compare_markdown
+from landmark_ops.report.compare.content import CompareReport, Floor, Trial
+from landmark_ops.report.compare.numbers import advice, best_of, table_of
+from landmark_ops.report.compare.page import render_compare_page, write_compare_report
+from landmark_ops.report.compare.picture import draw_errors
+from landmark_ops.report.compare.table import compare_lines, compare_markdown
 from landmark_ops.report.content import Stage
 from tests.report.test_report_pictures import check_drawn
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from landmark_ops.report.content import Stage
-from landmark_ops.report.detect_content import DetectReport, Reason
-from landmark_ops.report.detect_numbers import account, median_bin, ordered_reasons
-from landmark_ops.report.detect_page import render_detect_page, write_detect_report
-from landmark_ops.report.detect_pictures import draw_detect
+from landmark_ops.report.detect.content import DetectReport, Reason
+from landmark_ops.report.detect.numbers import account, median_bin, ordered_reasons
+from landmark_ops.report.detect.page import render_detect_page, write_detect_report
+from landmark_ops.report.detect.pictures import draw_detect
 from landmark_ops.report.markdown import detect_markdown
 from tests.report.test_report_page import HOSTILE, Outline
 from tests.report.test_report_pictures import check_drawn, decode
@@ -305,9 +305,9 @@ def test_markdown_holds_account_and_reasons() -> None:
 
 def test_the_modules_import_nothing_heavy() -> None:
     code = (
-        "import sys, landmark_ops.report.detect_page, landmark_ops.report.markdown\n"
+        "import sys, landmark_ops.report.detect.page, landmark_ops.report.markdown\n"
         "early = 'matplotlib' in sys.modules\n"
-        "import landmark_ops.report.detect_pictures\n"
+        "import landmark_ops.report.detect.pictures\n"
         "print(early, {'matplotlib.pyplot', 'dask', 'zarr', 'prefect', 'scipy', 'cv2', 'deltalake'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

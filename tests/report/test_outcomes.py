@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from landmark_ops.report.content import Classified, Clustered, Predicted
-from landmark_ops.report.outcomes import draw_outcome
-from landmark_ops.report.page import render_page
-from landmark_ops.report.pictures import draw_all
+from landmark_ops.report.embed.outcomes import draw_outcome
+from landmark_ops.report.embed.page import render_page
+from landmark_ops.report.embed.pictures import draw_all
 from tests.report.test_report_pictures import check_drawn, decode
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 
 from landmark_ops.report.content import EmbedReport, Measure, Stage
+from landmark_ops.report.embed.page import render_page, write_report
 from landmark_ops.report.markdown import quality_markdown
-from landmark_ops.report.page import render_page, write_report
 
 HOSTILE = "<script>alert('x')</script>\"&$x$|`"
 PNG = {"density.png": b"\x89PNG picture", "timings.png": b"\x89PNG other"}
@@ -124,7 +124,7 @@ def test_markdown_is_one_table(base_report: EmbedReport, make_report) -> None:
 
 def test_drawing_imports_neither_pyplot_nor_the_heavy_parts() -> None:
     code = (
-        "import sys, landmark_ops.report.pictures, landmark_ops.report.page\n"
+        "import sys, landmark_ops.report.embed.pictures, landmark_ops.report.embed.page\n"
         "print([m for m in ('matplotlib.pyplot', 'dask', 'zarr', 'prefect', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

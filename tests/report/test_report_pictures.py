@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from landmark_ops.report.content import Coverage, Density, EmbedReport, Stage
-from landmark_ops.report.density import Box, coarsen, draw_density, limits_of, sum_blocks
-from landmark_ops.report.page import render_page
-from landmark_ops.report.pictures import draw_all, draw_coverage, draw_spectrum, draw_timings
-from landmark_ops.report.thumbnails import draw_thumbnails, resize, scale_to_unit, spread
+from landmark_ops.report.embed.density import Box, coarsen, draw_density, limits_of, sum_blocks
+from landmark_ops.report.embed.page import render_page
+from landmark_ops.report.embed.pictures import draw_all, draw_coverage, draw_spectrum, draw_timings
+from landmark_ops.report.embed.thumbnails import draw_thumbnails, resize, scale_to_unit, spread
 
 
 def decode(png: bytes) -> np.ndarray:

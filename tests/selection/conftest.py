@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.engine import Engine, LocalEngine
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.engine.engine import Engine, LocalEngine
+from landmark_ops.stores.sources.rows import ArrayRows
 
 
 class ChunkedRows(ArrayRows):

@@ -15,13 +15,13 @@ from scipy.spatial.distance import cdist
 import landmark_ops.selection.active as active
 import landmark_ops.selection.greedy as greedy
 import landmark_ops.selection.pivots as pivots
-from landmark_ops.blocks.engine import LocalEngine
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric, resolve_metric
 from landmark_ops.numerics.kernels import Kernel, kernel_block
 from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.select import select
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 F64 = NDArray[np.float64]
 RBF = Kernel("rbf", 0.1)

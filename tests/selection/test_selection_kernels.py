@@ -15,14 +15,14 @@ import landmark_ops.selection.active as active
 import landmark_ops.selection.greedy as greedy
 import landmark_ops.selection.leverage as leverage
 import landmark_ops.selection.pivots as pivots
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.engine import Engine, Item, LocalEngine
+from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.engine.engine import Engine, Item, LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernels import Kernel, resolve_kernel
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select, select_landmarks
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 STRATEGIES = (*USES_KERNEL, *USES_EITHER)
 RBF = Kernel("rbf", 0.1)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 import landmark_ops.selection.bless as bless
 import landmark_ops.selection.leverage as leverage
 import landmark_ops.selection.pivots as pivots
-from landmark_ops.blocks.engine import LocalEngine
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.kernels import Kernel, kernel_block
 from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.scores import Weighted, inclusion, oversampling, score, tail_rank, tail_ridge
 from landmark_ops.selection.select import select
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 F64 = NDArray[np.float64]
 RBF = Kernel("rbf", 0.2)

@@ -11,10 +11,10 @@ from scipy.spatial.distance import cdist
 
 import landmark_ops.selection.kmeans as kmeans
 import landmark_ops.selection.seeding as seeding
-from landmark_ops.blocks.engine import LocalEngine
+from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import select
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 
 def choose(rows: ArrayRows, workers: int = 1, seed: int = 0) -> Landmarks:

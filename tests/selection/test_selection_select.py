@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 import landmark_ops.selection.kmeans as kmeans
 import landmark_ops.selection.maxmin as maxmin
-from landmark_ops.blocks.cluster import ClusterEngine
-from landmark_ops.blocks.engine import Engine, Item, LocalEngine
+from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.engine.engine import Engine, Item, LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import as_seed, kernel_metric, select, select_landmarks
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 DRAWING = ("uniform", "maxmin", "kmeans")
 

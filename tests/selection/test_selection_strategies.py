@@ -13,13 +13,13 @@ from sklearn.datasets import make_blobs
 
 import landmark_ops.selection.maxmin as maxmin
 import landmark_ops.selection.uniform as uniform
-from landmark_ops.blocks.engine import Engine
+from landmark_ops.engine.engine import Engine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric, transform_rows
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.maxmin import farthest_first
 from landmark_ops.selection.select import select
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 
 def farthest_first_oracle(X: NDArray[Any], start: int, m: int, metric: str) -> list[int]:

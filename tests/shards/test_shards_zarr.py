@@ -11,7 +11,7 @@ import zarr
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.index import ShardOptions, compare, open_shards
 from landmark_ops.shards.member import Member
-from landmark_ops.stores.zarr_rows import ZarrRows
+from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 
 def store(path: Path, pictures: np.ndarray, chunk: int = 4, name: str = "images") -> zarr.Array:

@@ -13,7 +13,7 @@ import numpy as np
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.keypoints.rows import Outcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.stores.tables import ShardRows, TableFormat, TableSet
+from landmark_ops.stores.tables.tables import ShardRows, TableFormat, TableSet
 
 GENERATION = "c0ffee"
 
@@ -71,7 +71,7 @@ def race(uri: str, shards: Sequence[str], number: int, barrier: Any) -> None:
 
 EVENTS = (
     ("landmark_ops.stores.locations", "write_bytes"),
-    ("landmark_ops.stores.claims", "claim"),
+    ("landmark_ops.stores.tables.claims", "claim"),
     ("deltalake.DeltaTable", "create_write_transaction"),
     ("landmark_ops.stores.locations", "remove"),
 )

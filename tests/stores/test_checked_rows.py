@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from landmark_ops.errors import RunError
-from landmark_ops.stores.checked_rows import CheckedRows, read_file
-from landmark_ops.stores.tables import TableFormat
+from landmark_ops.stores.tables.checked_rows import CheckedRows, read_file
+from landmark_ops.stores.tables.tables import TableFormat
 from tests.stores.table_writers import GENERATION, open_tables, shard_rows
 
 

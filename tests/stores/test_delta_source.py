@@ -12,8 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.index import open_shards
 from landmark_ops.stores import faults
-from landmark_ops.stores.delta_source import delta_source
-from landmark_ops.stores.parquet_rows import open_delta
+from landmark_ops.stores.sources.delta_source import delta_source
+from landmark_ops.stores.sources.parquet_rows import open_delta
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 VECTORS = pa.array(X.tolist(), pa.list_(pa.float32()))

@@ -12,9 +12,9 @@ import xarray
 import zarr
 
 from landmark_ops.errors import DamagedError, InputError, RunError
-from landmark_ops.numerics.landmark_map import LandmarkMap
-from landmark_ops.stores.embedding import EmbeddingStore
-from landmark_ops.stores.unfinished import can_resume
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.unfinished import can_resume
 
 N, K, STEP = 10, 3, 4
 

@@ -8,8 +8,8 @@ from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
 
 from landmark_ops import InputError, LandmarkMDS, layout_init
-from landmark_ops.stores import initial
-from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings import initial
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 
 
 def test_scales(rng):

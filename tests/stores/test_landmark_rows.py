@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark_ops.errors import DamagedError
-from landmark_ops.stores import landmark_rows
-from landmark_ops.stores.embedding import EmbeddingStore
-from landmark_ops.stores.landmark_rows import CHUNKS, READ_BYTES, ROWS, drawn, find_replaced
+from landmark_ops.stores.embeddings import landmark_rows
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.landmark_rows import CHUNKS, READ_BYTES, ROWS, drawn, find_replaced
 from landmark_ops.stores.locations import remove
-from landmark_ops.stores.rows import ArrayRows
+from landmark_ops.stores.sources.rows import ArrayRows
 
 
 @given(

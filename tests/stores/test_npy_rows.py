@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.npy_rows import NpyRows
+from landmark_ops.stores.sources.npy_rows import NpyRows
 
 
 def saved(path: Path, x: np.ndarray) -> str:

@@ -12,9 +12,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from landmark_ops.errors import InputError
 from landmark_ops.shards.index import open_shards
-from landmark_ops.stores.open import open_rows
-from landmark_ops.stores.parquet_files import natural
-from landmark_ops.stores.parquet_rows import open_delta
+from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.parquet_files import natural
+from landmark_ops.stores.sources.parquet_rows import open_delta
 
 
 def write(path: Path, *numbers: float) -> None:

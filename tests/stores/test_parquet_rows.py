@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.open import open_values
-from landmark_ops.stores.parquet_rows import ParquetRows
+from landmark_ops.stores.sources.open import open_values
+from landmark_ops.stores.sources.parquet_rows import ParquetRows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 4)).astype(np.float32)
@@ -72,7 +72,7 @@ def test_any_files_groups_and_range_equal_the_original(
 
 
 def test_part_of_a_row_group_spanning_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landmark_ops.stores.parquet_rows.BATCH_ROWS", 5)
+    monkeypatch.setattr("landmark_ops.stores.sources.parquet_rows.BATCH_ROWS", 5)
     rows = ParquetRows(write(tmp_path / "x.parquet", row_group_size=50), column="vec")
     np.testing.assert_array_equal(rows.read(7, 23), X[7:23])
 
@@ -125,7 +125,7 @@ def test_integers_without_statistics_are_read_as_if_some_were_missing(tmp_path: 
 
 
 def test_a_null_that_statistics_deny_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("landmark_ops.stores.parquet_columns._may_hold_null", lambda chunk: False)
+    monkeypatch.setattr("landmark_ops.stores.sources.parquet_columns._may_hold_null", lambda chunk: False)
     pq.write_table(pa.table({"a": pa.array([1, None])}), tmp_path / "x.parquet")
     with pytest.raises(InputError, match="a, row 1: holds null though its file's statistics count none"):
         ParquetRows(tmp_path / "x.parquet", columns=["a"]).read(0, 2)
@@ -363,7 +363,7 @@ def test_pickle_carries_the_index_and_no_footers(tmp_path: Path, monkeypatch: py
     rows.read(0, 60)
     sent = pickle.dumps(rows)
     assert len(sent) < 1500 + 20 * 100 + 1000 * 16
-    monkeypatch.setattr("landmark_ops.stores.parquet_columns._read_footer", pytest.fail)
+    monkeypatch.setattr("landmark_ops.stores.sources.parquet_columns._read_footer", pytest.fail)
     np.testing.assert_array_equal(pickle.loads(sent).read(45, 105), np.concatenate([X[45:], X, X[:5]]))
 
 

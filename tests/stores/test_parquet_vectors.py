@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from landmark_ops.errors import InputError
-from landmark_ops.stores.parquet_rows import ParquetRows
+from landmark_ops.stores.sources.parquet_rows import ParquetRows
 
 X = np.random.default_rng(0).normal(size=(6, 4))
 SPARK = pa.struct(

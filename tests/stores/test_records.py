@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landmark_ops.stores import records as module
-from landmark_ops.stores.contents import Written
-from landmark_ops.stores.embedding import EmbeddingStore
-from landmark_ops.stores.records import ChunkRecords
+from landmark_ops.stores.embeddings import records as module
+from landmark_ops.stores.embeddings.contents import Written
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.records import ChunkRecords
 
 N, K, STEP = 10, 2, 4
 COLUMNS = {"sha256", "bad_rows", "first_bad", "low", "high", "committed"}

@@ -18,10 +18,10 @@ from deltalake import DeltaTable, write_deltalake
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from landmark_ops.errors import InputError
-from landmark_ops.stores.npy_rows import NpyRows
-from landmark_ops.stores.parquet_rows import ParquetRows, open_delta
-from landmark_ops.stores.rows import Rows
-from landmark_ops.stores.zarr_rows import ZarrRows
+from landmark_ops.stores.sources.npy_rows import NpyRows
+from landmark_ops.stores.sources.parquet_rows import ParquetRows, open_delta
+from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 DTYPES = ["?", "u1", "i1", "<u2", ">i2", "<i4", ">u4", "<i8", ">u8", "<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]
 ODD_DTYPES = ["<c8", ">c16", "<f16", "<M8[ns]", "<m8[s]", "S3", "<U2", "V4"]

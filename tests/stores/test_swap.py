@@ -16,16 +16,17 @@ import zarr
 from botocore.exceptions import ClientError
 
 from landmark_ops.errors import LandmarkOpsError, RunError
-from landmark_ops.stores import documents, embedding, locations, swaps
-from landmark_ops.stores.embedding import EmbeddingStore
+from landmark_ops.stores import locations, swaps
+from landmark_ops.stores.embeddings import documents, embedding
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.records import ChunkRecords
+from landmark_ops.stores.embeddings.unfinished import can_resume
 from landmark_ops.stores.fence import Fence
 from landmark_ops.stores.locations import exists, list_objects, read_bytes, write_bytes
 from landmark_ops.stores.lock import OutputLock
-from landmark_ops.stores.open import open_rows
 from landmark_ops.stores.output_store import open_store
-from landmark_ops.stores.records import ChunkRecords
 from landmark_ops.stores.slots import free_slot, slot_of, split_key
-from landmark_ops.stores.unfinished import can_resume
+from landmark_ops.stores.sources.open import open_rows
 
 N, STEP = 10, 4
 
@@ -212,7 +213,7 @@ def test_a_run_that_lost_its_lock_writes_nothing(uri):
             ):
                 act()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("landmark_ops.stores.embedding.CHECK_SECONDS", 0.0)  # else for 5 s nobody asks again
+            patch.setattr("landmark_ops.stores.embeddings.embedding.CHECK_SECONDS", 0.0)  # else asked every 5 s
             with pytest.raises(RunError, match="has lost its lock"):
                 late.write(4, np.ones((4, 3), np.float32), np.ones(4, np.float32))
         assert {found.key: found.version for found in list_objects(uri)} == before

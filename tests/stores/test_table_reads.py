@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landmark_ops.stores.table_reads import (
+from landmark_ops.stores.tables.table_reads import (
     column_values,
     count,
     failures_by_reason,
@@ -13,7 +13,7 @@ from landmark_ops.stores.table_reads import (
     rows_of,
     sample_images,
 )
-from landmark_ops.stores.tables import TableFormat, TableSet
+from landmark_ops.stores.tables.tables import TableFormat, TableSet
 from tests.stores.table_writers import GENERATION, open_tables, shard_rows
 
 

@@ -18,8 +18,8 @@ from zarr.storage import MemoryStore
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.zarr import zarr_shards
-from landmark_ops.stores.open import as_rows, open_rows, open_values
-from landmark_ops.stores.zarr_rows import ZarrRows
+from landmark_ops.stores.sources.open import as_rows, open_rows, open_values
+from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),  # of writing, by xarray

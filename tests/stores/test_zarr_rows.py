@@ -15,7 +15,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.zarr_rows import ZarrRows
+from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 6)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""What every command stands on: the Prefect API, Dask workers, stages, progress."""

@@ -1,0 +1,1 @@
+"""The command line: commands, their edges, and how runs are launched."""

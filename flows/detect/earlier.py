@@ -1,0 +1,142 @@
+"""What earlier rounds of a shard have come to, on a worker: what is left out, kept, or replaced by what is met now.
+
+a shard only grew (files in a folder, rows of an array, a wider glob)    known names are left out unread
+its content may have changed (a tar or a Parquet file written anew)      each image is compared by its sha256: the
+same is kept with its rows, another one is detected anew, and whatever is not met any more goes; where boxes are
+given all is detected anew, since boxes are not told by the picture
+rows of a table have moved to another file                               an id that a vanished file had is replaced
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from landmark_ops.keypoints.schema import SCHEMAS
+from landmark_ops.shards.member import Member, Shard
+from landmark_ops.stores.tables.replacing import Replaced
+from landmark_ops.stores.tables.tables import GENERATION, TableSet
+
+DIGESTS = {"keypoints": "image_sha256", "failures": "sha256", "images": "image_sha256"}
+Pair = tuple[str, str | None]
+"""A member's name and the sha256 of its picture; None where nothing could be read."""
+
+
+class Turn(NamedTuple):
+    """Which round a shard is in, its version when the one before was committed, and when that was."""
+
+    round: int = 1
+    recorded: str = ""
+    committed: float = 0.0
+
+
+class Gone(NamedTuple):
+    """A shard on record that is no longer in the source."""
+
+    shard: str
+    version: str
+    round: int
+
+
+class Earlier:
+    """The rows of a shard's earlier rounds while it is read once more.
+
+    `skip` holds the members to leave out unread; `rewritten` of those were written anew since.
+    """
+
+    def __init__(self, tables: TableSet, shard: Shard, turn: Turn, generation: str) -> None:
+        self.skip: set[str] = set()
+        self.rewritten = 0
+        self._shard, self._turn = shard, turn
+        self._rows: dict[str, pa.Table] = {}
+        self._known: set[Pair] = set()
+        self._kept: set[Pair] = set()
+        self._renewed: set[str] = set()
+        self._moved: dict[Gone, list[tuple[str, int | None]]] = {}
+        if turn.round == 1:
+            return
+        if shard.only_grew(turn.recorded):
+            done = tables.rows_of("images", generation, shard.id, turn.round)
+            self.skip = set(done.column("member").to_pylist())
+            self.rewritten = shard.rewritten(turn.committed, self.skip)
+            return
+        self._rows = {name: tables.rows_of(name, generation, shard.id, turn.round) for name in SCHEMAS}
+        self._known = set(_pairs("images", self._rows["images"]))
+
+    def fresh(
+        self, members: Iterator[Member], boxes_given: bool, moved: dict[str, tuple[Gone, int | None]]
+    ) -> Iterator[Member]:
+        """The members whose rows are not on record. `moved`: by image id, rows of shards that are gone."""
+        for member in members:
+            if self._known and not boxes_given:
+                pair = member.member, digest_of(member)
+                if pair in self._known and member.member not in self._renewed:
+                    self._kept.add(pair)
+                    continue
+                self._renewed.add(member.member)
+            if member.image_id in moved:
+                gone, instances = moved[member.image_id]
+                self._moved.setdefault(gone, []).append((member.image_id, instances))
+            yield member
+
+    def carried(self) -> dict[str, pa.Table]:
+        """Rows to write again among the new ones, since the shard's old ones go as a whole; none where nothing goes."""
+        if not self._changed:
+            return {name: schema.empty_table() for name, schema in SCHEMAS.items()}
+        return {
+            name: table.filter(pa.array(np.array([pair in self._kept for pair in _pairs(name, table)], bool)))
+            for name, table in self._rows.items()
+        }
+
+    def replaced(self) -> tuple[Replaced, ...]:
+        """What the new round takes the place of."""
+        found = []
+        if self._changed:
+            rows = {name: table.num_rows for name, table in self._rows.items()}
+            found.append(Replaced(self._shard.id, self._turn.recorded, self._turn.round - 1, None, rows))
+        for gone, images in self._moved.items():
+            counts = Counter[str](images=len(images))
+            for _, instances in images:
+                counts["keypoints"] += instances or 0
+                counts["failures"] += instances is None
+            found.append(Replaced(*gone, tuple(image_id for image_id, _ in images), dict(counts)))
+        return tuple(found)
+
+    @property
+    def _changed(self) -> bool:
+        """Whether a row on record is not that of an image met now."""
+        return self._kept != self._known
+
+
+def digest_of(member: Member) -> str | None:
+    """The sha256 of a member's stored bytes or pixels, None where it has neither."""
+    if member.data is not None:
+        return hashlib.sha256(member.data).hexdigest()
+    if member.image is not None:
+        return hashlib.sha256(np.ascontiguousarray(member.image).data).hexdigest()
+    return None
+
+
+@lru_cache(maxsize=2)
+def moved_rows(
+    tables: TableSet, generation: str, gone: tuple[Gone, ...], run_id: str
+) -> dict[str, tuple[Gone, int | None]]:
+    """The images on record of shards that are gone, by id, each with how many rows of keypoints it has.
+
+    Read once per run: what `run_id` is for.
+    """
+    by_name = {one.shard: one for one in gone}
+    wanted = (pc.field(GENERATION) == generation) & pc.field("shard").isin(list(by_name))
+    rows = tables.dataset("images").to_table(columns=["shard", "image_id", "instances"], filter=wanted).to_pylist()
+    return {row["image_id"]: (by_name[row["shard"]], row["instances"]) for row in rows}
+
+
+def _pairs(name: str, table: pa.Table) -> Sequence[Pair]:
+    return list(zip(table.column("member").to_pylist(), table.column(DIGESTS[name]).to_pylist(), strict=True))

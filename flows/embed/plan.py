@@ -1,0 +1,246 @@
+"""What a run would do, before it does it: tasks, bytes, peak memory, and seconds from a measured sample."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from flows.base.progress import duration
+from flows.base.runtime import machine_memory, on_threads, worker_count, worker_memory
+from flows.embed.methods import make_method
+from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
+from landmark_ops.configs.method import (
+    AnyMethodConfig,
+    KernelConfig,
+    LandmarkIsomapConfig,
+    LandmarkMDSConfig,
+    LocallyLinearLandmarksConfig,
+    NystroemRidgeConfig,
+    SparseGPConfig,
+    SpectralClusteringConfig,
+    width,
+)
+from landmark_ops.errors import InputError
+from landmark_ops.maps.evaluation import TILE_ROWS, compute_dtype
+from landmark_ops.maps.moments import SUM_ROWS
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.geodesic_block import SUPPORT_ROWS
+from landmark_ops.passes.extension import GEODESIC_ROWS
+from landmark_ops.passes.ranges import ranges, task_rows
+from landmark_ops.stores.sources.rows import Rows
+
+DEFAULT_LANDMARKS = 1000
+# A worker before its first task: 106 MB measured with zarr sources, and some 100 more once pyarrow is imported.
+WORKER_BYTES = 256 << 20
+# The flow's process before it holds anything: 230 MiB measured, by Prefect, the scheduler, matplotlib.
+FLOW_BYTES = 320 << 20
+SERVER_BYTES = 256 << 20  # a temporary Prefect server: 200 MiB measured
+SQUARES = 6  # float64 matrices (m, m) that a solve holds at a time: distances, centred, symmetric, vectors, workspace
+SAMPLES = 4  # copies of the sampled rows: as they came, put together, drawn in another order, sent
+SAMPLE_ROWS = 20_000
+MOST_LANDMARKS = 10_000  # where a tolerance decides how many
+#: Passes over the rows that selection makes; uniform and given read the rows they need, which lie in most chunks.
+PASSES = {
+    "uniform": 1, "given": 1, "maxmin": 1, "kmeans": 11, "leverage": 3, "bless": 3, "rpcholesky": 8, "greedy": 2,
+    "active": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of one run. Bytes are decoded bytes; peaks are of whole processes, everything included."""
+
+    n: int
+    d: int
+    n_landmarks: int
+    n_components: int
+    step: int
+    tasks: int
+    passes: int
+    read_bytes: int
+    write_bytes: int
+    task_bytes: int
+    peak_bytes: int  # of one worker process
+    flow_bytes: int  # of the flow's own process
+    threads: int  # workers that are threads of it; 0: they are processes
+    scratch_bytes: int  # on disk while the run lasts
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Label and value, for people."""
+        return [
+            ("rows", f"{self.n:,} of {self.d} features"),
+            ("landmarks", f"{self.n_landmarks:,} → {self.n_components} components"),
+            ("tasks", f"{self.tasks:,} per pass, {self.step:,} rows each"),
+            ("read", f"{size(self.read_bytes)} decoded, in {self.passes} pass{'es' if self.passes > 1 else ''}"),
+            ("write", size(self.write_bytes)),
+            ("peak memory per worker", size(self.peak_bytes)),
+            ("peak memory of flow", size(self.flow_bytes)),
+            ("peak memory of server", f"{size(SERVER_BYTES)}, where a temporary Prefect server is started"),
+            *([("scratch while it runs", size(self.scratch_bytes))] if self.scratch_bytes else []),
+        ]
+
+    def total_bytes(self, workers: int) -> int:
+        """Peak memory of all processes on one machine, with a temporary Prefect server."""
+        return self.flow_bytes + SERVER_BYTES + (0 if self.threads else workers * self.peak_bytes)
+
+
+def landmark_count(config: EmbedConfig, n: int, given: int | None = None) -> int:
+    """How many landmarks: as configured or given, else 1,000 or every row where there are fewer."""
+    default = DEFAULT_LANDMARKS if config.landmarks.tolerance is None else MOST_LANDMARKS
+    return given or config.landmarks.count or min(default, n)
+
+
+def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan:
+    """Sizes of the run `config` describes over `rows`; `given` is the number of landmarks of strategy `given`."""
+    m = landmark_count(config, rows.n, given)
+    methods = config.all_methods
+    k = sum(width(method, m) for method in methods)
+    step = task_rows(rows, max(width(method, m) for method in methods))
+    itemsize = compute_dtype(rows.dtype).itemsize
+    summing = max(make_method(method).passes for method in methods)
+    passes = PASSES[config.landmarks.strategy] + summing + 1
+    row_bytes = rows.d * rows.dtype.itemsize
+    task = (
+        2 * max(step, min(rows.chunk_rows, rows.n)) * row_bytes  # a chunk and its decoded copy
+        + step * (k + len(methods)) * (itemsize + 4 + 4)  # coordinates, in float32, and as written
+        + TILE_ROWS * (rows.d + m) * 3 * 8  # one tile and its temporaries
+        + m * (rows.d + k) * (8 + 2 * itemsize)  # the map, as stored and as prepared
+    )
+    flow = scratch = 0
+    for method in methods:
+        if isinstance(method, KernelConfig) and make_method(method).passes:  # (m, m) sums, and their tiles
+            wide = 8 if isinstance(method, SparseGPConfig | NystroemRidgeConfig) else itemsize
+            task += m * m * (8 + wide) * 2 + SUM_ROWS * m * wide * 2
+        if isinstance(method, SpectralClusteringConfig):  # coordinates in float64, and distances to the centroids
+            task += step * (2 * width(method, m) + 3 * method.n_clusters) * 8
+        if isinstance(method, LandmarkIsomapConfig | LocallyLinearLandmarksConfig):
+            from landmark_ops.neighbors.geodesics import graph_bytes
+
+            graph = graph_bytes(min(rows.n, method.max_support), rows.d, method.n_neighbors, m)
+            # rows are placed by parts of their geodesics, with the map and its support in memory, and hashed
+            support = min(rows.n, SUPPORT_ROWS) * (m + rows.d) * 4
+            task = max(task + 3 * GEODESIC_ROWS * m * 4 + 4 * support, graph.worker)
+            flow, scratch = max(flow, graph.flow), scratch + graph.scratch
+    threads = worker_count(config.cluster) if on_threads(config.cluster, rows.nbytes) else 0
+    sample = min(config.report.sample, rows.n)
+    held = m * m * 8 * SQUARES + m * rows.d * 8 * 2 + sample * (row_bytes + k * 4) * SAMPLES
+    return Plan(
+        rows.n,
+        rows.d,
+        m,
+        k,
+        step,
+        len(ranges(rows.n, step)),
+        passes,
+        passes * rows.nbytes,
+        rows.n * (k + len(methods)) * 4,
+        task,
+        WORKER_BYTES + task,
+        FLOW_BYTES + max(flow, held) + threads * task,
+        threads,
+        scratch,
+    )
+
+
+def check_memory(plan: Plan, rows: Rows, limit: int) -> None:
+    """InputError where a worker with `limit` bytes for each of its threads cannot hold a task of this plan."""
+    peak = plan.peak_bytes
+    if peak <= limit:
+        return
+    chunk = rows.chunk_rows * rows.d * rows.dtype.itemsize
+    remedy = f"raise cluster.memory to at least {size(int(peak * 1.05))}"
+    if chunk > plan.task_bytes / 4:
+        remedy += f", or store the source in chunks smaller than {rows.chunk_rows:,} rows"
+    raise InputError(
+        f"memory: a task over {plan.step:,} rows (source chunks of {size(chunk)}) needs {size(plan.task_bytes)}, "
+        f"a worker {size(peak)} in all, and it has {size(limit)}: {remedy}"
+    )
+
+
+def check_local(plan: Plan, rows: Rows, cluster: ClusterConfig) -> None:
+    """InputError where the run cannot fit this machine; a cluster by address has its own memory, asked for later."""
+    if cluster.address is None:
+        check_memory(plan, rows, worker_memory(cluster))
+        check_machine(plan, worker_count(cluster), machine_memory())
+
+
+def check_machine(plan: Plan, workers: int, memory: int) -> None:
+    """InputError where this machine, with `memory` bytes, cannot hold `workers` local workers and all else of a run."""
+    total = plan.total_bytes(workers)
+    if total <= memory:
+        return
+    each = plan.task_bytes if plan.threads else plan.peak_bytes
+    where = " (threads of the flow)" if plan.threads else ""
+    fit = workers - -(-(total - memory) // each)
+    remedy = f"set cluster.workers: {fit}" if fit > 0 else "set a smaller landmarks.count, or take a larger machine"
+    raise InputError(
+        f"memory: {workers} worker{'s' if workers > 1 else ''} of {size(each)} each{where}, the flow's process of "
+        f"{size(plan.flow_bytes)} and the Prefect server of {size(SERVER_BYTES)} need {size(total)} in all, this "
+        f"machine has {size(memory)}: {remedy}"
+    )
+
+
+def expected_seconds(plan: Plan, config: EmbedConfig, rows: Rows, workers: int) -> float:
+    """Seconds of the run on `workers` workers, from reading and placing a short sample of this source here.
+
+    A first guess (±50 %): selection is costed as passes of reading, clusters and S3 may differ from this process.
+    """
+    from threadpoolctl import threadpool_limits
+
+    count = min(max(SAMPLE_ROWS // max(rows.chunk_rows, 1), 1) * rows.chunk_rows, rows.n, plan.step)
+    with threadpool_limits(1, user_api="blas"):
+        began = time.perf_counter()
+        X = rows.read(0, count)
+        reading = (time.perf_counter() - began) / count
+        good = X[np.isfinite(X).all(axis=1)] if X.dtype.kind == "f" else X
+        Z = good[np.linspace(0, len(good) - 1, min(plan.n_landmarks, len(good))).astype(int)]
+        few = X[: max(1, min(count, 4096))]
+        placing = sum(
+            seconds_per_row(method, Z, few) * (make_method(method).passes + 1) for method in config.all_methods
+        )
+    busy = rows.n * (plan.passes * reading + placing)
+    return busy / max(1, min(workers, plan.tasks)) + 0.003 * plan.tasks * plan.passes
+
+
+def seconds_per_row(config: AnyMethodConfig, Z: Array, few: Array) -> float:
+    """Seconds to place one row by the blocks of a method: measured on its kernel's features, or on Landmark MDS."""
+    from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+    from landmark_ops.methods.nystroem import NystroemMethod
+
+    dtype = compute_dtype(few.dtype)
+    if isinstance(config, KernelConfig):
+        fitted = NystroemMethod(None, **config.model_dump(include=set(KernelConfig.model_fields))).start(Z, dtype).map
+        k = min(width(config, len(Z)), fitted.n_components)
+        fitted = replace(fitted, readout=fitted.readout[:, :k], offset=fitted.offset[:k])
+    elif isinstance(config, LandmarkMDSConfig):
+        fitted = LandmarkMDSMethod(config.n_components, config.metric, config.metric_params).start(Z, dtype).map
+    else:
+        fitted = LandmarkMDSMethod(1, getattr(config, "metric", "euclidean")).start(Z, dtype).map
+    fitted(few[:1])  # prepare the factors outside the clock
+    began = time.perf_counter()
+    fitted(few)
+    return (time.perf_counter() - began) / len(few)
+
+
+def report_lines(plan: Plan, seconds: float, workers: int, limit: int) -> list[str]:
+    """The plan as aligned lines for the terminal."""
+    graph = "more for the graph and its paths, which are not measured here, " if plan.scratch_bytes else ""
+    pairs = [
+        *plan.describe(),
+        ("workers", f"{workers} with {size(limit)} each"),
+        ("expected", f"about {duration(seconds)} over the rows, {graph}and some 10 s to start, measure and report"),
+    ]
+    wide = max(len(label) for label, _ in pairs)
+    return [f"{label:<{wide}}  {value}" for label, value in pairs]
+
+
+def size(count: int | float) -> str:
+    """Bytes for people: 512 B, 3.4 MiB, 1.2 GiB."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")

@@ -1,0 +1,71 @@
+"""The files of an embedding's report: kept beside it as one archive until it is complete, put in their place then.
+
+The report tells of the embedding beside it. That of a successor must not be seen before the swap, and must be seen
+even if the run is killed right after it: the archive, `<output>.report.next`, says which output it is of, and whoever
+holds the lock next puts its files in their place, or deletes it.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+from landmark_ops.stores.embeddings.documents import ROOT, read_document
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.locations import is_file, join, read_bytes, remove, write_bytes
+
+PAGE = "index.html"
+
+
+def report_address(uri: str) -> str:
+    """The folder of the report, beside the embedding: out/patches.zarr -> out/patches.report."""
+    return f"{uri.removesuffix('.zarr')}.report"
+
+
+def waiting_address(uri: str) -> str:
+    """The report of an embedding that is not complete yet, one object: out/patches.report.next."""
+    return f"{report_address(uri)}.next"
+
+
+def is_waiting(uri: str) -> bool:
+    """Whether a report was drawn that is not in its place."""
+    return is_file(waiting_address(uri))
+
+
+def build_of(status: Mapping[str, Any]) -> str:
+    """Which output it is; those begun by the version before have no number."""
+    return str(status.get("build", ""))
+
+
+def keep(store: EmbeddingStore, files: Mapping[str, bytes]) -> None:
+    """Put down the report of what is being written at `store`."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.comment = build_of(store.read_attributes()).encode()
+        for name, data in files.items():
+            archive.writestr(name, data)
+    store.check()
+    write_bytes(waiting_address(store.uri), content.getvalue())
+
+
+def settle(store: EmbeddingStore) -> None:
+    """Put the report of the complete embedding at `store.uri` in its place; one of anything else is deleted.
+
+    The page holds its pictures, so one write is all that turns the old report into the new one.
+    """
+    place, waiting = report_address(store.uri), waiting_address(store.uri)
+    if not is_waiting(store.uri):
+        return
+    store.check()
+    document = read_document(store.uri, join(store.uri, ROOT))
+    complete = document is not None and document.ours.get("status") == "complete"
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(waiting))) as archive:
+            if document is not None and complete and archive.comment.decode() == build_of(document.ours):
+                for name in sorted(archive.namelist(), key=lambda name: name != PAGE):
+                    write_bytes(join(place, name), archive.read(name))
+    except zipfile.BadZipFile:  # not ours, or cut off by a file system that lost its power
+        pass
+    remove(waiting)

@@ -1,0 +1,62 @@
+"""Take up an interrupted run: landmarks and solution as the output holds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flows.embed.run import Part
+from flows.embed.tasks import Chosen, Work
+from landmark_ops.errors import InputError, RunError
+from landmark_ops.methods.method import Solution
+from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.passes.stored_map import load_map
+from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.select import USES_EITHER, USES_KERNEL
+from landmark_ops.stores.embeddings.records import ChunkRecords
+from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.rows import Rows
+
+
+def load_landmarks(work: Work) -> Chosen:
+    """The landmarks as selected for another method of the same run, with the kernel they were chosen by, if any."""
+    block = work.solution.map.block
+    by_kernel = work.part.config.landmarks.strategy in (*USES_KERNEL, *USES_EITHER)
+    return Chosen(work.landmarks, block if by_kernel and isinstance(block, Kernel) else None)
+
+
+def load_work(part: Part, rows: Rows) -> Work:
+    """The method as solved; the map is checked against its content hash."""
+    store = part.store
+    arrays: dict[str, Any] = store.get("landmarks")
+    known = store.read_attributes()
+    sha256 = str(known["map_sha256"])
+    landmarks = Landmarks(arrays["indices"], arrays["points"], arrays["weights"], str(known["selection"]))
+    solution = Solution(
+        load_map(store, sha256),
+        np.asarray(arrays["embedding"], np.float64),
+        np.asarray(arrays["eigenvalues"], np.float64),
+        np.asarray(arrays["spectrum"], np.float64),
+        int(known["rank"]),
+        float(known["negative_mass"]),
+        float(known["cutoff"]),
+        tuple(known["warnings"]),
+        known.get("facts", {}),
+        open_blocks(known.get("blocks"), store.uri),
+    )
+    records = ChunkRecords.load(store, rows.n, solution.map.n_components, int(known["chunk_rows"]))
+    return Work(part, landmarks, solution, sha256, records)
+
+
+def open_blocks(uri: str | None, output: str) -> Rows | None:
+    """The rows' own blocks of an interrupted run; RunError where they have been deleted meanwhile."""
+    if uri is None:
+        return None
+    try:
+        return open_rows(uri, missing_chunks="error")
+    except InputError as error:
+        raise RunError(
+            f"{output}: the geodesics this unfinished run was placing rows by are gone ({uri}): run again with "
+            "output.overwrite: true"
+        ) from error

@@ -1,0 +1,50 @@
+"""The run in progress: what its stages are handed, and share in this process, and never send anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flows.base.progress import Progress
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.engine.engine import Engine
+from landmark_ops.passes.sums import Targets
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.traces import Trace, trace, was_written
+
+
+@dataclass
+class Run:
+    """One run of the embed or compare flow, the first argument of each of its stages."""
+
+    config: EmbedConfig
+    rows: Rows
+    fingerprint: str
+    targets: Targets | None
+    engine: Engine
+    progress: Progress
+    traces: list[Trace | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.traces = self.trace()
+
+    def trace(self) -> list[Trace | None]:
+        """What is to be seen of the source and the target on disk beside their fingerprints."""
+        return [trace(rows.uri) for rows in (self.rows, *([self.targets.rows] if self.targets else []))]
+
+    def source_was_written(self) -> bool:
+        """Whether the source or the target was written since the run began, even with size and time as before."""
+        return any(was_written(before, after) for before, after in zip(self.traces, self.trace(), strict=True))
+
+
+@dataclass
+class Part:
+    """One method of a run: its own config, its output, and whether there is anything to be done about it.
+
+    `state`: new, resume or complete.
+    """
+
+    name: str
+    config: EmbedConfig
+    store: EmbeddingStore
+    state: str

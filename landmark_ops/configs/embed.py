@@ -1,0 +1,337 @@
+"""Run parameters: YAML in, validated frozen models out. Unknown keys are refused, with the nearest valid one named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from landmark_ops.configs.compare import CompareSection
+from landmark_ops.configs.method import METHODS, SUPERVISED, AnyMethodConfig, LandmarkMDSConfig, MethodConfig, Strategy
+from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
+from landmark_ops.configs.section import Listed, Section
+from landmark_ops.errors import InputError
+from landmark_ops.wording import shown
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def parse_bytes(value: Any) -> Any:
+    """4GiB, 500MB or a number of bytes, as an int."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower().removesuffix("b")
+    number = text.rstrip("kmgti ")
+    unit = text[len(number) :].strip()
+    try:
+        return int(float(number) * UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        raise ValueError(f"{shown(value)} is no size: write e.g. 4GiB or 500MB") from None
+
+
+Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_bytes, json_schema_input_type=PositiveInt | str)]
+
+
+class SourceConfig(Section):
+    """Where rows come from: Zarr v2/v3, .npy, Parquet or Delta; local or s3://."""
+
+    uri: str
+    array: str | None = None
+    column: str | None = None
+    columns: Annotated[tuple[str, ...], Listed] | None = None
+    bad_rows: Literal["error", "mark"] = "error"
+    missing_chunks: Literal["error", "fill"] = "error"
+
+
+class OutputConfig(Section):
+    """Where the embedding goes: a Zarr v3 group."""
+
+    uri: str
+    store: Literal["zarr"] = "zarr"
+    overwrite: bool = False
+
+
+class LandmarksConfig(Section):
+    """How landmarks are chosen. `count` left out: 1,000, or every row where there are fewer.
+
+    `given` takes row numbers (indices), or an .npy file of points (m, d) or of row numbers (m,). `tolerance` lets
+    rpcholesky choose how many, `count` at most (10,000 where left out). `add_to` names an earlier embedding whose
+    landmarks are kept, and onto whose coordinates the new ones are turned.
+    """
+
+    count: PositiveInt | None = None
+    strategy: Strategy = "uniform"
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
+    add_to: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    indices: Annotated[tuple[int, ...], Listed] | None = None
+    points: str | None = None
+
+    @model_validator(mode="after")
+    def _given_needs_something(self) -> LandmarksConfig:
+        given = (self.indices is not None) + (self.points is not None)
+        if self.strategy == "given" and given != 1:
+            raise ValueError("strategy: given needs either indices: [row, ...] or points: file.npy")
+        if self.strategy != "given" and given:
+            raise ValueError(f"indices and points belong to strategy: given, not {self.strategy}")
+        if self.tolerance is not None and self.strategy != "rpcholesky":
+            raise ValueError(f"tolerance belongs to strategy: rpcholesky, not {self.strategy}")
+        return self
+
+
+class ClusterConfig(Section):
+    """Where blocks are computed: processes of this machine, or a running Dask cluster by address.
+
+    `workers` and `memory` (of each worker) are taken from the machine where left out.
+    """
+
+    kind: Literal["local"] = "local"
+    workers: PositiveInt | None = None
+    memory: Bytes | None = None
+    address: str | None = None
+    allow_plaintext: bool = False
+
+
+class TargetConfig(Section):
+    """What supervised methods learn: one number per row, an array or column of the source or of a source of its own.
+
+    `held_out`: the share of rows kept aside, on which the error in the report is measured.
+    """
+
+    uri: str | None = None
+    array: str | None = None
+    column: str | None = None
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _names_something(self) -> TargetConfig:
+        if self.uri is None and self.array is None and self.column is None:
+            raise ValueError("names nothing: give array, column or uri")
+        return self
+
+
+class ReportConfig(Section):
+    """`sample`: rows that quality is measured on; `thumbnail`: row shape, where rows are small pictures.
+
+    `kernel_error`: the trace error of kernel methods, `exact` in one more pass over all rows, or on a `sample`.
+    """
+
+    sample: Annotated[int, Field(ge=100)] = 20_000
+    kernel_error: Literal["exact", "sample"] = "exact"
+    thumbnail: Annotated[tuple[PositiveInt, ...], Listed] | None = None
+
+    @model_validator(mode="after")
+    def _pictures_have_two_axes(self) -> ReportConfig:
+        shape = self.thumbnail
+        if shape is not None and not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
+            raise ValueError(f"thumbnail: {list(shape)} is no picture: give [height, width] or [height, width, 3]")
+        return self
+
+
+class EmbedConfig(Section):
+    """All of one `landmarks embed` run. `compare` is there for `landmarks compare`, so that one file serves both."""
+
+    source: SourceConfig
+    output: OutputConfig
+    landmarks: LandmarksConfig = LandmarksConfig()
+    method: MethodConfig = LandmarkMDSConfig()
+    methods: Annotated[tuple[MethodConfig, ...], Listed] = ()
+    target: TargetConfig | None = None
+    cluster: ClusterConfig = ClusterConfig()
+    report: ReportConfig = ReportConfig()
+    compare: CompareSection = CompareSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_has_a_name(cls, data: Any) -> Any:
+        """`method: {n_components: 3}` alone means Landmark MDS; an unknown name is answered with the nearest."""
+        if not isinstance(data, dict):
+            return data
+        if "methods" in data and "method" in data:
+            raise ValueError("method and methods: give one method, or a list of methods, not both")
+        if isinstance(data.get("method"), dict):
+            return {**data, "method": named(data["method"])}
+        if isinstance(data.get("methods"), list | tuple):
+            if not data["methods"]:
+                raise ValueError("methods: the list is empty: give at least one method, or leave it out")
+            return {**data, "methods": [named(one) if isinstance(one, dict) else one for one in data["methods"]]}
+        return data
+
+    @model_serializer(mode="wrap")
+    def _what_was_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One of method and methods, so that a config that was written down can be read again."""
+        data: dict[str, Any] = dump(self)
+        data.pop("method" if self.methods else "methods", None)
+        return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As of any section, without the defaults of method and methods: a form would fill in both."""
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        for key in ("method", "methods"):
+            handler.resolve_ref_schema(schema)["properties"][key].pop("default", None)
+        return schema
+
+    @model_validator(mode="after")
+    def _supervised_methods_have_a_target(self) -> EmbedConfig:
+        learning = [one.name for one in self.all_methods if one.name in SUPERVISED]
+        if learning and self.target is None:
+            raise ValueError(
+                f"method {learning[0]} learns from a target: give target: {{array: ...}} or {{column: ...}}"
+            )
+        if self.target is not None and not learning:
+            raise ValueError(f"target: only {' and '.join(SUPERVISED)} learn from one: leave it out")
+        return self
+
+    @property
+    def all_methods(self) -> tuple[AnyMethodConfig, ...]:
+        """The methods of this run, one or several."""
+        return self.methods or (self.method,)
+
+    def single(self) -> dict[str, EmbedConfig]:
+        """One config per method, by the name of its output: `<output.uri>/<name>.zarr` where there are several."""
+        if not self.methods:
+            return {self.method.name: self}
+        parts: dict[str, EmbedConfig] = {}
+        for method in self.methods:
+            same = sum(other == method.name or other.startswith(f"{method.name}-") for other in parts)
+            name = f"{method.name}-{same + 1}" if same else method.name
+            output = self.output.model_copy(update={"uri": f"{self.output.uri.rstrip('/')}/{name}.zarr"})
+            parts[name] = self.model_copy(update={"method": method, "methods": (), "output": output})
+        return parts
+
+    def result_hash(self) -> str:
+        """Hex digest of everything that decides the numbers in the output (not where or how fast they are made)."""
+        parts = {
+            "source": self.source.model_dump(exclude={"uri"}),
+            "landmarks": self.landmarks.model_dump(),
+            "method": self.method.model_dump(),
+        }
+        for key in ("tolerance", "add_to"):  # outputs made before there were such stay complete
+            if parts["landmarks"][key] is None:
+                del parts["landmarks"][key]
+        if self.target is not None and self.method.name in SUPERVISED:
+            parts["target"] = self.target.model_dump()
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class CompareConfig(EmbedConfig):
+    """All of one `landmarks compare` run; nothing of the output is used but where the page goes."""
+
+    @model_validator(mode="after")
+    def _one_method(self) -> CompareConfig:
+        if self.methods:
+            raise ValueError("methods: landmarks are compared for one method at a time: give method instead")
+        return self
+
+
+def named(method: dict[str, Any]) -> dict[str, Any]:
+    """A method's section with its name filled in; ValueError for one that is unknown."""
+    name = method.get("name", "landmark_mds")
+    if str(name) not in METHODS:
+        near = get_close_matches(str(name), METHODS, 1, 0.3) or list(METHODS)
+        raise ValueError(f"method.name: {name!r} is unknown: did you mean {' or '.join(near)}?")
+    return {**method, "name": name}
+
+
+C = TypeVar("C", bound=Section)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EmbedConfig:
+    """Read the YAML config of an embed run; see `load_config_as`."""
+    return load_config_as(EmbedConfig, path, overrides)
+
+
+def load_config_as(model: type[C], path: str | Path, overrides: Sequence[str] = ()) -> C:
+    """Read a YAML config of the given kind; `overrides` are `key.path=value` with YAML values.
+
+    Raises InputError naming the file and the key, for unreadable files, YAML that is not a mapping, unknown keys
+    (with the nearest valid one) and impossible values. Only plain YAML is read: tags construct nothing.
+    """
+    return _validated(model, read_yaml(path, "config"), overrides, str(path))
+
+
+def parse_config(text: str, overrides: Sequence[str] = (), name: str = "config") -> EmbedConfig:
+    """`load_config` on the text itself."""
+    return parse_config_as(EmbedConfig, text, overrides, name)
+
+
+def parse_config_as(model: type[C], text: str, overrides: Sequence[str] = (), name: str = "config") -> C:
+    """`load_config_as` on the text itself."""
+    return _validated(model, parse_yaml(text, name), overrides, name)
+
+
+def _validated(model: type[C], data: Any, overrides: Sequence[str], name: str) -> C:
+    if not isinstance(data, dict):
+        kind = "nothing" if data is None else type(data).__name__
+        raise InputError(f"{name}: holds {kind}, needs a mapping with source: and output:")
+    for override in overrides:
+        _apply(data, override)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InputError(_explain(error, name, model)) from error
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    path, equals, value = override.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set {override}: write it as key.path=value, e.g. --set landmarks.count=500")
+    for key in keys[:-1]:
+        data = data.setdefault(key, {})
+        if not isinstance(data, dict):
+            raise InputError(f"--set {override}: {key} is a value, it has no keys of its own")
+    data[keys[-1]] = parse_yaml(value, f"--set {override}")
+
+
+def _explain(error: ValidationError, name: str, model: type[BaseModel]) -> str:
+    """One line for the first mistake; further ones are counted."""
+    problems = error.errors()
+    first = problems[0]
+    # pydantic puts the chosen method's name into the path; people wrote none there
+    where = ".".join(str(part) for part in first["loc"] if part not in METHODS)
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        valid = sorted(_valid_keys(model, first["loc"][:-1]))
+        near = get_close_matches(key, valid, 1)
+        hint = f"did you mean {near[0]}?" if near else f"valid here: {', '.join(valid)}"
+        text = f"{where} is no known key: {hint}"
+    elif first["type"] == "missing":
+        text = f"{where} is missing"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        got = "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
+        text = ": ".join(part for part in (where, message[:1].lower() + message[1:]) if part) + got
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{name}: {text}{more}"
+
+
+def _valid_keys(root: type[BaseModel], path: Sequence[int | str]) -> Iterator[str]:
+    model: Any = root
+    for part in path:
+        if part in METHODS:
+            model = METHODS[str(part)]
+        elif part not in ("method", "methods") and not isinstance(part, int):
+            annotation = model.model_fields[str(part)].annotation
+            model = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
+    yield from model.model_fields

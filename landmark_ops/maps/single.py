@@ -1,0 +1,102 @@
+"""Whether a map may compute float32 rows in float32: tried on its own landmarks, once per map and process.
+
+Every way in which single precision fails (squares, powers, gamma or products out of its range, a large offset with a
+small spread, a readout that magnifies) shows in the difference between the two precisions, wherever it comes from, so
+the difference is what is looked at. Rows unlike the landmarks are looked at when they are placed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.maps.evaluators import block_evaluator, columns_of, evaluator, folded, reader, width
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.ranges import STORED, largest, narrow
+
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+TRIED = 64  # landmarks, evenly spaced among all: their blocks against all landmarks cost a hundredth of one chunk
+# Of the largest value of a block or coordinate: what single precision may err by. On image patches it errs by 1e-6.
+TOLERANCE = 4e-6
+# Magnitudes at which float32 keeps room for what is made of them: squares, sums over rows, differences.
+COORDINATES = (1e-12, 1e12)
+RESIDUALS = 1e24
+WEIGHTS = 1e30
+
+
+def single_suffices(fitted: LandmarkMap) -> bool:
+    """Whether float32 gives what float64 gives on the landmarks, to `TOLERANCE` and with room to spare."""
+    if single_suffices not in fitted.prepared:
+        fitted.prepared[single_suffices] = _tried(fitted)
+    return bool(fitted.prepared[single_suffices])
+
+
+def reach(fitted: LandmarkMap) -> float:
+    """The largest coordinate, without its sign, that a map gives up to `TRIED` of its landmarks; float64."""
+    if reach not in fitted.prepared:
+        placed = fitted.place(np.asarray(sampled(fitted.landmarks), np.float64))
+        fitted.prepared[reach] = largest(placed.embedding)
+    return float(fitted.prepared[reach])
+
+
+def sampled(Z: Array) -> Array:
+    """Up to `TRIED` rows of Z (m, d), evenly spaced."""
+    return Z[np.linspace(0, len(Z) - 1, min(len(Z), TRIED)).round().astype(int)]
+
+
+def _tried(fitted: LandmarkMap) -> bool:
+    rows = sampled(fitted.landmarks)
+    with np.errstate(all="ignore"):
+        low = rows.astype(SINGLE)
+        high = low.astype(DOUBLE)
+        if not np.isfinite(low).all():
+            return False
+        both: tuple[Array, Array] = (low, high)
+        outs = [np.empty((len(rows), width(fitted)), X.dtype) for X in both]
+        if fitted.collapsed:
+            for X, out in zip(both, outs, strict=True):
+                evaluator(fitted, X.dtype, folded)(X, out)
+        else:
+            blocks = [evaluator(fitted, X.dtype, block_evaluator)(X) for X in both]
+            if not _agree(*blocks):
+                return False
+            factor = np.zeros(1) if fitted.spread is None else fitted.spread.factor
+            if not max(np.abs(columns_of(fitted)[0]).max(), np.abs(factor).max()) < WEIGHTS:
+                return False
+            for X, values, out in zip(both, blocks, outs, strict=True):
+                evaluator(fitted, X.dtype, reader)(X, values, out)
+        single, double = outs
+        good = np.isfinite(double).all(axis=1)
+        if not good.any():
+            return True  # nothing to go by; what comes out undefined is computed again
+        k = fitted.n_components
+        top, residual = np.abs(double[good, :k]).max(), np.abs(double[good, k]).max()
+        if top and not COORDINATES[0] < top < COORDINATES[1]:
+            return False
+        if not residual < RESIDUALS:
+            return False
+        return not fitted.collapsed or (
+            _agree(single[good, :k], double[good, :k]) and _agree(single[good, k : k + 1], double[good, k : k + 1])
+        )
+
+
+def _agree(single: Array, double: Array) -> bool:
+    """Whether values agree to `TOLERANCE` of the largest; undefined ones are looked at when rows are placed."""
+    if single.dtype == DOUBLE:
+        return True
+    known = np.isfinite(double)
+    if not known.any():
+        return True
+    top = np.abs(double[known]).max()
+    error = np.abs(single[known] - double[known]).max()
+    return bool(top == 0 or error <= TOLERANCE * top)
+
+
+def narrow_residual(fitted: LandmarkMap, residual: Array) -> NDArray[np.float32]:
+    """Residuals (b,) as they are stored, NaN where float32 cannot hold them: in units of coordinates squared."""
+    out = narrow(residual, np.float32)
+    if residual.dtype == np.float64 and reach(fitted) ** 2 < STORED[0]:
+        out = np.full_like(out, np.nan)
+    return np.asarray(out, np.float32)

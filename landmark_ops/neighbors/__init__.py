@@ -1,0 +1,1 @@
+"""Graphs of nearest neighbours and geodesics along them, over chunks."""

@@ -1,0 +1,1 @@
+"""Passes over all rows, block by block: placing, summing, sampling, checking."""

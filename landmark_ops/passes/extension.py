@@ -1,0 +1,134 @@
+"""Place every row: one task reads a chunk, maps it, writes its region of the output and hands back a few numbers.
+
+Nothing of size n or n x m ever exists. A task carries addresses; the map is read from storage once per worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.engine.engine import Item
+from landmark_ops.errors import DamagedError
+from landmark_ops.maps.evaluation import place_all
+from landmark_ops.maps.landmark_map import LandmarkMap, Placed
+from landmark_ops.maps.undefined import Cause, Found
+from landmark_ops.numerics.ranges import squares
+from landmark_ops.passes.stored_map import load_maps
+from landmark_ops.passes.undefined_rows import causes_of_rows
+from landmark_ops.stores.embeddings.contents import Written, describe
+from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.sources.rows import Rows
+
+GEODESIC_ROWS = 16_384  # read together where geodesics place rows: a chunk of them
+
+
+class Output(NamedTuple):
+    """One embedding a pass writes: its store, the hash of its map, and where the rows' geodesics (n, m) are kept.
+
+    `blocks` is None for maps that place rows themselves; lengths along a graph were found for all rows at once.
+    """
+
+    store: EmbeddingStore
+    sha256: str
+    blocks: Rows | None = None
+
+
+class Extended(NamedTuple):
+    """What placing one range of rows gave: a record per output, and the sampled rows among it."""
+
+    written: list[Written]
+    rows: NDArray[Any]  # (s, d) sampled rows, as stored
+    undefined: list[dict[Cause, Found]]  # per output, why rows have no coordinates
+
+
+class Gathered(NamedTuple):
+    """Sampled rows of one embedding."""
+
+    embedding: NDArray[np.float32]  # (s, k)
+    residual: NDArray[np.float32]  # (s,)
+
+
+def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: NDArray[np.int64]) -> Extended:
+    """Place rows item[0]..item[1] and commit them to every output. `sample`: sorted global row indices."""
+    start, stop = item
+    X = rows.read(start, stop)
+    maps = load_maps(tuple((output.store, output.sha256) for output in outputs))
+    direct = [at for at, output in enumerate(outputs) if output.blocks is None]
+    placed = dict(zip(direct, place_all([maps[at] for at in direct], X), strict=True))
+    written: list[Written] = []
+    undefined: list[dict[Cause, Found]] = []
+    for at, output in enumerate(outputs):
+        if output.blocks is not None:
+            placed[at] = place_geodesics(maps[at], output.blocks, start, stop)
+        embedding, residual, read = maps[at].stored(placed[at])
+        written.append(output.store.write(start, embedding, residual, read))
+        bad = np.flatnonzero(np.isnan(embedding).any(axis=1)) if written[-1].bad_rows else np.zeros(0, np.int64)
+        undefined.append(causes_of_rows(X[bad], start + bad, maps[at], output.blocks) if len(bad) else {})
+    return Extended(written, X[within(sample, start, stop) - start], undefined)
+
+
+def place_geodesics(fitted: LandmarkMap, lengths: Rows, start: int, stop: int) -> Placed:
+    """Rows start..stop placed by their geodesics (n, m), a part of them at a time: narrow rows have wide geodesics."""
+    parts = [
+        fitted.place_blocks(squares(lengths.read(*item)))
+        for item in ((at, min(at + GEODESIC_ROWS, stop)) for at in range(start, stop, GEODESIC_ROWS))
+    ]
+    return Placed(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def gather_block(item: Item, store: EmbeddingStore, sample: NDArray[np.int64]) -> Gathered:
+    """The sampled rows of a committed chunk."""
+    start, stop = item
+    embedding, residual = store.read(start, stop)
+    local = within(sample, start, stop) - start
+    return Gathered(embedding[local], residual[local])
+
+
+def within(sample: NDArray[np.int64], start: int, stop: int) -> NDArray[np.int64]:
+    """The members of a sorted sample in start..stop."""
+    return sample[np.searchsorted(sample, start) : np.searchsorted(sample, stop)]
+
+
+def reread_block(item: Item, store: EmbeddingStore) -> Written | None:
+    """Describe the chunk as it now lies in storage, for comparison with its record; None where it is damaged."""
+    try:
+        return describe(item[0], *store.read(*item), store.read_outputs(*item))
+    except (ValueError, DamagedError):  # what codecs raise on a flipped or cut byte; a chunk that has gone
+        return None
+
+
+def count_bad_block(item: Item, rows: Rows) -> tuple[int, int]:
+    """Number of rows with NaN or Inf among item[0]..item[1], and the global index of the first, -1 if none."""
+    X = rows.read(*item)
+    if X.dtype.kind != "f":
+        return 0, -1
+    bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
+    return len(bad), item[0] + int(bad[0]) if len(bad) else -1
+
+
+def histogram_block(
+    item: Item,
+    store: EmbeddingStore,
+    pairs: tuple[tuple[int, int], ...],
+    low: NDArray[Any],
+    high: NDArray[Any],
+    bins: int,
+) -> NDArray[np.int64]:
+    """Count the placed rows of one chunk on grids over pairs of components; (pairs, bins, bins), row = second.
+
+    Edges run from `low` to `high` (k,), the extent of all rows, so every row with coordinates is counted.
+    """
+    embedding, _ = store.read(*item)
+    embedding = embedding[~np.isnan(embedding).any(axis=1)]
+    span = np.where(high > low, high - low, 1)
+    cells = np.minimum(((embedding.astype(np.float64) - low) * (bins / span)).astype(np.int64), bins - 1)
+    counts = [np.bincount(cells[:, y] * bins + cells[:, x], minlength=bins * bins) for x, y in pairs]
+    return np.stack(counts).reshape(len(pairs), bins, bins)
+
+
+def add_histograms(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The counts of several blocks together."""
+    return np.sum(parts, axis=0)

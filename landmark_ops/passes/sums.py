@@ -1,0 +1,141 @@
+"""One pass over all rows for any number of sums at once: each chunk is read once, each block computed once.
+
+Targets y travel beside the rows; rows held out for scoring take no part in sums that look at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmark_ops.engine.engine import Done, Engine, Item
+from landmark_ops.errors import InputError, Word
+from landmark_ops.maps.evaluation import place_all
+from landmark_ops.maps.landmark_map import Placed
+from landmark_ops.maps.moments import SUM_ROWS, Sum, Tile
+from landmark_ops.numerics.random_streams import RowStream, row_numbers
+from landmark_ops.stores.sources.rows import Rows
+
+FOLD = 2  # sums of tiles held at a time
+
+
+@dataclass(frozen=True)
+class Targets:
+    """One value per row, in a source of its own: `rows` (n, 1), and the share of rows held out for scoring."""
+
+    rows: Rows
+    held_out: float = 0.0
+    seed: int = 0
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Targets of rows start..stop, (b, 1): integers as int64 or uint64, others as float64, NaN where there is none.
+
+        Integers stay what they are: float64 tells no two apart beyond 2^53.
+        """
+        return as_numbers(self.rows.read(start, stop))
+
+    def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Targets of single rows, (len(indices), 1), as `read` gives them."""
+        return as_numbers(self.rows.take(indices))
+
+    def trains(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """Which of the rows start..stop are learned from, (b,): decided by seed and row index alone."""
+        if self.held_out == 0:
+            return np.ones(stop - start, bool)
+        return row_numbers(self.seed, RowStream.HELD_OUT, start, stop) >= self.held_out
+
+
+def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
+    """Stored numbers as int64, uint64 (where they are 64 bits wide and unsigned) or float64."""
+    if y.dtype.kind not in "iub":
+        return np.asarray(y, np.float64)
+    return np.asarray(y, np.uint64 if y.dtype == np.uint64 else np.int64)
+
+
+class Summed(NamedTuple):
+    """The sums of one pass, and how many rows had coordinates under every map.
+
+    `infinite`: how many targets are Inf, and `first` the lowest row index of them, -1 if none.
+    """
+
+    rows: int
+    values: list[Any]
+    infinite: int = 0
+    first: int = -1
+
+
+def sum_over(
+    rows: Rows,
+    sums: Sequence[Sum[Any]],
+    engine: Engine,
+    items: list[Item],
+    targets: Targets | None = None,
+    done: Done | None = None,
+) -> Summed:
+    """All sums over all rows. The order of summation is that of `items`, whoever computes them."""
+    add = _Add(tuple(sums))
+    return engine.reduce(sum_block, add, items, rows, tuple(sums), targets, done=done)
+
+
+def sum_block(item: Item, rows: Rows, sums: tuple[Sum[Any], ...], targets: Targets | None) -> Summed:
+    """The sums of one range of rows, tile by tile."""
+    start, stop = item
+    X = rows.read(start, stop)
+    learning = any(ask.targets for ask in sums)
+    y = targets.read(start, stop) if targets is not None and learning else None
+    trains = targets.trains(start, stop) if targets is not None and learning else None
+    maps = [fitted for ask in sums for fitted in ask.maps]
+    parts: list[Summed] = []
+    for at in range(0, len(X), SUM_ROWS):
+        cut = slice(at, at + SUM_ROWS)
+        placed = place_all(maps, X[cut])
+        good = np.logical_and.reduce([np.isfinite(one.embedding).all(axis=1) for one in placed])
+        values, first = [], 0
+        for ask in sums:
+            own = placed[first : first + len(ask.maps)]
+            first += len(ask.maps)
+            keep = good
+            if ask.targets:
+                assert y is not None
+                assert trains is not None
+                keep = good & trains[cut] & np.isfinite(y[cut]).all(axis=1)
+            kept = own if keep.all() else [Placed(one.embedding[keep], one.residual[keep]) for one in own]
+            values.append(ask.of(Tile(kept, y[cut][keep] if ask.targets and y is not None else None)))
+        infinite = np.flatnonzero(np.isinf(y[cut])) if y is not None else np.zeros(0, np.int64)
+        parts.append(
+            Summed(int(good.sum()), values, len(infinite), start + at + int(infinite[0]) if len(infinite) else -1)
+        )
+        if len(parts) == FOLD:  # a wide chunk of narrow rows has 64 tiles, each with sums of (m, m)
+            parts = [_Add(sums)(parts)]
+    return _Add(sums)(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Add:
+    sums: tuple[Sum[Any], ...]
+
+    def __call__(self, parts: list[Summed]) -> Summed:
+        values = [ask.add([part.values[at] for part in parts]) for at, ask in enumerate(self.sums)]
+        first = min((part.first for part in parts if part.infinite), default=-1)
+        return Summed(sum(part.rows for part in parts), values, sum(part.infinite for part in parts), first)
+
+
+def check_targets(targets: Targets | None, rows: Rows, method: str) -> Targets:
+    """The targets a supervised method needs; InputError where there are none or they do not fit the rows."""
+    if targets is None:
+        raise InputError(f"method {method} learns from a target and none is given: {Word.GIVE_TARGET}")
+    if targets.rows.n != rows.n:
+        raise InputError(
+            f"{Word.TARGET} {targets.rows.uri}: {targets.rows.n:,} values for {rows.n:,} rows of {rows.uri}: one "
+            "per row is needed"
+        )
+    if targets.rows.d != 1:
+        raise InputError(
+            f"{Word.TARGET} {targets.rows.uri}: {targets.rows.d} values per row, one is needed: choose one "
+            "column or array"
+        )
+    return targets

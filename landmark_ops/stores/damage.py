@@ -1,0 +1,14 @@
+"""What is wrong with an output: objects that are gone, or are not what was committed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Damage(NamedTuple):
+    """One object of an output that is not what was committed."""
+
+    array: str  # the array or group it belongs to
+    key: str  # of the object, below the output
+    what: str
+    rows: tuple[int, int] | None = None  # that lie in it

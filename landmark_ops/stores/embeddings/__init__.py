@@ -1,0 +1,1 @@
+"""An embedding as it is stored: its group, its chunks on record, its metadata, and whether it is whole."""

@@ -1,0 +1,396 @@
+"""The embedding as a Zarr v3 group, readable with plain zarr: filled by region beside what is there, swapped in last.
+
+    embedding (n, k) float32   residual (n,) float32   labels | prediction, std (n,), where the method has them
+    landmarks/{indices, points, embedding, eigenvalues, spectrum}
+    map/                       the LandmarkMap         chunks/  what is committed, with content hashes
+    attributes: landmark_ops = {version, method, parameters, source, seed, rank, quality, status, ...}
+
+The first output at an address is built in place, its status `partial`; every later one is a successor: its chunks lie
+in a slot of their own within the same arrays, its metadata in `<output>.next`, until one write of the group's
+metadata turns the old output into the new one (infra/decisions/0026). `status` is `complete` from then on.
+
+One task writes whole chunks, so no two writers ever touch one object; only the process that runs the flow writes
+`chunks/` and the attributes. Every write asks first whether the run still holds its lock.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from landmark_ops.errors import DamagedError, InputError, LandmarkOpsError, RunError
+from landmark_ops.stores import swaps
+from landmark_ops.stores.embeddings.contents import F32, Written, describe, hash_all, hash_map
+from landmark_ops.stores.embeddings.documents import GROUP, KEY, ROOT, Document, array_node, read_document, walk_nodes
+from landmark_ops.stores.embeddings.whole import read_whole, stored_whole
+from landmark_ops.stores.fence import CHECK_SECONDS, Fence
+from landmark_ops.stores.locations import (
+    exists,
+    is_empty,
+    is_folder,
+    join,
+    normalise,
+    remove,
+    remove_objects,
+    stat,
+    write_bytes,
+)
+from landmark_ops.stores.slots import free_slot, slot_of, wipe
+
+ALWAYS = ("embedding", "residual")
+OPTIONAL = ("labels", "prediction", "std")
+HASHES = "sha256"  # attribute: the hash of each small array, by its path
+
+
+class Arrays(NamedTuple):
+    """The arrays of rows, by name. `all_chunks`: each chunk that was written is there, also one of fill values."""
+
+    arrays: dict[str, zarr.Array[Any]]
+    all_chunks: bool
+
+
+@dataclass(frozen=True)
+class EmbeddingStore:
+    """One embedding, being written or finished, at `uri`.
+
+    `staged`: the successor of what is there, unfinished and seen by no reader. `fence`: of the run that writes it.
+    """
+
+    uri: str
+    staged: bool = False
+    fence: Fence | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", normalise(self.uri))
+
+    @property
+    def address(self) -> str:
+        """Where its metadata lies, as one object."""
+        return f"{self.uri}.next" if self.staged else join(self.uri, ROOT)
+
+    @property
+    def current(self) -> EmbeddingStore:
+        """What readers of `uri` see."""
+        return EmbeddingStore(self.uri)
+
+    @property
+    def successor(self) -> EmbeddingStore:
+        """What may be in the making beside it."""
+        return EmbeddingStore(self.uri, staged=True)
+
+    def fenced(self, fence: Fence) -> EmbeddingStore:
+        """The same, written by the run that holds this lock, and by nobody else."""
+        return replace(self, fence=fence)
+
+    def check(self, max_age: float = 0.0) -> None:
+        """RunError where the run that writes this has lost its lock."""
+        if self.fence is not None:
+            self.fence.check(max_age)
+
+    def document(self) -> Document:
+        """The metadata; RunError where it has gone."""
+        found = read_document(self.uri, self.address)
+        if found is None:
+            raise RunError(f"{self.uri}: the output has gone while it was being used")
+        return found
+
+    @property
+    def group(self) -> zarr.Group:
+        """The Zarr group; RunError where it has gone."""
+        return self.document().group(self.uri)
+
+    def read_status(self) -> dict[str, Any] | None:
+        """The `landmark_ops` attributes, or None where nothing of ours is there.
+
+        Raises InputError where something else is there: it is never overwritten. DamagedError where it is ours, as its
+        arrays show, and its own metadata is damaged.
+        """
+        found = read_document(self.uri, self.address)
+        if found is not None:
+            return found.ours
+        if not exists(self.address) if self.staged else is_empty(self.uri):
+            return None
+        what = self.address if self.staged else self.uri
+        if not self.staged and is_folder(self.uri) and {"embedding", "map", "landmarks"} <= walk_nodes(self.uri).keys():
+            state = "cannot be read" if exists(self.address) else "is missing"
+            raise DamagedError(
+                f"output {self.uri}: is damaged: its {ROOT} {state}, while its arrays are there: put back a copy of "
+                f"that file, or set output.overwrite: true to make the embedding anew"
+            )
+        raise InputError(
+            f"output {what}: holds something that is no embedding of ours and is never overwritten: "
+            "choose another output.uri, or move it away"
+        )
+
+    def read_attributes(self) -> dict[str, Any]:
+        """The `landmark_ops` attributes of the output, which must exist."""
+        return self.document().ours
+
+    def row_arrays(self) -> list[str]:
+        """Names of the arrays of rows, as far as they were allocated."""
+        nodes = self.document().nodes
+        return [name for name in (*ALWAYS, *OPTIONAL) if name in nodes]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, k) of the embedding."""
+        n, k = self.group["embedding"].shape  # type: ignore[union-attr]
+        return n, k
+
+    def create(self, attributes: Mapping[str, Any]) -> None:
+        """Begin an output without arrays, `partial`, in a slot that neither the present one nor another run uses.
+
+        In place where nothing is there or what is there holds nothing of worth: that is replaced. Chunks that no
+        document names any more go. Raises InputError where nothing can be written.
+        """
+        self.check()
+        try:
+            old = None if is_empty(self.uri) else read_document(self.uri, join(self.uri, ROOT))
+            other = read_document(self.uri, f"{self.uri}.next")
+            there = self._slot_there(old)
+            slot = free_slot(there, {document.slot for document in (old, other) if document is not None})
+            ours = {**attributes, "status": "partial", "build": uuid.uuid4().hex, "slot": slot}
+            self._write(Document({KEY: ours}, {}, swaps.see(self.address)))
+            if not is_empty(self.uri):
+                kept = there if self.staged else None if other is None else other.slot
+                wipe(self.uri, set() if kept is None else {kept})
+            if not self.staged:
+                self._tidy(self.document())
+        except OSError as error:
+            raise InputError(
+                f"output {self.uri}: cannot be written: {error.strerror or error}: choose a place you may write to"
+            ) from error
+
+    def _slot_there(self, old: Document | None) -> int | None:
+        """The slot of what readers see now."""
+        if old is not None:
+            return old.slot
+        arrays = [node for node in ({} if is_empty(self.uri) else walk_nodes(self.uri)).values() if "shape" in node]
+        return slot_of(arrays[0]) if arrays else None
+
+    def discard(self) -> None:
+        """Delete what was begun; of a successor, all but what it stands beside."""
+        self.check()
+        if not self.staged:
+            remove(self.uri)
+            return
+        remove(self.address)
+        if (old := read_document(self.uri, join(self.uri, ROOT))) is not None:
+            wipe(self.uri, {old.slot})
+
+    def update(self, **attributes: Any) -> None:
+        """Merge `attributes` into the `landmark_ops` attributes, one atomic rewrite of the group's metadata."""
+        self._write(self.document().changed(attributes))
+
+    def complete(self, **attributes: Any) -> None:
+        """Merge `attributes` and turn the status to complete: from this write on readers see this embedding."""
+        document = self.document()
+        table = hash_all("chunks", self.get("chunks")) if "chunks" in document.nodes else {}
+        hashes = {HASHES: {**document.ours.get(HASHES, {}), **table}}
+        done = document.changed({**attributes, **hashes, "status": "complete"})
+        done.attributes[KEY].pop("refused", None)
+        if not self.staged:
+            self._write(done)
+            return
+        current = self.current.fenced(self.fence) if self.fence else self.current
+        current._write(replace(done, seen=swaps.see(current.address)))
+        current.settle()
+
+    def settle(self) -> None:
+        """Finish a swap: the metadata of each array as the group's says, and no trace of a successor that has come."""
+        document = read_document(self.uri, join(self.uri, ROOT))
+        successor = read_document(self.uri, f"{self.uri}.next")
+        if document is None or successor is None or document.ours.get("build") != successor.ours.get("build"):
+            return
+        self.check()
+        self._write_nodes(document.nodes)
+        self._tidy(document)
+        remove(f"{self.uri}.next")
+
+    def restore_metadata(self) -> int:
+        """Write the metadata of arrays that is missing or unreadable, as the group's own has it; how many files."""
+        self.check()
+        nodes = self.document().nodes
+        known = walk_nodes(self.uri)
+        lost = {path: node for path, node in nodes.items() if path not in known}
+        self._write_nodes(lost)
+        return len(lost)
+
+    def _write(self, document: Document) -> None:
+        """Replace the metadata, unless another run has written it meanwhile."""
+        self.check()
+        if not swaps.replace(self.address, document.to_bytes(), document.seen):
+            raise RunError(
+                f"output {self.uri}: another run has written {self.address} meanwhile, this one changed nothing there: "
+                "run again"
+            )
+
+    def _add(self, nodes: Mapping[str, dict[str, Any]], hashes: Mapping[str, str] | None = None) -> None:
+        """Put groups and arrays on record, and the hashes of their content, where it does not change any more."""
+        document = self.document()
+        ours = {HASHES: {**document.ours.get(HASHES, {}), **hashes}} if hashes else {}
+        self._write(document.changed(ours, nodes))
+        if not self.staged:
+            self._write_nodes(nodes)
+
+    def _write_nodes(self, nodes: Mapping[str, dict[str, Any]]) -> None:
+        for path, node in nodes.items():
+            write_bytes(join(self.uri, path, ROOT), json.dumps(node, indent=1).encode())
+
+    def _tidy(self, document: Document) -> None:
+        """Delete the metadata of arrays that are no part of the output any more."""
+        gone = [f"{path}/{ROOT}" for path in walk_nodes(self.uri) if path not in document.nodes]
+        remove_objects(self.uri, gone)
+
+    def allocate(
+        self,
+        n: int,
+        k: int,
+        chunk_rows: int,
+        outputs: Mapping[str, str] | None = None,
+        undefined: Mapping[str, float] | None = None,
+    ) -> None:
+        """Create the arrays of n rows in chunks of `chunk_rows`; crc32c guards every chunk, floats are not compressed.
+
+        `outputs`: name and dtype of each further array of one value per row. `undefined`: what stands in each for rows
+        that have no coordinates, kept as its fill value.
+
+        Coordinates are noise to a compressor: 7 to 12 % smaller at twice the time.
+        """
+        slot, rows = self.document().slot, min(chunk_rows, n)
+        nodes = {
+            "embedding": array_node(
+                slot, (n, k), "float32", (rows, k), fill_value=np.nan, dimension_names=("row", "component")
+            )
+        }
+        for name, dtype in {"residual": "float32", **(outputs or {})}.items():
+            fill = (undefined or {}).get(name, np.nan if dtype.startswith("f") else -1)
+            nodes[name] = array_node(slot, (n,), dtype, (rows,), fill_value=fill, dimension_names=("row",))
+        self._add(nodes)
+
+    def put(
+        self,
+        group: str,
+        arrays: Mapping[str, NDArray[Any]],
+        names: Mapping[str, tuple[str, ...]],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> dict[str, zarr.Array[Any]]:
+        """Write small arrays into a subgroup, each as one chunk, with dimension names where given; returns them."""
+        document = self.document()
+        nodes = {
+            f"{group}/{name}": array_node(
+                document.slot,
+                values.shape,
+                values.dtype,
+                [max(1, size) for size in values.shape],
+                dimension_names=names.get(name),
+            )
+            for name, values in arrays.items()
+        }
+        nodes[group] = {**GROUP, "attributes": dict(attributes or {})}
+        target: Any = document.changed({}, nodes).group(self.uri)
+        self.check()
+        written: dict[str, Any] = {name: stored_whole(target[f"{group}/{name}"]) for name in arrays}
+        for name, array in written.items():
+            array[...] = arrays[name]
+        self._add(nodes, None if group == "chunks" else hash_all(group, arrays))
+        return written
+
+    def get(self, group: str) -> dict[str, NDArray[Any]]:
+        """The arrays of a subgroup, by name; RunError where one is damaged."""
+        try:
+            document = self.document()
+            found: Any = document.group(self.uri)[group]
+            if not document.all_chunks:
+                return {name: np.asarray(array[...]) for name, array in found.arrays()}
+            arrays = {name: read_whole(self.uri, array) for name, array in found.arrays()}
+            known = document.ours.get(HASHES, {})
+            for path, found_hash in hash_all(group, arrays).items():
+                if known.get(path, found_hash) != found_hash:
+                    raise ValueError(f"the content of {path} has not the hash it was committed with")
+            return arrays
+        except LandmarkOpsError:  # damage that is named already, or storage that fails
+            raise
+        except (ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts that are not there
+            raise DamagedError(
+                f"{self.uri}: {group}/ is damaged ({error}): run again with output.overwrite: true"
+            ) from error
+
+    def put_map(self, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
+        """Store the state of a LandmarkMap; returns its content hash, by which workers cache it."""
+        sha256 = hash_map(arrays, meta)
+        self.put("map", arrays, {}, {"landmark_map": {**meta, "sha256": sha256}})
+        return sha256
+
+    def get_map(self, sha256: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """The stored state of the map; DamagedError unless its content has the given hash."""
+        try:
+            arrays = self.get("map")
+            group: Any = self.group["map"]
+            meta = {key: value for key, value in group.attrs["landmark_map"].items() if key != "sha256"}
+            found = hash_map(arrays, meta)
+        except (DamagedError, KeyError) as error:  # a failed checksum, or parts that are not there
+            found = str(error)
+        if found != sha256:
+            raise DamagedError(
+                f"{self.uri}: the stored map has not the hash {sha256[:12]} it was committed with, it is damaged: "
+                "run again with output.overwrite: true"
+            )
+        return arrays, meta
+
+    def write(
+        self, start: int, embedding: F32, residual: F32, outputs: Mapping[str, NDArray[Any]] | None = None
+    ) -> Written:
+        """Commit the chunk that begins at row `start`, and describe it. `outputs`: those that were allocated."""
+        stop = start + len(residual)
+        self.check(CHECK_SECONDS)
+        arrays = self._arrays().arrays
+        columns = {"embedding": embedding, "residual": residual, **(outputs or {})}
+        try:
+            for name, values in columns.items():
+                arrays[name][start:stop] = values
+        except (FileNotFoundError, FileExistsError) as error:  # its folder went, perhaps while it was made
+            raise RunError(f"{self.uri}: the output has gone while it was being used") from error
+        except OSError as error:
+            raise RunError(
+                f"output {self.uri}: rows {start}..{stop} cannot be written: {error.strerror or error}: "
+                "free some space or permit writing, then run again to resume"
+            ) from error
+        return describe(start, embedding, residual, outputs)
+
+    def read(self, start: int, stop: int) -> tuple[F32, F32]:
+        """Embedding and residual of rows start..stop."""
+        return self.read_array("embedding", start, stop), self.read_array("residual", start, stop)
+
+    def read_outputs(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
+        """What else was written of rows start..stop: labels, prediction and std; empty for most methods."""
+        return {name: self.read_array(name, start, stop) for name in self._arrays().arrays if name not in ALWAYS}
+
+    def read_array(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows start..stop of one of them; DamagedError where a chunk is missing."""
+        opened = self._arrays()
+        array = opened.arrays[name]
+        return read_whole(self.uri, array, start, stop) if opened.all_chunks else np.asarray(array[start:stop])
+
+    def _arrays(self) -> Arrays:
+        try:
+            return _open_arrays(self.uri, self.staged, stat(self.address).version)
+        except FileNotFoundError as error:
+            raise RunError(f"{self.uri}: the output has gone while it was being used") from error
+
+
+@lru_cache(maxsize=8)
+def _open_arrays(uri: str, staged: bool, version: str) -> Arrays:
+    """The arrays of rows, opened once per process and version of the metadata: a process may see it replaced."""
+    document = EmbeddingStore(uri, staged).document()
+    group: Any = document.group(uri)
+    names = [*ALWAYS, *(name for name in OPTIONAL if name in document.nodes)]
+    return Arrays({name: stored_whole(group[name]) for name in names}, document.all_chunks)

@@ -1,0 +1,1 @@
+"""Sources as rows: one class per format, opened by what an address holds."""

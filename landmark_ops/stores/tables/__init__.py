@@ -1,0 +1,1 @@
+"""Tables of a detection run: staged by workers, committed once, read back."""
