@@ -1,0 +1,77 @@
+"""Things of one kind by name: methods, kernels, metrics, strategies, formats. What exists once is registered once.
+
+Each lives in a file of its own within the folder of its kind, and registers itself there as the file is imported; the
+folder is gone through when the first name is looked up. So a new one is one file, and nothing else has to know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Generic, Protocol, TypeVar
+
+from landmark_ops.errors import InputError
+
+
+class Named(Protocol):
+    """Anything with a name."""
+
+    @property
+    def name(self) -> str:
+        """How configs and calls say it."""
+        ...
+
+
+E = TypeVar("E", bound=Named)
+
+
+class Registry(Generic[E]):
+    """The entries of one kind, in alphabetical order of their names.
+
+    `kind`: what messages call one of them. `package`: the folder whose files register them.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, E] = {}
+        self._loaded = False
+
+    def register(self, entry: E) -> E:
+        """Add an entry and hand it back. ValueError where another has its name: a mistake in code, not of a user."""
+        if entry.name in self._entries:
+            raise ValueError(f"{self.kind} {entry.name} is registered twice")
+        self._entries[entry.name] = entry
+        return entry
+
+    def unregister(self, name: str) -> None:
+        """Take one out again, as a test does that brought one of its own."""
+        del self._entries[name]
+
+    def _all(self) -> dict[str, E]:
+        if not self._loaded:
+            for module in iter_modules(import_module(self._package).__path__, f"{self._package}."):
+                import_module(module.name)
+            self._loaded = True
+        return self._entries
+
+    def __iter__(self) -> Iterator[E]:
+        return iter([self._all()[name] for name in self.names])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._all()
+
+    def __getitem__(self, name: str) -> E:
+        """The entry of that name; InputError with the nearest ones for an unknown name."""
+        found = self._all().get(name)
+        if found is None:
+            near = get_close_matches(str(name), self.names, 2) or self.names
+            raise InputError(f"{self.kind} {name!r} is unknown: did you mean {' or '.join(near)}?")
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in alphabetical order."""
+        return tuple(sorted(self._all()))
