@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import ROOT
 from benchmarks.timing import say
 from landmark_ops.configs.embed import SourceConfig
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 
 SEED = 20260101
 

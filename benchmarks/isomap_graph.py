@@ -28,8 +28,8 @@ from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.neighbors.geodesics import geodesic_support, graph_bytes, landmark_geodesics
 from landmark_ops.neighbors.graph import neighbor_graph
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.stores.sources.open import open_rows
 from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.source import open_rows
 
 LANDMARKS, NEIGHBORS = 500, 10
 NEW_ROWS = 2048

@@ -22,8 +22,8 @@ from landmark_ops import LandmarkMDS
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.passes.ranges import ranges, task_rows
-from landmark_ops.stores.sources.open import open_rows
 from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.source import open_rows
 
 K = 10
 ROUNDS = 7

@@ -25,7 +25,7 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import moments_of
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 
 K = 10
 ROUNDS, GEMM_ROUNDS = 5, 3

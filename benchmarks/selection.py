@@ -24,8 +24,8 @@ from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernels import Kernel, default_gamma, kernel_block
 from landmark_ops.selection.pivots import kernel_items, tile_rows
 from landmark_ops.selection.select import STRATEGIES, USES_EITHER, USES_KERNEL, probe_rows, select
-from landmark_ops.stores.sources.open import open_rows
 from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.source import open_rows
 
 N, M = 131_072, 1000
 ROUNDS = 3  # of the pass and of rpcholesky; the others run once

@@ -26,7 +26,7 @@ from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.kernels import default_gamma
 from landmark_ops.selection.select import probe_rows
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 
 N, M, CLUSTERS = 131_072, 500, 8
 ROUNDS = 3

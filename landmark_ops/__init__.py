@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from landmark_ops.selection.landmarks import Landmarks as Landmarks
     from landmark_ops.selection.select import select_landmarks as select_landmarks
     from landmark_ops.stores.embeddings.initial import layout_init as layout_init
-    from landmark_ops.stores.sources.open import open_rows as open_rows
     from landmark_ops.stores.sources.rows import Rows as Rows
+    from landmark_ops.stores.sources.source import open_rows as open_rows
 
 __version__ = "0.1.0"
 
@@ -53,7 +53,7 @@ _HOME = {
     "open_map": "passes.stored_map",
     "detect": "detectors.api",
     "layout_init": "stores.embeddings.initial",
-    "open_rows": "stores.sources.open",
+    "open_rows": "stores.sources.source",
     "Rows": "stores.sources.rows",
     "InputError": "errors",
     "RunError": "errors",

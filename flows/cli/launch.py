@@ -142,7 +142,7 @@ def describe_place(uri: str, array: str | None, column: str | None) -> list[str]
     """What lies at `uri`: an embedding with status and quality, or a source."""
     from landmark_ops.errors import InputError
     from landmark_ops.stores.embeddings.embedding import EmbeddingStore
-    from landmark_ops.stores.sources.open import open_rows
+    from landmark_ops.stores.sources.source import open_rows
 
     try:
         status = EmbeddingStore(uri).read_status() if array is None and column is None else None

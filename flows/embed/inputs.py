@@ -27,8 +27,8 @@ from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.embeddings.landmark_rows import find_replaced
 from landmark_ops.stores.embeddings.unfinished import can_resume
 from landmark_ops.stores.locations import is_remote, normalise
-from landmark_ops.stores.sources.open import open_rows, open_values
 from landmark_ops.stores.sources.rows import Rows, check_shape_and_dtype
+from landmark_ops.stores.sources.source import open_rows, open_values
 
 State = Literal["new", "resume", "complete"]
 

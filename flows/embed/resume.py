@@ -15,8 +15,8 @@ from landmark_ops.passes.stored_map import load_map
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL
 from landmark_ops.stores.embeddings.records import ChunkRecords
-from landmark_ops.stores.sources.open import open_rows
 from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.source import open_rows
 
 
 def load_landmarks(work: Work) -> Chosen:

@@ -29,7 +29,7 @@ from landmark_ops.passes.sums import Targets
 from landmark_ops.passes.undefined_rows import refuse_lacking, refuse_outside
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import check_strategy, probe_rows, select
-from landmark_ops.stores.sources.open import as_rows
+from landmark_ops.stores.sources.arrays import as_rows
 from landmark_ops.stores.sources.rows import Rows, check_exact
 
 

@@ -26,7 +26,7 @@ from landmark_ops.numerics.distances import Array
 from landmark_ops.passes.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.passes.sums import Targets, as_numbers, check_targets
 from landmark_ops.passes.undefined_rows import refuse_lacking
-from landmark_ops.stores.sources.open import as_rows, as_values
+from landmark_ops.stores.sources.arrays import as_rows, as_values
 from landmark_ops.stores.sources.rows import Rows, check_exact
 
 

@@ -14,7 +14,7 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import refuse_lacking
-from landmark_ops.stores.sources.open import as_rows
+from landmark_ops.stores.sources.arrays import as_rows
 from landmark_ops.stores.sources.rows import ArrayRows, Rows
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.maps.landmark_map import LandmarkMap, Placed
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
-from landmark_ops.stores.sources.open import as_rows
+from landmark_ops.stores.sources.arrays import as_rows
 
 
 @lru_cache(maxsize=8)

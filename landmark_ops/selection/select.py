@@ -185,7 +185,7 @@ def select_landmarks(
     >>> sorted(select_landmarks(X, 4, "maxmin", random_state=0).indices.tolist())
     [0, 1, 2, 3]
     """
-    from landmark_ops.stores.sources.open import as_rows
+    from landmark_ops.stores.sources.arrays import as_rows
 
     rows, engine = as_rows(X), LocalEngine()
     seed = as_seed(random_state)

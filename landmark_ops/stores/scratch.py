@@ -22,6 +22,7 @@ from landmark_ops.stores import locations
 from landmark_ops.stores.faults import said
 from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.source import open_rows
 
 ROW_CHUNK, COLUMN_CHUNK = 16_384, 16  # 1 MiB of float32
 UNWRITTEN = -1.0  # no length is negative; NaN is one that a row without coordinates may have
@@ -87,8 +88,6 @@ class Scratch:
 
     def open_matrix(self, name: str) -> Rows:
         """The matrix as rows; reading one that is not whole raises."""
-        from landmark_ops.stores.sources.open import open_rows
-
         return open_rows(locations.join(self.uri, name))
 
     def remove(self, name: str) -> None:

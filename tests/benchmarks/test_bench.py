@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import data, machine, peer_venv, run, scaling_picture
 from benchmarks.result import Budget, Line, Result, format_table, number
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 
 SLOW = ("small", "detection", "tables", "isomap", "methods_scaling")
 MIRROR = "LANDMARKS_MODEL_MIRROR"

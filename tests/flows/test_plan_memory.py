@@ -18,7 +18,7 @@ from flows.cli.app import app
 from flows.embed import plan as planning
 from flows.embed.plan import SERVER_BYTES, Plan, make_plan
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 from tests.flows.running import command, copy_of_database, environment, make_config, points, write_npy, write_zarr
 
 PROCESSES = "import flows.base.runtime; flows.base.runtime.IN_PROCESS_BYTES = 0"  # as large sources have them

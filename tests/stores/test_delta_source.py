@@ -13,7 +13,7 @@ from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.index import open_shards
 from landmark_ops.stores import faults
 from landmark_ops.stores.sources.delta_source import delta_source
-from landmark_ops.stores.sources.parquet_rows import open_delta
+from landmark_ops.stores.sources.source import open_rows
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 VECTORS = pa.array(X.tolist(), pa.list_(pa.float32()))
@@ -23,14 +23,14 @@ def test_reads_the_active_files_of_one_version(tmp_path: Path) -> None:
     uri = str(tmp_path / "the table")  # a space: delta-rs percent-encodes paths
     table = pa.table({"vec": VECTORS, "part": ["a b", "c"] * 25})
     write_deltalake(uri, table, mode="append", partition_by=["part"])
-    rows = open_delta(uri, column="vec")
+    rows = open_rows(uri, column="vec")
     before = rows.fingerprint()
     expected = DeltaTable(uri).to_pyarrow_table()["vec"].to_pylist()
     np.testing.assert_array_equal(rows.read(0, 50), expected)
     write_deltalake(uri, table.slice(0, 10), mode="overwrite")
     np.testing.assert_array_equal(rows.read(0, 50), expected)
     assert rows.fingerprint() == before
-    newer = open_delta(uri)
+    newer = open_rows(uri)
     assert newer.n == 10
     assert newer.fingerprint() != before
 
@@ -43,7 +43,7 @@ def test_order_is_that_of_delta_rs_whatever_is_done_to_the_table(tmp_path: Path)
         write_deltalake(uri, table, mode="append", partition_by=["k"])
 
     def check() -> None:
-        ours = open_delta(uri, columns=["id"])
+        ours = open_rows(uri, columns=["id"])
         np.testing.assert_array_equal(ours.read(0, ours.n)[:, 0], DeltaTable(uri).to_pyarrow_table()["id"])
 
     check()
@@ -55,13 +55,13 @@ def test_order_is_that_of_delta_rs_whatever_is_done_to_the_table(tmp_path: Path)
     check()
     DeltaTable(uri).optimize.compact()
     check()
-    assert DeltaTable(uri).to_pyarrow_table().num_rows == open_delta(uri, columns=["id"]).n
+    assert DeltaTable(uri).to_pyarrow_table().num_rows == open_rows(uri, columns=["id"]).n
 
 
 def test_order_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     for start in (0, 10, 20):
         write_deltalake(tmp_path / "t", pa.table({"id": np.arange(start, start + 10)}), mode="append")
-    rows = open_delta(tmp_path / "t", columns=["id"])
+    rows = open_rows(tmp_path / "t", columns=["id"])
     found = {rows.fingerprint()}
     for files in (rows._files[::-1], sorted(rows._files)):
         rows._files = files
@@ -72,7 +72,7 @@ def test_order_is_part_of_the_fingerprint(tmp_path: Path) -> None:
 def test_columns_that_older_files_lack_are_missing_values(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "t", pa.table({"a": [1.0, 2.0]}))
     write_deltalake(tmp_path / "t", pa.table({"a": [3.0], "b": [7]}), mode="append", schema_mode="merge")
-    rows = open_delta(tmp_path / "t", columns=["a", "b"])
+    rows = open_rows(tmp_path / "t", columns=["a", "b"])
     read = DeltaTable(tmp_path / "t").to_pyarrow_table().to_pandas()[["a", "b"]].to_numpy(np.float64)
     np.testing.assert_array_equal(rows.read(0, 3), read)
     assert np.isnan(read).sum() == 2
@@ -81,7 +81,7 @@ def test_columns_that_older_files_lack_are_missing_values(tmp_path: Path) -> Non
 def test_partition_columns_are_refused_by_name(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "t", pa.table({"a": [1.0, 2.0], "day": [1, 2]}), partition_by=["day"])
     with pytest.raises(InputError, match=r"'day' is a partition key, whose values are .* in the log"):
-        open_delta(tmp_path / "t", columns=["a", "day"])
+        open_rows(tmp_path / "t", columns=["a", "day"])
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def rewrite(table: Path, change: Any) -> None:
 def refused(table: Path, message: str) -> None:
     """By both readers."""
     with pytest.raises(InputError, match=message):
-        open_delta(table, column="vec")
+        open_rows(table, column="vec")
     with pytest.raises(InputError, match=message):
         open_shards(str(table))
 
@@ -178,7 +178,7 @@ def test_tables_without_rows_and_damaged_logs(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "t", pa.table({"a": [1.0, 2.0]}))
     DeltaTable(tmp_path / "t").delete()
     with pytest.raises(InputError, match="holds no files: it has 0 rows"):
-        open_delta(tmp_path / "t")
+        open_rows(tmp_path / "t")
     (tmp_path / "t/_delta_log/00000000000000000000.json").write_text("{")
     with pytest.raises(InputError, match="Delta table cannot be opened"):
         delta_source(str(tmp_path / "t"))

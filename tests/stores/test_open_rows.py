@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError
 from landmark_ops.stores import locations
+from landmark_ops.stores.sources.arrays import as_rows
 from landmark_ops.stores.sources.dask_rows import DaskRows
 from landmark_ops.stores.sources.npy_rows import NpyRows
-from landmark_ops.stores.sources.open import as_rows, open_rows
 from landmark_ops.stores.sources.parquet_rows import ParquetRows
 from landmark_ops.stores.sources.rows import ArrayRows, Rows
+from landmark_ops.stores.sources.source import open_rows
 from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 X = np.random.default_rng(0).normal(size=(30, 3))
@@ -159,7 +160,7 @@ def test_writing_bytes_leaves_no_partial_file(tmp_path: Path) -> None:
 
 def test_opening_npy_imports_no_storage_library(lake: Path) -> None:
     code = (
-        "import sys; from landmark_ops.stores.sources.open import open_rows; "
+        "import sys; from landmark_ops.stores.sources.source import open_rows; "
         f"open_rows({str(lake / 'x.npy')!r}).read(0, 5); "
         "print([m for m in ('fsspec', 's3fs', 'zarr', 'pyarrow', 'deltalake', 'dask') if m in sys.modules])"
     )

@@ -12,9 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from landmark_ops.errors import InputError
 from landmark_ops.shards.index import open_shards
-from landmark_ops.stores.sources.open import open_rows
 from landmark_ops.stores.sources.parquet_files import natural
-from landmark_ops.stores.sources.parquet_rows import open_delta
+from landmark_ops.stores.sources.source import open_rows
 
 
 def write(path: Path, *numbers: float) -> None:
@@ -85,7 +84,7 @@ def test_a_delta_table_has_the_columns_of_its_log(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "t", pa.table({"a": [1.0, 2.0], "v": [[1.0], [2.0]], "k": [7, 7]}), partition_by=["k"])
     (file,) = tmp_path.glob("t/k=7/*.parquet")
     pq.write_table(pa.table({"a": [1.0, 2.0], "v": [[1.0], [2.0]], "k": [8, 8], "unknown": [[1.0], [2.0]]}), file)
-    np.testing.assert_array_equal(open_delta(tmp_path / "t").read(0, 2), [[1], [2]])  # v is the only list there
+    np.testing.assert_array_equal(open_rows(tmp_path / "t").read(0, 2), [[1], [2]])  # v is the only list there
     for name, message in (("unknown", "holds no column 'unknown'"), ("k", "'k' is a partition key")):
         with pytest.raises(InputError, match=message):
-            open_delta(tmp_path / "t", columns=[name])
+            open_rows(tmp_path / "t", columns=[name])

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.sources.open import open_values
 from landmark_ops.stores.sources.parquet_rows import ParquetRows
+from landmark_ops.stores.sources.source import open_values
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 4)).astype(np.float32)

@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 
 pytestmark = pytest.mark.s3
 
@@ -58,7 +58,7 @@ def test_zarr(tmp_path: Path, s3_bucket: str, zarr_format: int, sharded: bool) -
 
 
 def test_zarr_array_opened_by_the_caller(tmp_path: Path, s3_bucket: str, s3_server: str) -> None:
-    from landmark_ops.stores.sources.open import as_rows
+    from landmark_ops.stores.sources.arrays import as_rows
 
     zarr.create_array(tmp_path / "x.zarr", data=X, chunks=(8, 3))
     upload(tmp_path / "x.zarr", f"{s3_bucket}/x.zarr")

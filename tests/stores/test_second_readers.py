@@ -19,8 +19,9 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, Transpos
 
 from landmark_ops.errors import InputError
 from landmark_ops.stores.sources.npy_rows import NpyRows
-from landmark_ops.stores.sources.parquet_rows import ParquetRows, open_delta
+from landmark_ops.stores.sources.parquet_rows import ParquetRows
 from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.source import open_rows
 from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 DTYPES = ["?", "u1", "i1", "<u2", ">i2", "<i4", ">u4", "<i8", ">u8", "<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]
@@ -253,5 +254,5 @@ def test_delta_equals_delta_rs(tmp_path: Path, dtype: str) -> None:
         write_deltalake(tmp_path / "t", table, mode="append", partition_by=["k"])
     read = DeltaTable(tmp_path / "t").to_pyarrow_table()
     for name, options in (("v", {"column": "v"}), ("a", {"columns": ["a"]})):
-        rows = open_delta(tmp_path / "t", **options)  # type: ignore[arg-type]
+        rows = open_rows(tmp_path / "t", **options)  # type: ignore[arg-type]
         compare(rows, expected_of(read, name).astype(rows.dtype), name)

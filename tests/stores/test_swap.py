@@ -26,7 +26,7 @@ from landmark_ops.stores.locations import exists, list_objects, read_bytes, writ
 from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.slots import free_slot, slot_of, split_key
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 
 N, STEP = 10, 4
 

@@ -18,7 +18,8 @@ from zarr.storage import MemoryStore
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.zarr import zarr_shards
-from landmark_ops.stores.sources.open import as_rows, open_rows, open_values
+from landmark_ops.stores.sources.arrays import as_rows
+from landmark_ops.stores.sources.source import open_rows, open_values
 from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 pytestmark = [

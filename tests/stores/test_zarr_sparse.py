@@ -10,7 +10,7 @@ import scipy.sparse
 import zarr
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.stores.sources.open import open_rows
+from landmark_ops.stores.sources.source import open_rows
 
 S = scipy.sparse.random(60, 20, 0.1, format="csr", dtype=np.float32, random_state=np.random.default_rng(0))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from landmark_ops.errors import InputError
 from landmark_ops.stores import locations
+from landmark_ops.stores.delta_log import LOG, is_delta
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
@@ -46,8 +47,8 @@ def check_no_table(uri: str, keys: Iterable[str]) -> None:
     for key in keys:
         *folders, name = key.split("/")
         kind = None
-        if "_delta_log" in folders:
-            kind, at = "a Delta", folders.index("_delta_log")
+        if LOG in folders:
+            kind, at = "a Delta", folders.index(LOG)
         elif ".hoodie" in folders:
             kind, at = "a Hudi", folders.index(".hoodie")
         elif folders[-1:] == ["metadata"] and name.endswith(".metadata.json"):
@@ -57,7 +58,7 @@ def check_no_table(uri: str, keys: Iterable[str]) -> None:
     place = uri
     while "=" in (split := locations.parent_and_name(place))[1] and split[0]:
         place = split[0]
-        if locations.is_folder(locations.join(place, "_delta_log")):
+        if is_delta(place):
             _refuse(uri, place, "a Delta")
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations
 from landmark_ops.stores.sources.arrow_blocks import numbers_block, vector_block, vector_length
-from landmark_ops.stores.sources.delta_source import DeltaSource, delta_source
+from landmark_ops.stores.sources.delta_source import DeltaSource
 from landmark_ops.stores.sources.parquet_columns import Columns, choose_columns, read_footers
 from landmark_ops.stores.sources.parquet_files import data_files, partition_keys
 from landmark_ops.stores.sources.rows import Rows, check_range, check_shape_and_dtype
@@ -227,20 +227,6 @@ class ParquetRows(Rows):
         with locations.opening(self.uri):
             listed = [locations.stat(file)._replace(key=file.removeprefix(self.uri)) for file in self._files]
         return locations.digest(described, listed)
-
-
-def open_delta(
-    uri: str | os.PathLike[str], *, column: str | None = None, columns: Sequence[str] | None = None
-) -> ParquetRows:
-    """The latest version of a Delta table, as of now: later commits do not change what is read.
-
-    Raises `InputError` as `delta_source` does, and for tables without rows.
-    """
-    address = locations.normalise(uri)
-    table = delta_source(address)
-    if not table.files:
-        raise InputError(f"{address}: version {table.version} of the Delta table holds no files: it has 0 rows")
-    return ParquetRows(address, column=column, columns=columns, table=table)
 
 
 def _chunks(table: pa.Table | pa.RecordBatch, name: str) -> list[pa.Array]:

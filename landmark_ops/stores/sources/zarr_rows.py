@@ -17,7 +17,7 @@ import os
 import warnings
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import zarr
@@ -31,11 +31,11 @@ from landmark_ops.stores import locations
 from landmark_ops.stores.faults import fault_of
 from landmark_ops.stores.slots import key_slot, slot_of
 from landmark_ops.stores.sources import zarr_meta
+from landmark_ops.stores.sources.format import MissingChunks
 from landmark_ops.stores.sources.rows import Rows, check_exact, check_range, check_shape_and_dtype
 from landmark_ops.stores.sources.zarr_packing import Packing, packing_of
 
 T = TypeVar("T")
-MissingChunks = Literal["error", "fill"]
 Region = tuple[slice, ...]
 Coordinates = tuple[int, ...]
 

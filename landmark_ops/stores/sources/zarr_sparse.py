@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations
 from landmark_ops.stores.sources import zarr_meta
+from landmark_ops.stores.sources.format import MissingChunks
 from landmark_ops.stores.sources.rows import Rows, check_range, check_shape_and_dtype
-from landmark_ops.stores.sources.zarr_rows import MissingChunks, ZarrRows
+from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 PARTS = ("data", "indices", "indptr")
 

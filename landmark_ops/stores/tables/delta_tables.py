@@ -24,6 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
+from landmark_ops.stores.delta_log import is_delta
 from landmark_ops.stores.faults import fault_of, persist
 from landmark_ops.wording import one_line
 
@@ -53,13 +54,7 @@ class Changes(NamedTuple):
     removed: list[str]
 
 
-def is_delta(uri: str) -> bool:
-    """Whether a Delta table lies at an address."""
-    # Not DeltaTable.is_deltatable, which keeps all threads waiting while it asks S3.
-    return locations.is_folder(locations.join(uri, "_delta_log"))
-
-
-def open_delta(uri: str) -> DeltaTable:
+def open_table(uri: str) -> DeltaTable:
     """The latest version of a table of ours."""
     try:  # deltalake tries again what it sends, but not a listing of the log whose reply is cut
         return persist(lambda: DeltaTable(uri, storage_options=locations.delta_options(uri)))
@@ -99,7 +94,7 @@ def ensure(uri: str, schema: pa.Schema, partition: str) -> None:
                     f"output {uri}: cannot be written ({one_line(error)}): choose another output.uri, or permit "
                     "writing there"
                 ) from error
-    table = open_delta(uri)
+    table = open_table(uri)
     check_columns(uri, columns_of(table.schema()), columns_of(Schema.from_arrow(schema)))
     found = list(table.metadata().partition_columns)
     if found != [partition]:
@@ -145,7 +140,7 @@ def add_once(
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(random.uniform(0, min(0.05 * 2**attempt, 5.0)))
-        table = open_delta(uri)
+        table = open_table(uri)
         missing = [transaction for transaction in transactions if not on_record(table, transaction)]
         if not missing:
             return []
@@ -167,7 +162,7 @@ def add_once(
             fault = fault_of(failure)
             if fault is not None and not (fault.passing and attempt < PATIENCE):
                 raise fault.error(f"output {uri}: cannot be committed to") from failure
-    table = open_delta(uri)
+    table = open_table(uri)
     if all(on_record(table, transaction) for transaction in transactions):
         return []
     raise RunError(f"{uri}: could not be committed in {ATTEMPTS} attempts ({one_line(error)}): run again") from error

@@ -42,6 +42,7 @@ from deltalake.schema import Schema
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
+from landmark_ops.stores.delta_log import is_delta
 from landmark_ops.stores.faults import said
 from landmark_ops.stores.tables import claims, delta_tables
 from landmark_ops.stores.tables.checked_rows import CheckedRows, read_file
@@ -230,7 +231,7 @@ class TableSet:
         """A table as it is now, for reading."""
         uri, schema = self.table_uri(name), self._all[name]
         if self.format == "delta":
-            return CheckedRows(uri, delta_tables.open_delta(uri).to_pyarrow_dataset())
+            return CheckedRows(uri, delta_tables.open_table(uri).to_pyarrow_dataset())
         if not locations.is_folder(uri):
             return CheckedRows(uri, ds.dataset(schema.empty_table()))
         fs, path = locations.filesystem(uri) if locations.is_remote(uri) else (None, uri)
@@ -242,7 +243,7 @@ class TableSet:
         """Merge the small files of Delta tables; rows stay the same. Safe beside writers."""
         if self.format == "delta":
             for name in self._all:
-                delta_tables.open_delta(self.table_uri(name)).optimize.compact()
+                delta_tables.open_table(self.table_uri(name)).optimize.compact()
 
     def _add(self, name: str, staged: Mapping[AppTransaction, Staged]) -> None:
         """Add the shards' files to a table, and take out what they replace, in one commit."""
@@ -336,7 +337,7 @@ class TableSet:
 
     def _in_ledger(self, staged: Staged) -> bool:
         if self.format == "delta":
-            return delta_tables.on_record(delta_tables.open_delta(self.table_uri(LEDGER)), staged.transaction)
+            return delta_tables.on_record(delta_tables.open_table(self.table_uri(LEDGER)), staged.transaction)
         file = f"{GENERATION}={staged.config_hash}/{_key(staged.shard)}-{staged.round}.parquet"
         return locations.is_file(locations.join(self.table_uri(LEDGER), file))
 
@@ -366,7 +367,7 @@ def _stored(schema: pa.Schema) -> pa.Schema:
 def _check_parquet(uri: str, schema: pa.Schema) -> None:
     if not locations.exists(uri):
         return
-    if locations.is_folder(locations.join(uri, "_delta_log")):
+    if is_delta(uri):
         raise InputError(f"output {uri}: holds a Delta table: set output.format: delta, or choose another output.uri")
     names = [item.key for item in locations.list_objects(uri) if not item.key.rpartition("/")[2].startswith(".")]
     if not all(name.startswith(f"{GENERATION}=") and name.endswith(".parquet") for name in names):

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores.damage import Damage
+from landmark_ops.stores.delta_log import is_delta
 from landmark_ops.stores.faults import storage_failed
 from landmark_ops.stores.locations import children, is_folder, join, list_objects, read_bytes
 from landmark_ops.stores.tables import delta_tables
@@ -74,12 +75,12 @@ def verify_tables(uri: str) -> tuple[int, list[Damage]]:
 
 def _files(place: str) -> Iterator[tuple[str, int | None, int | None]]:
     """Path, size and rows of each file of a table: as its log names them, or those in the folder."""
-    if not delta_tables.is_delta(place):
+    if not is_delta(place):
         for found in list_objects(place):
             if found.key.endswith(".parquet"):
                 yield found.key, None, None
         return
-    actions = pa.table(delta_tables.open_delta(place).get_add_actions(flatten=True))
+    actions = pa.table(delta_tables.open_table(place).get_add_actions(flatten=True))
     for action in actions.to_pylist():
         yield unquote(action["path"]), action["size_bytes"], action["num_records"]
 

@@ -1,0 +1,62 @@
+"""Formats that somebody else registers, one file each, are known to every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import landmark_ops
+from flows.cli.launch import describe_place, describe_plan
+from landmark_ops import InputError, open_rows
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.stores.sources.format import SOURCES
+from landmark_ops.stores.sources.source import format_at, open_values
+from tests.flows.running import arrays, make_config, points, run_embed, write_npy
+
+
+@pytest.fixture
+def text_format() -> Iterator[None]:
+    from tests.toys.toy_source import TextFormat
+
+    if "numbers" not in SOURCES:
+        SOURCES.register(TextFormat())
+    yield
+    SOURCES.unregister("numbers")
+
+
+def test_formats_are_asked_in_their_order(tmp_path: Path) -> None:
+    """A folder with the marks of all three: the one with a document of its own has it, a listing comes last."""
+    assert [one.name for one in sorted(SOURCES, key=lambda one: one.order)] == ["zarr", "delta", "npy", "parquet"]
+    (tmp_path / "part.parquet").touch()
+    assert format_at(str(tmp_path)).name == "parquet"
+    (tmp_path / "_delta_log").mkdir()
+    assert format_at(str(tmp_path)).name == "delta"
+    (tmp_path / ".zgroup").touch()
+    assert format_at(str(tmp_path)).name == "zarr"
+
+
+def test_a_source_format_of_somebody_else(tmp_path: Path, text_format: None) -> None:
+    """Opened by open_rows, as the source of plan, inspect and embed, and as a target."""
+    X = points().astype(np.float64)
+    uri = str(tmp_path / "x.numbers")
+    np.savetxt(uri, X, fmt="%.17g")
+    np.testing.assert_array_equal(open_rows(uri).read(5, 9), X[5:9])
+    np.testing.assert_array_equal(open_values(uri, column="2").read(0, 400), X[:, [2]])
+    with pytest.raises(InputError, match=r"is a numbers source, source\.array does not apply .* do: column\)$"):
+        open_rows(uri, array="a")
+    (tmp_path / "x.dat").touch()
+    with pytest.raises(InputError, match=r"known are \.npy and \.parquet, \.parq, \.pq and \.numbers$"):
+        open_rows(tmp_path / "x.dat")
+    with pytest.raises(InputError, match=r"looked for .*, a file of numbers\)"):
+        open_rows(tmp_path / "absent.numbers")
+    config = make_config(uri, tmp_path / "out.zarr")
+    assert "400 rows of 6" in describe_plan(EmbedConfig.model_validate(config))[0]
+    assert describe_place(uri, None, None) == [f"{uri}: 400 rows of 6 float64"]
+    run_embed(config)
+    same = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "same.zarr")
+    run_embed(same)
+    np.testing.assert_array_equal(arrays(tmp_path / "out.zarr")[0], arrays(tmp_path / "same.zarr")[0])
+    assert landmark_ops.open_map(tmp_path / "out.zarr")(X[:3]).shape == (3, 3)
