@@ -71,7 +71,10 @@ LAYERS: dict[str, set[str]] = {
     "estimators": {"errors", "numerics", "stores", "maps", "engine", "passes", "selection", "methods"},
     "shards": {"errors", "registry", "stores"},
     "images": {"errors"},
-    "detectors": {"errors", "wording", "configs.plain_yaml", "images", "stores.locations", "keypoints.landmark_sets"},
+    "detectors": {
+        *("errors", "registry", "wording", "configs.plain_yaml", "images"),
+        *("stores.locations", "keypoints.landmark_sets"),
+    },
     "keypoints": {"errors", "configs.plain_yaml", "images", "detectors"},
     "report": {"errors", "numerics"},
     "flows.base": {"landmark_ops"},

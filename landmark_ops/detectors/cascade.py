@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landmark_ops.detectors.decoders.mtcnn import decode_onet, decode_pnet, decode_rnet, pyramid, square
+from landmark_ops.detectors.decoder import finder, refiner
+from landmark_ops.detectors.decoders.mtcnn_pnet import WINDOW
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.finding import mapped_back, same_size, shrink
-from landmark_ops.detectors.instances import Found, Parameters, nothing_found
+from landmark_ops.detectors.instances import Floats, Found, Parameters, nothing_found
 from landmark_ops.detectors.nms import keep
 from landmark_ops.detectors.sampling import Image, inputs
 from landmark_ops.detectors.session import Session
@@ -36,13 +37,14 @@ def find_mtcnn(images: Sequence[Image], nets: Nets, batch: int) -> list[Found]:
 
 def _propose(images: Sequence[Image], nets: Nets, batch: int) -> list[Found]:
     session, parameters = nets.sessions[0], nets.parameters[0]
+    decode = finder(session.spec.decoder, session.spec.name)
     levels = [(i, *level) for i, image in enumerate(images) for level in _levels(image, parameters)]
     seen: list[list[Found]] = [[] for _ in images]
     for members in same_size([size for _, _, size in levels], batch):
         owners, affines = [levels[m][0] for m in members], [levels[m][1] for m in members]
         size = levels[members[0]][2]
         pixels = session.prepare(inputs([images[i] for i in owners], affines, size, session.spec.input, parameters))
-        for i, affine, found in zip(owners, affines, decode_pnet(session.run(pixels), size, parameters), strict=True):
+        for i, affine, found in zip(owners, affines, decode(session.run(pixels), size, parameters), strict=True):
             seen[i].append(mapped_back(found, affine))
     merged = []
     for levels_of in seen:
@@ -62,6 +64,7 @@ def _levels(image: Image, parameters: Parameters) -> list[tuple[Affine, tuple[in
 def _refine(images: Sequence[Image], candidates: list[Found], nets: Nets, stage: int) -> list[Found]:
     """The second (1) or third (2) net on squares around the candidates of all images, then suppression per image."""
     session, parameters = nets.sessions[stage], nets.parameters[stage]
+    decode = refiner(session.spec.decoder, session.spec.name)
     width, height = session.spec.input.width or 0, session.spec.input.height or 0
     owners = np.repeat(np.arange(len(images)), [len(found.boxes) for found in candidates])
     boxes = square(np.concatenate([found.boxes for found in candidates]))
@@ -76,8 +79,7 @@ def _refine(images: Sequence[Image], candidates: list[Found], nets: Nets, stage:
         pixels = session.prepare(
             inputs([images[i] for i in owners[chunk]], affines, (width, height), session.spec.input, parameters)
         )
-        decode = decode_rnet if stage == 1 else decode_onet
-        found = decode(session.run(pixels), (width, height))
+        found = decode(session.run(pixels), (width, height), parameters)
         for j in np.flatnonzero(found.scores > threshold):
             one = Found(found.boxes[[j]], found.scores[[j]], found.keypoints[[j]])
             kept[owners[start + j]].append(mapped_back(one, affines[j]))
@@ -86,3 +88,20 @@ def _refine(images: Sequence[Image], candidates: list[Found], nets: Nets, stage:
         keep(Found(*(np.concatenate(v) for v in zip(*(of or [nothing_found(n_keypoints)]), strict=True))), max_iou)
         for of in kept
     ]
+
+
+def square(boxes: Floats) -> Floats:
+    """Boxes (n, 4) grown about their centres to squares of their longer sides: the regions the next net sees."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.hstack([centre - half, centre + half])
+
+
+def pyramid(width: int, height: int, parameters: Parameters) -> list[float]:
+    """Scales at which the first net looks at an image, largest first: min_face_px become 12 px."""
+    scale, factor = WINDOW / number(parameters, "min_face_px"), number(parameters, "scale_factor")
+    scales = []
+    while min(width, height) * scale >= WINDOW:
+        scales.append(scale)
+        scale *= factor
+    return scales

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from landmark_ops.detectors.decoders import finder
+from landmark_ops.detectors.decoder import finder
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Floats, Found, Parameters, Size
 from landmark_ops.detectors.sampling import Image, inputs, per_run

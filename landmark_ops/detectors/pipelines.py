@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.detectors.cascade import Nets, find_mtcnn
-from landmark_ops.detectors.decoders import locator
+from landmark_ops.detectors.decoder import locator
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.finding import find
 from landmark_ops.detectors.instances import Floats, Found, Instances, Points, unknown

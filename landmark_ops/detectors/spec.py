@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from landmark_ops.detectors.decoders.known import check_order, check_parameters
+from landmark_ops.detectors.decoder import known_decoder
 from landmark_ops.errors import InputError
 from landmark_ops.wording import shown
 
@@ -173,8 +173,9 @@ def parse_spec(data: Any, where: str, folder: str | None = None) -> ModelSpec:
     except ValidationError as error:
         raise InputError(_explain(error, where)) from error
     try:
-        check_parameters(spec.decoder, spec.parameters, any_size=spec.input.width is None)
-        check_order(spec.decoder, spec.outputs)
+        decoder = known_decoder(spec.decoder)
+        decoder.check_parameters(spec.parameters, any_size=spec.input.width is None)
+        decoder.check_order(spec.outputs)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     return spec

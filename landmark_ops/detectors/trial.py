@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.detectors.decoders import finder, locator
+from landmark_ops.detectors.decoder import finder, locator
 from landmark_ops.detectors.instances import Outputs, Parameters, Size
 from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, list_pipelines
 from landmark_ops.detectors.session import Session

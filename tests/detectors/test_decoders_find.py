@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landmark_ops.detectors.decoders import FINDERS, LOCATORS, finder, locator
+from landmark_ops.detectors.cascade import pyramid, square
+from landmark_ops.detectors.decoder import DECODERS, finder, locator, refiner
 from landmark_ops.detectors.decoders.blaze_ssd import anchors, decode_blaze_ssd
-from landmark_ops.detectors.decoders.mtcnn import decode_onet, decode_pnet, decode_rnet, pyramid, square
-from landmark_ops.detectors.decoders.ssd_priors import decode_retinaface, decode_ultralight, prior_boxes
+from landmark_ops.detectors.decoders.mtcnn_onet import decode_onet
+from landmark_ops.detectors.decoders.mtcnn_pnet import decode_pnet
+from landmark_ops.detectors.decoders.mtcnn_rnet import decode_rnet
+from landmark_ops.detectors.decoders.retinaface import decode_retinaface, prior_boxes
+from landmark_ops.detectors.decoders.ultralight import decode_ultralight
 from landmark_ops.detectors.decoders.yunet import decode_yunet
 from landmark_ops.detectors.instances import Found
 from landmark_ops.detectors.nms import blend, iou, keep, suppress
@@ -110,10 +114,10 @@ def test_mtcnn_windows_offsets_and_points() -> None:
     probability[0, 7, 2, 1], regression[0, 7, 2] = 0.9, [0.5, 0, 0, -0.25]  # column 7, row 2: x comes first
     (found,) = decode_pnet([regression, probability], (28, 20), get_spec("mtcnn-p").parameters)
     np.testing.assert_allclose(found.boxes, [[13.5 + 6, 3.5, 25.5, 15.5 - 3]])
-    refined = decode_rnet([np.array([[0.0, 0.5, 0, 0]]), np.array([[0.2, 0.8]])], (24, 24))
+    refined = decode_rnet([np.array([[0.0, 0.5, 0, 0]]), np.array([[0.2, 0.8]])], (24, 24), {})
     np.testing.assert_allclose(refined.boxes, [[0, 12, 24, 24]])
     points = np.array([[0.0, 0.25, 0.5, 0.75, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5]])
-    last = decode_onet([np.zeros((1, 4)), points, np.array([[0.2, 0.8]])], (48, 48))
+    last = decode_onet([np.zeros((1, 4)), points, np.array([[0.2, 0.8]])], (48, 48), {})
     np.testing.assert_allclose(last.keypoints[0, :, 0], [-0.5, 11.5, 23.5, 35.5, 47.5])
     np.testing.assert_allclose(last.keypoints[0, :, 1], 23.5)
     np.testing.assert_allclose(square(np.array([[0.0, 0, 10, 4]])), [[0, -3, 10, 7]])
@@ -141,16 +145,17 @@ def test_blending_changes_nothing_that_stands_alone_and_ends_with_flat_boxes() -
 
 
 def test_every_shipped_spec_names_a_decoder() -> None:
-    later_nets = {"mtcnn_rnet", "mtcnn_onet"}
     for spec in list_specs():
-        assert spec.decoder in {*FINDERS, *LOCATORS, *later_nets}, spec.name
+        assert spec.decoder in DECODERS, spec.name
 
 
 def test_unknown_decoders_are_told_with_the_valid_ones() -> None:
-    with pytest.raises(InputError, match="model mine: decoder 'yolo' finds nothing in whole images; valid: yunet"):
+    with pytest.raises(InputError, match="model mine: decoder 'yolo' finds nothing in whole images; valid: blaze_ssd"):
         finder("yolo", "mine")
-    with pytest.raises(InputError, match="model mine: decoder 'yunet' locates no points in crops; valid: face_mesh"):
+    with pytest.raises(InputError, match="model mine: decoder 'yunet' locates no points in crops; valid: blazepose"):
         locator("yunet", "mine")
+    with pytest.raises(InputError, match="model mine: decoder 'hand' refines no boxes in crops; valid: mtcnn_onet"):
+        refiner("hand", "mine")
 
 
 @pytest.mark.parametrize("level", [0, 3])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from landmark_ops.detectors.decoders.blazepose import decode_blazepose, refine
-from landmark_ops.detectors.decoders.face_mesh import decode_face_mesh, decode_iris
+from landmark_ops.detectors.decoders.face_mesh import decode_face_mesh
 from landmark_ops.detectors.decoders.hand import decode_hand
 from landmark_ops.detectors.decoders.heatmap import blur, decode_heatmap
+from landmark_ops.detectors.decoders.iris import decode_iris
 from landmark_ops.detectors.decoders.morphable62 import decode_morphable62, head_pose
 from landmark_ops.detectors.decoders.movenet import decode_movenet
 from landmark_ops.detectors.decoders.pipnet import decode_pipnet, reverse_index

@@ -35,7 +35,7 @@ MISTAKES = [
     ({"input": {"dtype": "uint8", "std": [255, 255, 255]}}, "a uint8 input takes bytes as they are"),
     ({"input": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}, "are not on the 0..255 scale of pixels"),
     ({"input": {"mean": [0.5, 0.5, 0.5], "std": [255, 255, 255]}}, "are not on the 0..255 scale of pixels"),
-    ({"decoder": "yolo"}, "decoder 'yolo' is unknown: valid: yunet, retinaface"),
+    ({"decoder": "yolo"}, "decoder 'yolo' is unknown: valid: blaze_ssd, blazepose"),
     (
         {"parameters": {"pixel_ofset": -0.5}},
         "parameters.pixel_ofset is nothing that decoder regression68 reads: did you",

@@ -118,7 +118,7 @@ def step(**rules: Any) -> dict[str, Any]:
         (
             {},
             {"decoder": "ultralight", "parameters": {"score_threshold": 0.5, "nms_iou": 0.3}},
-            "decoder 'ultralight' locates no points in crops; valid: face_mesh",
+            "decoder 'ultralight' locates no points in crops; valid: blazepose",
         ),
         ({}, {"input": {}}, "a net that reads points in crops needs input.width and input.height|axis 2 of the file"),
     ],

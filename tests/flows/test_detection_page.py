@@ -14,8 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from landmark_ops.configs.detect import DetectConfig
-from landmark_ops.detectors.decoders import FINDERS
-from landmark_ops.detectors.decoders.known import PARAMETERS
+from landmark_ops.detectors.decoder import DECODERS, Finder
 from landmark_ops.detectors.pipeline_spec import list_pipelines
 from landmark_ops.detectors.pipelines import LIMITS, SETTINGS
 from landmark_ops.detectors.spec import parse_spec
@@ -53,10 +52,12 @@ def test_every_decoder_is_listed_with_its_parameters() -> None:
     for decoder, outputs, parameters in table_under("### Decoders"):
         listed[words(decoder)[0]] = parameters
         assert outputs
-        assert ("finds" in decoder) == (words(decoder)[0] in FINDERS)
-    assert listed.keys() == PARAMETERS.keys()
+        assert ("finds" in decoder) == isinstance(DECODERS[words(decoder)[0]], Finder)
+    assert tuple(sorted(listed)) == DECODERS.names
     for decoder, text in listed.items():
-        known = {key: value for key, value in PARAMETERS[decoder].items() if key not in ("bilinear_up_to", "points")}
+        known = {
+            key: value for key, value in DECODERS[decoder].parameters.items() if key not in ("bilinear_up_to", "points")
+        }
         assert words(text) == list(dict.fromkeys(words(text)))
         assert set(words(text)) == set(known), decoder
         required = [key for key in words(text) if known[key].required]

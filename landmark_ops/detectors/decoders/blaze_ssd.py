@@ -9,7 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from landmark_ops.detectors.decoder import DECODERS, Finder
 from landmark_ops.detectors.decoders.activations import EDGE, sigmoid
+from landmark_ops.detectors.decoders.domains import ANY_SIZE, COUNTS, FINDS, Domain, required
 from landmark_ops.detectors.decoders.heads import heads, logits, shaped
 from landmark_ops.detectors.decoders.parameters import count, number, whole_numbers
 from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
@@ -59,3 +61,19 @@ def anchors(size: Size, strides: tuple[int, ...], per_cell: tuple[int, ...]) -> 
     cells = np.concatenate(centres)
     cells.flags.writeable = False  # shared by every caller
     return cells
+
+
+DECODERS.register(
+    Finder(
+        name="blaze_ssd",
+        decode=decode_blaze_ssd,
+        parameters={
+            "strides": required(COUNTS),
+            "anchors_per_cell": required(COUNTS),
+            "keypoints": required(Domain("a whole number from 0", 0, whole=True)),
+            **FINDS,
+            **ANY_SIZE,
+        },
+        outputs=("regressors", "scores"),
+    )
+)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
 from landmark_ops.detectors.decoders.activations import EDGE, sigmoid
+from landmark_ops.detectors.decoders.domains import COUNT, FLAG, LOCATES, PRESENCE, SHARE
 from landmark_ops.detectors.decoders.heads import flat, heads, probabilities, shaped
 from landmark_ops.detectors.decoders.parameters import count, number
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size
@@ -68,3 +70,12 @@ def refine(keypoints: Floats, heatmaps: np.ndarray, size: Size, threshold: float
     sure = inside & (weights.max(axis=(2, 3)) >= threshold)
     moved = means / np.where(sure, total, 1)[..., None] / (columns, rows) * size
     return np.where(sure[..., None], moved, keypoints)
+
+
+DECODERS.register(
+    Locator(
+        name="blazepose",
+        decode=decode_blazepose,
+        parameters={"heatmap_refine": FLAG, "heatmap_kernel": COUNT, "heatmap_threshold": SHARE, **LOCATES, **PRESENCE},
+    )
+)

@@ -1,37 +1,23 @@
-"""MediaPipe Face Mesh (468 points) and iris (5 points) from rotated square crops."""
+"""MediaPipe Face Mesh: 468 points from rotated square crops of faces."""
 
 from __future__ import annotations
 
-import numpy as np
+from landmark_ops.detectors.decoder import DECODERS, Locator
+from landmark_ops.detectors.decoders.activations import sigmoid
+from landmark_ops.detectors.decoders.domains import LOCATES, PRESENCE
+from landmark_ops.detectors.decoders.heads import crop_points, flat, heads
+from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
 
-from landmark_ops.detectors.decoders.activations import EDGE, sigmoid
-from landmark_ops.detectors.decoders.heads import flat, heads
-from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
-
-N_MESH, N_IRIS = 468, 5
+N_KEYPOINTS = 468
 
 
 def decode_face_mesh(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
     """The mesh of each crop: landmarks (n, 1404) as x, y, z in input pixels; face flag (n, 1), a logit."""
     landmarks, flag = heads(outputs, "landmarks", "face flag")
-    keypoints = _pixels(landmarks, "landmarks", N_MESH)
+    keypoints = crop_points(landmarks, "landmarks", N_KEYPOINTS)
     n = len(keypoints)
     presence = sigmoid(flat(flag, "face flag", 1)[:, 0])
-    return Points(keypoints, unknown(n, N_MESH), unknown(n, N_MESH), presence, {})
+    return Points(keypoints, unknown(n, N_KEYPOINTS), unknown(n, N_KEYPOINTS), presence, {})
 
 
-def decode_iris(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
-    """The iris of each eye crop, pupil centre then four points of its rim.
-
-    outputs: eye contour (n, 213), left alone; iris (n, 15) as x, y, z in input pixels. The net was trained on the eye
-    at the left of an unmirrored picture: crops of the other eye are mirrored by their affine.
-    """
-    keypoints = _pixels(heads(outputs, "eye contour", "iris")[1], "iris", N_IRIS)
-    n = len(keypoints)
-    return Points(keypoints, unknown(n, N_IRIS), unknown(n, N_IRIS), unknown(n), {})
-
-
-def _pixels(landmarks: np.ndarray, name: str, n_keypoints: int) -> Floats:
-    keypoints = flat(landmarks, name, 3 * n_keypoints).reshape(-1, n_keypoints, 3)
-    keypoints[..., :2] += EDGE
-    return keypoints
+DECODERS.register(Locator(name="face_mesh", decode=decode_face_mesh, parameters={**LOCATES, **PRESENCE}))

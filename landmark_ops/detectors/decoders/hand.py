@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.domains import LOCATES, POSITIVE, PRESENCE, required
 from landmark_ops.detectors.decoders.heads import flat, heads, probabilities
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
@@ -29,3 +31,8 @@ def decode_hand(outputs: Outputs, size: Size, parameters: Parameters) -> Points:
         for head, name in zip(flags, ("hand flag", "handedness"), strict=True)
     )
     return Points(keypoints, unknown(n, N_KEYPOINTS), unknown(n, N_KEYPOINTS), presence, {"right_hand": right})
+
+
+DECODERS.register(
+    Locator(name="hand", decode=decode_hand, parameters={"normalize_z": required(POSITIVE), **LOCATES, **PRESENCE})
+)

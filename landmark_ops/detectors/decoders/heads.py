@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.detectors.instances import Outputs
+from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.instances import Floats, Outputs
 from landmark_ops.errors import InputError
 
 #: How far beyond 0..1 rounding takes a probability: float16 rounds to 0.0005.
@@ -45,6 +46,13 @@ def flat(head: NDArray[np.generic], name: str, width: int) -> NDArray[np.float64
             "the decoder's order, and check that it is the decoder of this net"
         )
     return head.astype(np.float64).reshape(len(head), width)
+
+
+def crop_points(landmarks: NDArray[np.generic], name: str, n_keypoints: int) -> Floats:
+    """Points (n, 3K) as x, y, z in input pixels from the edges, as MediaPipe's nets give them: (n, K, 3)."""
+    keypoints = flat(landmarks, name, 3 * n_keypoints).reshape(-1, n_keypoints, 3)
+    keypoints[..., :2] += EDGE
+    return keypoints
 
 
 def probabilities(values: NDArray[np.generic], name: str) -> NDArray[np.generic]:

@@ -16,7 +16,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
 from landmark_ops.detectors.decoders.activations import softmax
+from landmark_ops.detectors.decoders.domains import COUNT, LOCATES, POSITIVE, Domain
 from landmark_ops.detectors.decoders.heads import heads
 from landmark_ops.detectors.decoders.parameters import choice, number
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
@@ -131,3 +133,12 @@ def blur(maps: Floats, width: int) -> Floats:
         smooth = smooth.take(range(width // 2, width // 2 + maps.shape[axis]), axis=axis)
     peak, smoothed = maps.max(axis=(2, 3), keepdims=True), smooth.max(axis=(2, 3), keepdims=True)
     return np.asarray(smooth * np.divide(peak, smoothed, out=np.ones_like(peak), where=smoothed > 0))
+
+
+DECODERS.register(
+    Locator(
+        name="heatmap",
+        decode=decode_heatmap,
+        parameters={"method": Domain("a word", words=tuple(_METHODS)), "blur": COUNT, "beta": POSITIVE, **LOCATES},
+    )
+)

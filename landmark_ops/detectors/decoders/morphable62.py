@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
+from landmark_ops.detectors.decoders.domains import LOCATES, NUMBERS, PIXEL_OFFSET, required
 from landmark_ops.detectors.decoders.heads import flat, heads
 from landmark_ops.detectors.decoders.parameters import number, numbers
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
@@ -46,3 +48,12 @@ def head_pose(affine: Floats) -> Floats:
     yaw = np.arcsin(np.clip(third[:, 0], -1, 1))  # a unit row may exceed 1 by rounding
     angles = [yaw, np.arctan2(third[:, 1], third[:, 2]), np.arctan2(second[:, 0], first[:, 0])]
     return np.asarray(np.degrees(np.stack(angles, axis=1)))
+
+
+DECODERS.register(
+    Locator(
+        name="morphable62",
+        decode=decode_morphable62,
+        parameters={"mean": required(NUMBERS), "std": required(NUMBERS), **PIXEL_OFFSET, **LOCATES},
+    )
+)

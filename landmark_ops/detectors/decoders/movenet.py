@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.domains import LOCATES, PRESENCE
 from landmark_ops.detectors.decoders.heads import flat, heads, probabilities
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
 
@@ -23,3 +25,6 @@ def decode_movenet(outputs: Outputs, size: Size, parameters: Parameters) -> Poin
     keypoints[..., 1] = values[..., 0] * size[1] + EDGE
     scores = values[..., 2]
     return Points(keypoints, scores, unknown(n, N_KEYPOINTS), scores.mean(axis=1), {})
+
+
+DECODERS.register(Locator(name="movenet", decode=decode_movenet, parameters={**LOCATES, **PRESENCE}))

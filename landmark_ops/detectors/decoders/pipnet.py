@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
+from landmark_ops.detectors.decoders.domains import LOCATES, POSITIVE, Domain, required
 from landmark_ops.detectors.decoders.heads import heads, shaped
 from landmark_ops.detectors.decoders.parameters import number, numbers
 from landmark_ops.detectors.instances import Floats, Outputs, Parameters, Points, Size, unknown
@@ -66,3 +68,18 @@ def _at(maps: Floats, cells: NDArray[np.intp]) -> Floats:
     """The value of each map (n, K, rows, columns) at its flat cell (n, K)."""
     flat = maps.reshape(*maps.shape[:2], -1)
     return np.asarray(np.take_along_axis(flat, cells[..., None], axis=2)[..., 0])
+
+
+_NEIGHBOURS = Domain("a list of point numbers for each point", 0, whole=True, depth=2)
+
+DECODERS.register(
+    Locator(
+        name="pipnet",
+        decode=decode_pipnet,
+        parameters={
+            "stride": required(POSITIVE),
+            "neighbours": required(Domain("a list of point numbers for each point", 0, whole=True, depth=2)),
+            **LOCATES,
+        },
+    )
+)

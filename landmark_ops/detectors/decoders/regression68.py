@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
+from landmark_ops.detectors.decoders.domains import LOCATES, PIXEL_OFFSET
 from landmark_ops.detectors.decoders.heads import heads
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
@@ -24,3 +26,6 @@ def decode_regression68(outputs: Outputs, size: Size, parameters: Parameters) ->
     keypoints = unknown(n, pairs.shape[1], 3)
     keypoints[..., :2] = pairs * size + number(parameters, "pixel_offset", 0.0)
     return Points(keypoints, unknown(*pairs.shape[:2]), unknown(*pairs.shape[:2]), unknown(n), {})
+
+
+DECODERS.register(Locator(name="regression68", decode=decode_regression68, parameters={**PIXEL_OFFSET, **LOCATES}))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from landmark_ops.detectors.decoder import DECODERS, Locator
+from landmark_ops.detectors.decoders.domains import LOCATES, POSITIVE
 from landmark_ops.detectors.decoders.heads import heads, shaped
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Outputs, Parameters, Points, Size, unknown
@@ -28,3 +30,13 @@ def decode_simcc(outputs: Outputs, size: Size, parameters: Parameters) -> Points
     places = np.stack([across.argmax(axis=2), down.argmax(axis=2)], axis=-1) / ratio
     keypoints[..., :2] = np.where(scores[..., None] > 0, places, np.nan)
     return Points(keypoints, scores, unknown(*scores.shape), unknown(len(scores)), {})
+
+
+DECODERS.register(
+    Locator(
+        name="simcc",
+        decode=decode_simcc,
+        parameters={"split_ratio": POSITIVE, **LOCATES},
+        outputs=("simcc_x", "simcc_y"),
+    )
+)

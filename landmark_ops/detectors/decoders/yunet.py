@@ -9,7 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from landmark_ops.detectors.decoder import DECODERS, Finder
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.domains import ANY_SIZE, COUNTS, FINDS, required
 from landmark_ops.detectors.decoders.heads import heads, probabilities, shaped
 from landmark_ops.detectors.decoders.parameters import number, whole_numbers
 from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
@@ -68,3 +70,8 @@ def _cells(size: Size, stride: int) -> Floats:
     """The priors of a level, (cells, 2) as x, y in input pixels: the same for all images of a size."""
     rows, columns = np.mgrid[: size[1] // stride, : size[0] // stride]
     return np.stack([columns.ravel(), rows.ravel()], axis=1) * float(stride)
+
+
+DECODERS.register(
+    Finder(name="yunet", decode=decode_yunet, parameters={"strides": required(COUNTS), **FINDS, **ANY_SIZE})
+)

@@ -1,13 +1,15 @@
-"""SSD face finders whose boxes are coded against prior boxes: RetinaFace, and Ultra-Light with the priors built in.
+"""RetinaFace: SSD face boxes and five points, coded against prior boxes.
 
-biubug6/Face-Detector-1MB-with-landmark utils/box_utils.py; Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB.
+biubug6/Face-Detector-1MB-with-landmark utils/box_utils.py.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from landmark_ops.detectors.decoder import DECODERS, Finder
 from landmark_ops.detectors.decoders.activations import EDGE
+from landmark_ops.detectors.decoders.domains import ANY_SIZE, COUNTS, FINDS, NUMBERS, POSITIVE, required
 from landmark_ops.detectors.decoders.heads import heads, probabilities, shaped
 from landmark_ops.detectors.decoders.parameters import number, numbers, whole_numbers
 from landmark_ops.detectors.instances import Floats, Found, Outputs, Parameters, Size
@@ -55,19 +57,17 @@ def prior_boxes(size: Size, strides: list[int], min_sizes: Floats) -> Floats:
     return np.concatenate(priors)
 
 
-def decode_ultralight(outputs: Outputs, size: Size, parameters: Parameters) -> list[Found]:
-    """Faces of each input of the batch, best first, without points.
-
-    outputs: scores (n, A, 2) probabilities, boxes (n, A, 4) as x0, y0, x1, y1 in 0..1 of the input.
-    parameters: score_threshold, nms_iou.
-    """
-    threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")
-    likely, corners = heads(outputs, "scores", "boxes")
-    shaped(corners, "boxes", shaped(likely, "scores", None, 2).shape[1], 4)
-    probabilities(likely, "scores")
-    faces = []
-    for scores, boxes in zip(likely, corners, strict=True):
-        seen = np.flatnonzero(scores[:, 1] > threshold)
-        pixels = boxes[seen].astype(np.float64) * [*size, *size] + EDGE
-        faces.append(keep(Found(pixels, scores[seen, 1].astype(np.float64), np.empty((len(seen), 0, 2))), max_iou))
-    return faces
+DECODERS.register(
+    Finder(
+        name="retinaface",
+        decode=decode_retinaface,
+        parameters={
+            "strides": required(COUNTS),
+            "min_sizes": required(POSITIVE._replace(what="a list of sizes above 0 for each stride", depth=2)),
+            "variances": required(NUMBERS),
+            **FINDS,
+            **ANY_SIZE,
+        },
+        outputs=("loc", "conf", "landms"),
+    )
+)
