@@ -136,10 +136,9 @@ def operations(n: int, m: int, d: int, k: int) -> int:
 
 def build_maps(Z: Array, X: Array) -> Maps:
     """Kernel PCA scores, their moments from the rows X, and the Nystrom features in scikit-learn's basis."""
-    from landmark_ops.methods.nystroem import NystroemMethod
     from landmark_ops.methods.nystroem_kernel_pca import NystroemKernelPCAMethod
 
-    method = NystroemKernelPCAMethod(K, NystroemMethod())
+    method = NystroemKernelPCAMethod(K)
     started = method.start(Z, X.dtype)
     scores = method.finish(started, moments_of(started.map, X)).map
     fitted = started.map

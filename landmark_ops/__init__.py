@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from landmark_ops.estimators.spectral_clustering import SpectralClustering as SpectralClustering
     from landmark_ops.estimators.spectral_embedding import SpectralEmbedding as SpectralEmbedding
     from landmark_ops.maps.landmark_map import LandmarkMap as LandmarkMap
-    from landmark_ops.methods.aligning import align_map as align_map
     from landmark_ops.passes.stored_map import open_map as open_map
     from landmark_ops.selection.landmarks import Landmarks as Landmarks
     from landmark_ops.selection.select import select_landmarks as select_landmarks
+    from landmark_ops.solver.alignment import align_map as align_map
     from landmark_ops.stores.embeddings.initial import layout_init as layout_init
     from landmark_ops.stores.sources.rows import Rows as Rows
     from landmark_ops.stores.sources.source import open_rows as open_rows
@@ -49,7 +49,7 @@ _HOME = {
     "select_landmarks": "selection.select",
     "Landmarks": "selection.landmarks",
     "LandmarkMap": "maps.landmark_map",
-    "align_map": "methods.aligning",
+    "align_map": "solver.alignment",
     "open_map": "passes.stored_map",
     "detect": "detectors.api",
     "layout_init": "stores.embeddings.initial",

@@ -21,10 +21,7 @@ from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.maps.diagnostics import PAIR_ROWS, ExplainedSums, stress, trace_error, variance_terms
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.methods.diagnosing import solve_features
-from landmark_ops.methods.geometry import named_block
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.methods.method import NEGATIVE_MASS
 from landmark_ops.numerics.distances import Array, Metric, resolve_metric, transform_rows
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.random_streams import Stream, generator
@@ -35,6 +32,9 @@ from landmark_ops.report.compare.content import Floor, Trial
 from landmark_ops.selection.grid import gather
 from landmark_ops.selection.landmarks import Landmarks, good
 from landmark_ops.selection.select import SEEDS, STRATEGIES, USES_EITHER, USES_KERNEL, USES_METRIC, probe_rows, select
+from landmark_ops.solver.geometry import named_block
+from landmark_ops.solver.method import NEGATIVE_MASS
+from landmark_ops.solver.nystrom_error import solve_features
 from landmark_ops.stores.sources.rows import ArrayRows, Rows
 
 MEASURE_BYTES = 256 << 20  # of measured rows held by the flow and each worker: caps compare.rows for very wide rows

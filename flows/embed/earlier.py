@@ -73,6 +73,6 @@ def still_there(rows: Rows, indices: Any, points: Any) -> Any:
 
 def grow(earlier: Earlier, count: int, select: Callable[[int, int], Landmarks], seed: int) -> Landmarks:
     """`count` landmarks, the old ones first; `select(count, seed)` chooses new ones."""
-    from landmark_ops.methods.aligning import grow_landmarks
+    from landmark_ops.solver.alignment import grow_landmarks
 
     return grow_landmarks(earlier.landmarks, lambda wanted: select(wanted, seed + NEW_SEED), count)

@@ -19,9 +19,9 @@ from landmark_ops.configs.method import (
     SpectralClusteringConfig,
     SpectralEmbeddingConfig,
 )
-from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.numerics.distances import canonical
 from landmark_ops.numerics.kernels import canonical_kernel
+from landmark_ops.solver.method import KernelChoice, Method
 
 
 def make_method(config: AnyMethodConfig, seed: int = 0) -> Method:
@@ -71,15 +71,13 @@ def _locally_linear(config: LocallyLinearLandmarksConfig, seed: int) -> Method:
 def _nystroem(config: NystroemConfig, seed: int) -> Method:
     from landmark_ops.methods.nystroem import NystroemMethod
 
-    return NystroemMethod(config.n_components, config.kernel, config.gamma, config.degree, config.coef0, config.nu)
+    return NystroemMethod(config.n_components, kernel_of(config))
 
 
 def _kernel_pca(config: NystroemKernelPCAConfig, seed: int) -> Method:
-    from landmark_ops.methods.nystroem import NystroemMethod
     from landmark_ops.methods.nystroem_kernel_pca import NystroemKernelPCAMethod
 
-    features = NystroemMethod(None, config.kernel, config.gamma, config.degree, config.coef0, config.nu)
-    return NystroemKernelPCAMethod(config.n_components, features)
+    return NystroemKernelPCAMethod(config.n_components, kernel_of(config))
 
 
 def _spectral_embedding(config: SpectralEmbeddingConfig, seed: int) -> Method:

@@ -9,7 +9,7 @@ import numpy as np
 
 from flows.base.progress import duration
 from flows.base.runtime import machine_memory, on_threads, worker_count, worker_memory
-from flows.embed.methods import make_method
+from flows.embed.methods import kernel_of, make_method
 from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
 from landmark_ops.configs.method import (
     AnyMethodConfig,
@@ -207,11 +207,11 @@ def expected_seconds(plan: Plan, config: EmbedConfig, rows: Rows, workers: int) 
 def seconds_per_row(config: AnyMethodConfig, Z: Array, few: Array) -> float:
     """Seconds to place one row by the blocks of a method: measured on its kernel's features, or on Landmark MDS."""
     from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-    from landmark_ops.methods.nystroem import NystroemMethod
+    from landmark_ops.solver.features import nystrom_features
 
     dtype = compute_dtype(few.dtype)
     if isinstance(config, KernelConfig):
-        fitted = NystroemMethod(None, **config.model_dump(include=set(KernelConfig.model_fields))).start(Z, dtype).map
+        fitted = nystrom_features(kernel_of(config), Z, dtype).map
         k = min(width(config, len(Z)), fitted.n_components)
         fitted = replace(fitted, readout=fitted.readout[:, :k], offset=fitted.offset[:k])
     elif isinstance(config, LandmarkMDSConfig):

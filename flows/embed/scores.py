@@ -13,13 +13,13 @@ from flows.embed.run import Run
 from flows.embed.tasks import Work, watch_progress, why_undefined
 from landmark_ops.maps.heads import Classes, Clusters, Head, Regression
 from landmark_ops.maps.undefined import Cause, Found
-from landmark_ops.methods.diagnosing import NystromErrors, nystrom_error
-from landmark_ops.methods.solving import Source
 from landmark_ops.numerics.blocks import block_key
 from landmark_ops.passes.extension import add_histograms
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.scores import Scores, add_scores, count_labels_block, score_block
 from landmark_ops.report.content import Measure
+from landmark_ops.solver.asks import Source
+from landmark_ops.solver.nystrom_error import NystromErrors, nystrom_error
 
 CONSTANT = 1e-14  # of a target's mean: a deviation this small is rounding, and R^2 has no meaning
 

@@ -20,11 +20,6 @@ from landmark_ops.engine.engine import Done, Item
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_words_of
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.undefined import Cause, Found, add_tallies
-from landmark_ops.methods.aligning import align_solution
-from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
-from landmark_ops.methods.method import Method, Solution
-from landmark_ops.methods.solving import Source, Watch, solve_all
-from landmark_ops.methods.storing import storable
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.kernels import Kernel
@@ -33,6 +28,11 @@ from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import find_causes, refuse_outside, refuse_undefined
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
+from landmark_ops.solver.alignment import align_solution
+from landmark_ops.solver.asks import Source, Watch, solve_all
+from landmark_ops.solver.geometry import named_block, selection_geometry, with_bandwidth
+from landmark_ops.solver.method import Method, Solution
+from landmark_ops.solver.stored_range import storable
 from landmark_ops.stores.embeddings import unfinished
 from landmark_ops.stores.embeddings.records import ChunkRecords
 from landmark_ops.stores.locations import exists, join, remove

@@ -19,16 +19,16 @@ from landmark_ops.errors import Edge, InputError, in_words_of, speaks
 from landmark_ops.estimators.parameters import check_parameters
 from landmark_ops.maps.evaluation import compute_dtype, output_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.methods.geometry import named_block, selection_geometry, with_bandwidth
-from landmark_ops.methods.method import Method, Solution
-from landmark_ops.methods.solving import Source, solve_one
-from landmark_ops.methods.storing import storable
 from landmark_ops.passes.lazy import is_lazy, map_rows, place_lazily
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.sums import Targets
 from landmark_ops.passes.undefined_rows import refuse_lacking, refuse_outside
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import check_strategy, probe_rows, select
+from landmark_ops.solver.asks import Source, solve_one
+from landmark_ops.solver.geometry import named_block, selection_geometry, with_bandwidth
+from landmark_ops.solver.method import Method, Solution
+from landmark_ops.solver.stored_range import storable
 from landmark_ops.stores.sources.arrays import as_rows
 from landmark_ops.stores.sources.rows import Rows, check_exact
 

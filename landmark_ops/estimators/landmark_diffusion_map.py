@@ -6,8 +6,8 @@ import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.landmark_diffusion_map import LandmarkDiffusionMapMethod
-from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.numerics.distances import Callback
+from landmark_ops.solver.method import KernelChoice, Method
 
 
 class LandmarkDiffusionMap(LandmarkEstimator):

@@ -9,8 +9,8 @@ import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.methods.method import Method
 from landmark_ops.numerics.distances import Callback
+from landmark_ops.solver.method import Method
 
 
 class LandmarkMDS(LandmarkEstimator):

@@ -8,7 +8,7 @@ import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.locally_linear_landmarks import LocallyLinearLandmarksMethod
-from landmark_ops.methods.method import Method
+from landmark_ops.solver.method import Method
 
 
 class LocallyLinearLandmarks(LandmarkEstimator):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.method import Method
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Callback
+from landmark_ops.solver.method import KernelChoice, Method
 
 
 class Nystroem(LandmarkEstimator):
@@ -71,4 +71,5 @@ class Nystroem(LandmarkEstimator):
 
     def method(self) -> Method:
         """The method these parameters describe."""
-        return NystroemMethod(self.n_components, self.kernel, self.gamma, self.degree, self.coef0, self.nu)
+        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
+        return NystroemMethod(self.n_components, choice)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.method import Method
-from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.nystroem_kernel_pca import NystroemKernelPCAMethod
 from landmark_ops.numerics.distances import Callback
+from landmark_ops.solver.method import KernelChoice, Method
 
 
 class NystroemKernelPCA(LandmarkEstimator):
@@ -65,5 +64,5 @@ class NystroemKernelPCA(LandmarkEstimator):
 
     def method(self) -> Method:
         """The method these parameters describe."""
-        features = NystroemMethod(None, self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return NystroemKernelPCAMethod(self.n_components, features)
+        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
+        return NystroemKernelPCAMethod(self.n_components, choice)

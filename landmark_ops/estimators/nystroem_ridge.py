@@ -7,9 +7,9 @@ from typing import cast
 import numpy as np
 
 from landmark_ops.estimators.supervised import LandmarkClassifier, LandmarkRegressor
-from landmark_ops.methods.method import KernelChoice, Method, Solution
 from landmark_ops.methods.nystroem_ridge import NystroemRidgeMethod
 from landmark_ops.numerics.distances import Callback
+from landmark_ops.solver.method import KernelChoice, Method, Solution
 
 
 class NystroemRidge(LandmarkRegressor):

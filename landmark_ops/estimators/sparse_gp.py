@@ -8,9 +8,9 @@ import numpy as np
 
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.supervised import LandmarkRegressor
-from landmark_ops.methods.method import KernelChoice, Method, Solution
 from landmark_ops.methods.sparse_gp import Approximation, SparseGPMethod
 from landmark_ops.numerics.distances import Callback
+from landmark_ops.solver.method import KernelChoice, Method, Solution
 
 
 class SparseGPRegressor(LandmarkRegressor):

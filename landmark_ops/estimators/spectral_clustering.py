@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod
 from landmark_ops.numerics.distances import Array, Callback
 from landmark_ops.passes.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.passes.undefined_rows import refuse_lacking
+from landmark_ops.solver.method import KernelChoice, Method
 
 
 class SpectralClustering(ClusterMixin, LandmarkEstimator):

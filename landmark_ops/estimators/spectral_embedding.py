@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.method import KernelChoice, Method
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
 from landmark_ops.numerics.distances import Callback
+from landmark_ops.solver.method import KernelChoice, Method
 
 
 class SpectralEmbedding(LandmarkEstimator):

@@ -121,7 +121,7 @@ def check_features(features: LandmarkMap) -> Kernel:
     if not (isinstance(kernel, Kernel) and plain and features.self_term and weights is not None and not weights.any()):
         raise InputError(
             f"this map over {kernel.name} gives no Nystrom features, whose inner products approximate a kernel: pass "
-            "the map that NystroemMethod(...).start makes of the same landmarks"
+            "the map that nystrom_features makes of the same landmarks"
         )
     return kernel
 

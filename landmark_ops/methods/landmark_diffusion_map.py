@@ -21,8 +21,10 @@ import numpy as np
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap, RowScale
 from landmark_ops.maps.moments import Moments, Sum, Tile, add_moments, gram, totals
-from landmark_ops.methods.landmark_mds import check_precomputed
-from landmark_ops.methods.method import (
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
+from landmark_ops.solver.features import block_map
+from landmark_ops.solver.method import (
     DEFAULT_KERNEL,
     F64,
     KernelChoice,
@@ -33,9 +35,7 @@ from landmark_ops.methods.method import (
     duplicate_warning,
     landmark_kernel,
 )
-from landmark_ops.methods.spectral_embedding import block_map, signs_of
-from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.eigen import symmetric_eigen
+from landmark_ops.solver.precomputed import check_precomputed
 
 LEAST = 1e-37  # of powers of eigenvalues: coordinates of less would be lost in float32
 DEGREE_FLOOR = 1e-12  # of the mean degree; degrees of a positive kernel are positive, this only guards divisions

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from landmark_ops.methods.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured
-from landmark_ops.methods.landmark_mds import metric_before_landmarks, scale_landmarks
-from landmark_ops.methods.method import KernelChoice, Probe, Solution
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import Array, Callback, Metric, dists, resolve_metric
 from landmark_ops.numerics.geodesics import Policy
+from landmark_ops.solver.classical_scaling import scale_landmarks
+from landmark_ops.solver.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured
+from landmark_ops.solver.geometry import metric_before_landmarks
+from landmark_ops.solver.method import KernelChoice, Probe, Solution
 
 
 @dataclass(frozen=True)

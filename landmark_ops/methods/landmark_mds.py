@@ -12,32 +12,26 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments, moments
 from landmark_ops.maps.undefined import landmark_refusal
-from landmark_ops.methods.method import (
-    F64,
-    KernelChoice,
-    Probe,
-    Solution,
-    check_n_components,
-    check_sums,
-    duplicate_warning,
-)
-from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import (
-    EUCLIDEAN_FAMILY,
     Array,
     Callback,
     Metric,
-    canonical,
     resolve_metric,
     sq_dists,
 )
-from landmark_ops.numerics.eigen import double_center, fix_signs, symmetric_eigen
-
-RANK_CUTOFF = 1e-10  # of the largest eigenvalue; float32 input leaves noise near 1e-14 of it
+from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
+from landmark_ops.solver.classical_scaling import scale_landmarks
+from landmark_ops.solver.geometry import metric_before_landmarks
+from landmark_ops.solver.method import (
+    KernelChoice,
+    Probe,
+    Solution,
+    check_sums,
+)
+from landmark_ops.solver.precomputed import check_precomputed
 
 
 @dataclass(frozen=True)
@@ -109,71 +103,4 @@ class LandmarkMDSMethod:
         embedding = (solution.embedding - moments.mean) @ rotation
         return solution._replace(
             map=solution.map.rotated(rotation, moments.mean), embedding=embedding, eigenvalues=axes.values
-        )
-
-
-def scale_landmarks(D: F64, Z: Array, block: Block, n_components: int) -> Solution:
-    """Classical scaling of squared distances D (m, m) between landmarks Z (m, d), and the map that extends it.
-
-    With mu the row means of D and B = -1/2 (D - mu 1^T - 1 mu^T + mean): B = V L V^T, landmark coordinates V L^1/2,
-    and x |-> -1/2 L^-1/2 V^T (d_x - mu). Each column of V is orthogonal to 1 because B 1 = 0 (exactly so only to
-    rounding: enforced, the collapse rests on it). `block` is what gives d_x for a row.
-    """
-    spectrum = symmetric_eigen(double_center((D + D.T) / 2))
-    rank = spectrum.rank(RANK_CUTOFF)
-    k = check_n_components(n_components, rank, RANK_CUTOFF, (len(Z), Z.shape[1]), "the centred distances")
-    values = spectrum.values[:k]
-    vectors = spectrum.vectors[:, :k] - spectrum.vectors[:, :k].mean(axis=0)
-    readout = -0.5 * vectors / np.sqrt(values)
-    mu = D.mean(axis=0)
-    fitted = LandmarkMap(
-        Z,
-        block,
-        readout,
-        -mu @ readout,
-        residual_weights=np.full(len(Z), 1 / len(Z)),
-        residual_offset=-0.5 * float(mu.mean()),
-    )
-    return Solution(
-        fitted,
-        vectors * np.sqrt(values),
-        values,
-        spectrum.values,
-        rank,
-        spectrum.negative_mass,
-        RANK_CUTOFF,
-        duplicate_warning(Z),
-    )
-
-
-def metric_before_landmarks(metric: str | Callback, params: Mapping[str, Any] | None, probe: Probe) -> Metric:
-    """A metric as strategies see it that measure distances before there are landmarks.
-
-    Its parameters are checked, estimated or the kind of a callable found on rows of the data's own width.
-    """
-    if not callable(metric) and canonical(metric) in EUCLIDEAN_FAMILY and not params:
-        return Metric(canonical(metric))
-    return resolve_metric(metric, params, probe())
-
-
-def check_precomputed(D: F64, what: str = "distances") -> None:
-    """InputError unless D, the rows of the landmarks themselves, is a square symmetric block; distances also >= 0."""
-    m = len(D)
-    if D.shape != (m, m):
-        raise InputError(
-            f"precomputed {what}: rows hold {D.shape[1]} values for {m} landmarks: one per landmark is needed, in the "
-            f"order of {Word.ROW_NUMBERS}"
-        )
-    asymmetry = float(np.abs(D - D.T).max())
-    if not asymmetry <= 1e-5 * float(np.abs(D).max()):
-        i, j = np.unravel_index(np.abs(D - D.T).argmax(), D.shape)
-        raise InputError(
-            f"precomputed {what}: the landmarks' own block is not symmetric, entry ({i}, {j}) differs from ({j}, {i}) "
-            f"by {asymmetry:.3g}: give {Word.ROW_NUMBERS} in the order of the columns, or symmetrise the block"
-        )
-    if what == "distances" and (D.min() < 0 or np.abs(np.diagonal(D)).max() > 1e-5 * D.max()):
-        raise InputError(
-            "precomputed distances: the landmarks' own block needs a zero diagonal and no negative entry, got a "
-            f"diagonal up to {np.abs(np.diagonal(D)).max():.3g} and a least entry of {D.min():.3g}: are these "
-            "similarities? use a Nystrom method with kernel: precomputed"
         )

@@ -2,7 +2,7 @@
 
 Vladymyrov & Carreira-Perpinan, "Locally linear landmarks for large-scale manifold learning", ECML 2013. With U (n, m)
 the weights of rows on near landmarks, the landmarks' coordinates Y minimise tr(Y^T U^T A U Y) subject to
-Y^T U^T B U Y = I, an m x m pencil; `pencil.py` says what A and B are. Any row, old or new, is placed at u(x) Y.
+Y^T U^T B U Y = I, an m x m pencil; `solver/pencil.py` says what A and B are. Any row, old or new, is placed at u(x) Y.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from scipy.linalg import eigh
 
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.methods.geodesic_graph import AskGraph, Graph
-from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, duplicate_warning
-from landmark_ops.methods.pencil import AskPencil, Objective
-from landmark_ops.methods.spectral_embedding import signs_of
 from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.eigen import symmetric_eigen
+from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.numerics.geodesics import components_of
+from landmark_ops.solver.geodesic_graph import AskGraph, Graph
+from landmark_ops.solver.method import KernelChoice, Probe, Solution, check_n_components, duplicate_warning
+from landmark_ops.solver.pencil import AskPencil, Objective
 
 PENCIL_CUTOFF = 1e-10  # of the largest eigenvalue of U^T B U: directions no row has any weight in
 LEAST_WEIGHTS = 10

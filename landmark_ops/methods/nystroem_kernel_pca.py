@@ -15,10 +15,18 @@ import numpy as np
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments, moments
-from landmark_ops.methods.method import KernelChoice, Probe, Solution, check_n_components, check_sums, too_alike
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import (
+    DEFAULT_KERNEL,
+    KernelChoice,
+    OfKernel,
+    Solution,
+    check_n_components,
+    check_sums,
+    too_alike,
+)
 
 # Centring subtracts the square of the mean feature: what it exceeds the largest variance by is lost in rounding. Up to
 # these factors coordinates keep 1e-5 of the largest; linear kernels of rows far from the origin, and kernels that are
@@ -27,26 +35,13 @@ CENTRED = {np.dtype(np.float32): 300.0, np.dtype(np.float64): 4e10}
 
 
 @dataclass(frozen=True)
-class NystroemKernelPCAMethod:
+class NystroemKernelPCAMethod(OfKernel):
     """Nystrom kernel PCA as a `Method`: full Nystrom features, their moments, an r x r eigenproblem."""
 
     n_components: int
-    features: NystroemMethod
+    kernel: KernelChoice = DEFAULT_KERNEL
 
     passes = 1
-
-    @property
-    def choice(self) -> KernelChoice:
-        """As for the Nystrom features."""
-        return self.features.choice
-
-    def with_gamma(self, gamma: float) -> NystroemKernelPCAMethod:
-        """The same with this bandwidth."""
-        return replace(self, features=self.features.with_gamma(gamma))
-
-    def selection_metric(self, probe: Probe) -> Metric:
-        """As for the Nystrom features."""
-        return self.features.selection_metric(probe)
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Features, one pass for their moments, and the principal components.
@@ -63,7 +58,7 @@ class NystroemKernelPCAMethod:
 
     def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
         """The Nystrom features at full rank."""
-        return self.features.start(Z, dtype)
+        return nystrom_features(self.kernel, Z, dtype)
 
     def finish(self, solution: Solution, moments: Moments) -> Solution:
         """Scores (f(x) - mean f)^T v for the top eigenvectors v of the features' covariance over all rows.

@@ -32,10 +32,10 @@ from landmark_ops.maps.target_sums import (
     needs_double,
     target_sums,
 )
-from landmark_ops.methods.method import KernelChoice, Probe, Solution, too_alike
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice, OfKernel, Solution, too_alike
 
 F64 = NDArray[np.float64]
 Task = Literal["regression", "classification"]
@@ -44,7 +44,7 @@ RESOLVED = 1e-5  # of the largest variance of the features: what rounding of the
 
 
 @dataclass(frozen=True)
-class NystroemRidgeMethod:
+class NystroemRidgeMethod(OfKernel):
     """Nystrom ridge as a `Method`; classification is one ridge per class on targets -1 and 1, the largest wins."""
 
     kernel: KernelChoice
@@ -53,19 +53,6 @@ class NystroemRidgeMethod:
     intercept: bool = True
 
     passes = 1
-
-    @property
-    def choice(self) -> KernelChoice:
-        """The kernel's part of the parameters."""
-        return self.kernel
-
-    def with_gamma(self, gamma: float) -> NystroemRidgeMethod:
-        """The same with this bandwidth."""
-        return replace(self, kernel=replace(self.kernel, gamma=gamma))
-
-    def selection_metric(self, probe: Probe) -> Metric:
-        """That of the kernel."""
-        return self.kernel.selection_metric()
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Features, one pass for their sums with the target, and an r x r eigenproblem; float64 throughout.
@@ -76,9 +63,7 @@ class NystroemRidgeMethod:
             raise InputError(f"alpha={self.alpha}: must be positive and finite; 1e-9 comes close to no regularisation")
         if self.task not in ("regression", "classification"):
             raise InputError(f"task={self.task!r} is unknown: choose regression or classification")
-        kernel = self.kernel
-        method = NystroemMethod(None, kernel.kernel, kernel.gamma, kernel.degree, kernel.coef0, kernel.nu)
-        features = method.start(Z, np.dtype(np.float64))
+        features = nystrom_features(self.kernel, Z, np.dtype(np.float64))
         maps = (replace(features.map, double=True),)
         if self.task == "classification":
             classes: ClassSums = yield Sum(maps, class_sums, add_class_sums, targets=True, name="sums with target")

@@ -26,14 +26,14 @@ from landmark_ops.maps.heads import Regression
 from landmark_ops.maps.landmark_map import LandmarkMap, Spread
 from landmark_ops.maps.moments import Sum
 from landmark_ops.maps.target_sums import TargetSums, add_target_sums, check_numbers, mean, needs_double, target_sums
-from landmark_ops.methods.method import NEGATIVE_MASS, KernelChoice, Probe, Solution
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.methods.solving import Draw, Drawn
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.kernels import ALIASES, kernel_block
 from landmark_ops.numerics.random_streams import Stream
 from landmark_ops.numerics.vfe_bound import NO_GAMMA, Parameters, maximise
+from landmark_ops.solver.asks import Draw, Drawn
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import NEGATIVE_MASS, KernelChoice, Probe, Solution
 
 Approximation = Literal["vfe", "fitc", "dtc", "sor"]
 APPROXIMATIONS = ("vfe", "fitc", "dtc", "sor")
@@ -175,9 +175,7 @@ class SparseGPMethod:
         Whitened by eigenvectors above the relative cutoff m eps instead of a Cholesky factor with jitter: the same Q,
         and with every row a landmark the exact process to rounding.
         """
-        kernel = self.kernel
-        method = NystroemMethod(None, kernel.kernel, gamma, kernel.degree, kernel.coef0, kernel.nu)
-        features = method.start(Z, np.dtype(np.float64))
+        features = nystrom_features(replace(self.kernel, gamma=gamma), Z, np.dtype(np.float64))
         if features.negative_mass > NEGATIVE_MASS:
             raise InputError(
                 f"kernel {features.map.block.name}: {features.negative_mass:.1%} of its spectrum on the landmarks is "

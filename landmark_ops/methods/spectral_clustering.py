@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.maps.heads import Clusters
-from landmark_ops.methods.method import DEFAULT_KERNEL, KernelChoice, OfKernel, Solution
-from landmark_ops.methods.solving import Draw, Drawn
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
 from landmark_ops.numerics.clustering import STARTS, kmeans_centroids
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.lazy import map_rows
+from landmark_ops.solver.asks import Draw, Drawn
+from landmark_ops.solver.method import DEFAULT_KERNEL, KernelChoice, OfKernel, Solution
 
 SAMPLE_ROWS = 100_000  # centroids of k dimensions are known to a few hundredths of a cell's width from so many
 

@@ -17,7 +17,10 @@ import numpy as np
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap, RowScale
 from landmark_ops.maps.moments import Moments, moments, totals
-from landmark_ops.methods.method import (
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
+from landmark_ops.solver.features import block_map, nystrom_features
+from landmark_ops.solver.method import (
     DEFAULT_KERNEL,
     F64,
     KernelChoice,
@@ -26,9 +29,6 @@ from landmark_ops.methods.method import (
     check_n_components,
     check_sums,
 )
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
 
 DEGREE_FLOOR = 1e-6  # of the mean degree: Nystrom degrees of rows far from all others may come out negative
 DISCONNECTED = 1e-6  # an eigenvalue within this of 1 says that clusters do not touch
@@ -50,9 +50,7 @@ class SpectralEmbeddingMethod(OfKernel):
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Features; one pass for their sum, hence degrees; one for the second moment of the scaled features."""
-        choice = self.kernel
-        features = NystroemMethod(None, choice.kernel, choice.gamma, choice.degree, choice.coef0, choice.nu)
-        started = features.start(Z, dtype)
+        started = nystrom_features(self.kernel, Z, dtype)
         # The sum of the features is that of the blocks times the readout: the product need not be made per row.
         summed: Moments = yield totals(block_map(started.map))
         total = started.map.readout.T @ check_sums(summed, started.map.block).total
@@ -87,17 +85,6 @@ class SpectralEmbeddingMethod(OfKernel):
             rank=rank,
             warnings=warnings,
         )
-
-
-def signs_of(landmarks: F64) -> F64:
-    """+1 or -1 per column (k,), so that each landmark eigenvector's largest entry becomes positive."""
-    return np.where(np.einsum("ij,ij->j", fix_signs(landmarks), landmarks) < 0, -1.0, 1.0)
-
-
-def block_map(fitted: LandmarkMap) -> LandmarkMap:
-    """The map whose outputs are the block itself, (b, m)."""
-    m = fitted.n_landmarks
-    return LandmarkMap(fitted.landmarks, fitted.block, np.eye(m), np.zeros(m), None)
 
 
 def scaled_features(features: LandmarkMap, total: F64, rows: int) -> LandmarkMap:

@@ -54,6 +54,11 @@ def fix_signs(vectors: F64) -> F64:
     return np.ascontiguousarray(vectors * np.where(signs == 0, 1.0, signs))
 
 
+def signs_of(landmarks: F64) -> F64:
+    """+1 or -1 per column (k,), so that each landmark eigenvector's largest entry becomes positive."""
+    return np.where(np.einsum("ij,ij->j", fix_signs(landmarks), landmarks) < 0, -1.0, 1.0)
+
+
 def double_center(sq_dists: F64) -> F64:
     """B = -1/2 J D J with J = I - 11^T/m: inner products about the mean. `sq_dists`: (m, m) squared distances."""
     row_means = sq_dists.mean(axis=1)

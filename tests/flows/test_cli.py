@@ -172,7 +172,7 @@ def test_a_failure_while_running_exits_with_1(config: Path, monkeypatch: pytest.
     def fail(*_: Any) -> None:
         raise landmark_ops.RunError("out.zarr: the disk is on fire: pour water")
 
-    monkeypatch.setattr("landmark_ops.methods.solving.sum_over", fail)
+    monkeypatch.setattr("landmark_ops.solver.asks.sum_over", fail)
     result = run("embed", config, "-q", "--set", "method.align=true")
     assert result.exit_code == 1
     assert result.stderr == "landmarks: out.zarr: the disk is on fire: pour water\n"

@@ -9,18 +9,19 @@ from sklearn.metrics.pairwise import rbf_kernel
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.maps.diagnostics import check_features, frobenius_error, pair_ratio, sampled_trace_error
-from landmark_ops.methods.diagnosing import nystrom_error
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.methods.solving import Source
 from landmark_ops.passes.ranges import ranges
+from landmark_ops.solver.asks import Source
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice
+from landmark_ops.solver.nystrom_error import nystrom_error
 from tests.rows import ChunkedRows
 
 F64 = np.dtype(np.float64)
 X = np.random.default_rng(2).normal(size=(700, 3))
 Z = X[:25]
 GAMMA = 0.3
-FEATURES = NystroemMethod(None, gamma=GAMMA).start(Z, F64).map
+FEATURES = nystrom_features(KernelChoice(gamma=GAMMA), Z, F64).map
 K = rbf_kernel(X, gamma=GAMMA)
 APPROXIMATION = FEATURES(X) @ FEATURES(X).T
 
@@ -39,7 +40,7 @@ def test_the_trace_error_is_exact(step, workers):
 
 
 def test_of_other_kernel_methods_it_is_that_of_all_their_features():
-    few = NystroemMethod(3, gamma=GAMMA).start(Z, F64).map
+    few = nystrom_features(KernelChoice(gamma=GAMMA), Z, F64, 3).map
     block = FEATURES.block
     scaled = type(few)(few.landmarks, block, few.readout, few.offset, None)  # no features: as of a spectral method
     expected = np.trace(K - APPROXIMATION) / np.trace(K)

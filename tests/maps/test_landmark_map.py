@@ -9,6 +9,8 @@ from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice
 
 F64 = np.dtype(np.float64)
 
@@ -31,7 +33,7 @@ def test_lmds_maps_equal_their_definition(metric, rng):
 @pytest.mark.parametrize("kernel", ["rbf", "laplacian", "polynomial", "linear", "sigmoid", "cosine", "chi2", "matern"])
 def test_nystroem_maps_equal_their_definition(kernel, rng):
     Z, X = rng.random((25, 6)), rng.random((TILE_ROWS + 3, 6))
-    fitted = NystroemMethod(4, kernel, gamma=0.8).start(Z, F64).map
+    fitted = nystrom_features(KernelChoice(kernel, gamma=0.8), Z, F64, 4).map
     assert fitted.collapsed == (kernel in ("linear", "cosine"))
     np.testing.assert_allclose(fitted(X), by_block(fitted, X), rtol=1e-8, atol=1e-11)
 
@@ -40,7 +42,7 @@ def test_fused_rbf_stays_accurate_where_float32_exponents_would_not(rng):
     """A bandwidth far below the spread of the data moves the block to float64."""
     Z = (rng.normal(size=(60, 5)) * 100).astype(np.float32)
     X = Z[:30] + rng.normal(size=(30, 5)).astype(np.float32) * np.float32(0.05)
-    fitted = NystroemMethod(60, "rbf", gamma=1.0).start(Z, np.dtype(np.float32)).map
+    fitted = nystrom_features(KernelChoice("rbf", gamma=1.0), Z, np.dtype(np.float32), 60).map
     exact = by_block(fitted, X)
     np.testing.assert_allclose(fitted(X), exact, atol=1e-4)
 
@@ -59,8 +61,8 @@ def test_every_numeric_dtype_is_placed(dtype, rng):
     [
         LandmarkMDSMethod(2).start(np.random.default_rng(0).random((9, 4)), F64).map,
         LandmarkMDSMethod(2, "jaccard").start(np.random.default_rng(0).integers(0, 2, (9, 4)).astype(float), F64).map,
-        NystroemMethod(2, "rbf").start(np.random.default_rng(0).random((9, 4)), F64).map,
-        NystroemMethod(2, "matern").start(np.random.default_rng(0).random((9, 4)), F64).map,
+        nystrom_features(KernelChoice("rbf"), np.random.default_rng(0).random((9, 4)), F64, 2).map,
+        nystrom_features(KernelChoice("matern"), np.random.default_rng(0).random((9, 4)), F64, 2).map,
     ],
     ids=["euclidean", "jaccard", "rbf", "matern"],
 )
@@ -83,7 +85,7 @@ def test_rows_without_direction_are_nan_under_cosine(rng):
 
 def test_results_do_not_depend_on_how_rows_are_grouped(rng):
     X = rng.random((2000, 5)).astype(np.float32)
-    fitted = NystroemMethod(5, "rbf").start(X[:100], np.dtype(np.float32)).map
+    fitted = nystrom_features(KernelChoice("rbf"), X[:100], np.dtype(np.float32), 5).map
     whole = fitted(X)
     parts = np.concatenate([fitted(part) for part in np.split(X, [1, 17, 700, 1300])])
     np.testing.assert_allclose(parts, whole, atol=2e-5)
@@ -115,7 +117,7 @@ def test_rotation_keeps_distances_and_residuals(rng):
 
 
 def test_pickles_without_its_prepared_factors(rng):
-    fitted = NystroemMethod(3).start(rng.random((30, 4)), F64).map
+    fitted = nystrom_features(KernelChoice(), rng.random((30, 4)), F64, 3).map
     size = len(pickle.dumps(fitted))
     fitted(rng.random((5, 4)))
     assert len(pickle.dumps(fitted)) == size

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from landmark_ops.maps.moments import SUM_ROWS, Moments, add_moments, moments_of
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice
 
 X = np.random.default_rng(0).normal(size=(SUM_ROWS + 700, 4))
-FEATURES = NystroemMethod(6, "rbf", gamma=0.3).start(X[:30], np.dtype(np.float64)).map
+FEATURES = nystrom_features(KernelChoice("rbf", gamma=0.3), X[:30], np.dtype(np.float64), 6).map
 F = FEATURES(X)
 
 

@@ -16,6 +16,7 @@ from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Metric, dists, euclidean, sq_euclidean, transform_rows
 from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal, resolve_kernel
 from landmark_ops.numerics.ranges import exponent, largest, narrow
+from landmark_ops.solver.method import KernelChoice
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 B = np.random.default_rng(5).normal(size=(160, 4))
@@ -111,10 +112,10 @@ def test_a_bandwidth_beyond_float64_is_refused(scale):
         LandmarkMDSMethod(3, "cityblock"),
         LandmarkMDSMethod(3, "chebyshev"),
         NystroemMethod(4),
-        NystroemMethod(4, "matern"),
-        NystroemMethod(4, "laplacian"),
-        NystroemMethod(3, "linear"),
-        NystroemMethod(3, "cosine"),
+        NystroemMethod(4, KernelChoice("matern")),
+        NystroemMethod(4, KernelChoice("laplacian")),
+        NystroemMethod(3, KernelChoice("linear")),
+        NystroemMethod(3, KernelChoice("cosine")),
     ],
     ids=lambda method: getattr(method, "metric", None) or method.kernel,
 )
@@ -128,7 +129,13 @@ def test_maps_place_float32_rows_as_float64(method, scale):
 
 @pytest.mark.parametrize("offset", [0, 1e2, 1e4, 1e6])
 @pytest.mark.parametrize(
-    "method", [LandmarkMDSMethod(2), LandmarkMDSMethod(2, "cosine"), NystroemMethod(3), NystroemMethod(3, "matern")]
+    "method",
+    [
+        LandmarkMDSMethod(2),
+        LandmarkMDSMethod(2, "cosine"),
+        NystroemMethod(3),
+        NystroemMethod(3, KernelChoice("matern")),
+    ],
 )
 def test_a_small_spread_about_a_large_offset(method, offset):
     rows = (B + offset).astype(F32)
@@ -138,7 +145,12 @@ def test_a_small_spread_about_a_large_offset(method, offset):
 
 def test_single_rows_far_from_all_landmarks_are_placed_as_float64_would():
     rows = B.astype(F32)
-    for method in (LandmarkMDSMethod(3), NystroemMethod(4, "linear"), NystroemMethod(4, "matern"), NystroemMethod(4)):
+    for method in (
+        LandmarkMDSMethod(3),
+        NystroemMethod(4, KernelChoice("linear")),
+        NystroemMethod(4, KernelChoice("matern")),
+        NystroemMethod(4),
+    ):
         fitted = method.start(rows[:60], F32).map
         assert single_suffices(fitted)
         far = rows.copy()

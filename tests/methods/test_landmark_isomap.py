@@ -12,8 +12,8 @@ from landmark_ops import LandmarkIsomap, LandmarkMDS
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
-from landmark_ops.methods.solving import Source, solve_one
 from landmark_ops.passes.ranges import ranges
+from landmark_ops.solver.asks import Source, solve_one
 from tests.rows import ChunkedRows
 
 ROLL = make_swiss_roll(600, random_state=0)[0]

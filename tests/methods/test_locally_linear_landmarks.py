@@ -14,10 +14,10 @@ from landmark_ops import LocallyLinearLandmarks
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.locally_linear_landmarks import LocallyLinearLandmarksMethod
-from landmark_ops.methods.method import Solution
-from landmark_ops.methods.solving import Source, solve_one
 from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.passes.ranges import ranges
+from landmark_ops.solver.asks import Source, solve_one
+from landmark_ops.solver.method import Solution
 from tests.rows import ChunkedRows
 
 ROLL = make_swiss_roll(500, random_state=0)[0]

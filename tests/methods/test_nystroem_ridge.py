@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.methods.method import KernelChoice
-from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.methods.nystroem_ridge import NystroemRidgeMethod
-from landmark_ops.methods.solving import Source, solve_one
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.sums import Targets
+from landmark_ops.solver.asks import Source, solve_one
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows
 
@@ -58,7 +58,7 @@ def predict(solution, X):
 
 
 def features(Z, X):
-    return NystroemMethod(None, "rbf", GAMMA).start(Z, F64).map(X)
+    return nystrom_features(KernelChoice("rbf", GAMMA), Z, F64).map(X)
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "laplacian", "polynomial", "linear"])

@@ -19,13 +19,13 @@ from threadpoolctl import threadpool_limits
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.methods.method import KernelChoice
-from landmark_ops.methods.solving import Source, solve_all, solve_one
 from landmark_ops.methods.sparse_gp import APPROXIMATIONS, SparseGPMethod
 from landmark_ops.numerics.kernels import Kernel, kernel_block, resolve_kernel
 from landmark_ops.numerics.vfe_bound import NOISE_RANGE, bound_of, maximise
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.sums import Targets
+from landmark_ops.solver.asks import Source, solve_all, solve_one
+from landmark_ops.solver.method import KernelChoice
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows
 

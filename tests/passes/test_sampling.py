@@ -10,10 +10,11 @@ from sklearn.manifold import trustworthiness
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.kernels import kernel_block
 from landmark_ops.numerics.quality import Quality, neighbors_for, original_distances, query_sums, summarize
 from landmark_ops.passes.sampling import MAX_QUERIES, sample_cover, sample_quality
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice
 
 ENGINE = LocalEngine(2)
 F64 = np.dtype(np.float64)
@@ -79,7 +80,7 @@ def test_stress_and_residual_variance_are_their_formulas(X, metric):
 
 
 def test_distances_of_kernels_are_those_of_the_feature_space(X):
-    kernel = NystroemMethod(3, "rbf", gamma=0.1).start(X[:40], F64).map.block
+    kernel = nystrom_features(KernelChoice("rbf", gamma=0.1), X[:40], F64, 3).map.block
     gram = kernel_block(X, X, kernel)
     squares = np.diag(gram)[:, None] + np.diag(gram) - 2 * gram
     np.testing.assert_allclose(original_distances(X, X, kernel) ** 2, squares, atol=1e-12)

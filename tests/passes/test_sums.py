@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.maps.moments import Sum, Tile, moments, totals
-from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.sums import Targets, check_targets, sum_block, sum_over
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows
 
 X = np.random.default_rng(0).normal(size=(500, 4))
-FEATURES = NystroemMethod(5, "rbf", gamma=0.3).start(X[:30], np.dtype(np.float64)).map
+FEATURES = nystrom_features(KernelChoice("rbf", gamma=0.3), X[:30], np.dtype(np.float64), 5).map
 
 
 @given(step=st.integers(1, 600), workers=st.integers(1, 4))

@@ -207,9 +207,10 @@ def test_the_map_comes_back(store):
 
 
 def test_a_real_map_comes_back(store, rng):
-    from landmark_ops.methods.nystroem import NystroemMethod
+    from landmark_ops.solver.features import nystrom_features
+    from landmark_ops.solver.method import KernelChoice
 
-    fitted = NystroemMethod(3).start(rng.normal(size=(9, 4)), np.dtype(np.float32)).map
+    fitted = nystrom_features(KernelChoice(), rng.normal(size=(9, 4)), np.dtype(np.float32), 3).map
     X = rng.normal(size=(20, 4))
     again = LandmarkMap.from_state(*store.get_map(store.put_map(*fitted.to_state())))
     np.testing.assert_array_equal(again(X), fitted(X))

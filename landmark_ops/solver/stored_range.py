@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.ranges import STORED, largest, stored
+from landmark_ops.solver.method import Solution
 
 
 def storable(solution: Solution) -> Solution:

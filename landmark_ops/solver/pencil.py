@@ -14,12 +14,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import Item
-from landmark_ops.methods.geodesic_graph import Graph
-from landmark_ops.methods.method import F64
-from landmark_ops.methods.solving import Source
 from landmark_ops.numerics.affine_weights import Weights, affine_weights
 from landmark_ops.numerics.distances import Array
 from landmark_ops.passes.ranges import ranges
+from landmark_ops.solver.asks import Source
+from landmark_ops.solver.geodesic_graph import Graph
+from landmark_ops.solver.method import F64
 from landmark_ops.stores.sources.rows import Rows
 
 Objective = Literal["laplacian", "lle"]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import Edge, InputError, Word, speaks
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.methods.method import F64, Solution
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.procrustes import Motion, procrustes
 from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.solver.method import F64, Solution
 
 MOVED = "old landmarks moved, relative RMS"
 

@@ -25,13 +25,13 @@ from landmark_ops.engine.engine import Done, Engine, Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Sum
-from landmark_ops.methods.method import Solution
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.sums import Targets, as_numbers, sum_over
 from landmark_ops.passes.undefined_rows import refuse_undefined
 from landmark_ops.selection.grid import gather
 from landmark_ops.selection.landmarks import good
+from landmark_ops.solver.method import Solution
 from landmark_ops.stores.sources.rows import Rows
 
 Watch = Callable[[str, int], AbstractContextManager[Done | None]]

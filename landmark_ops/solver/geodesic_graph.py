@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError, Word
-from landmark_ops.methods.solving import Source
 from landmark_ops.neighbors.geodesics import Geodesics, geodesic_support, landmark_geodesics
 from landmark_ops.neighbors.graph import NeighborGraph, neighbor_graph
 from landmark_ops.numerics.distances import Metric
@@ -22,6 +21,7 @@ from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.geodesics import Policy
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.selection.grid import usable
+from landmark_ops.solver.asks import Source
 from landmark_ops.stores.sources.rows import Rows
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from landmark_ops import LandmarkDiffusionMap, LandmarkMDS, SpectralClustering, align_map
 from landmark_ops.errors import InputError
-from landmark_ops.methods import aligning
-from landmark_ops.methods.aligning import MOVED, align_solution, grow_landmarks
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.solver import alignment
+from landmark_ops.solver.alignment import MOVED, align_solution, grow_landmarks
 
 X = np.random.default_rng(4).normal(size=(400, 4)) @ np.random.default_rng(5).normal(size=(4, 9))
 
@@ -79,6 +79,6 @@ def test_distinct_landmarks_may_run_out():
 
 
 def test_the_docstring_example():
-    result = doctest.testmod(aligning)
+    result = doctest.testmod(alignment)
     assert result.attempted > 0
     assert result.failed == 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from landmark_ops.methods.method import Method
-from landmark_ops.numerics.distances import Array, Metric, canonical
+from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Callback, Metric, canonical, resolve_metric
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, USES_METRIC
+from landmark_ops.solver.method import Method, Probe
 
 
 def selection_geometry(
@@ -36,3 +37,13 @@ def with_bandwidth(method: Method, kernel: Kernel | None) -> Method:
     if kernel is None or choice is None or choice.gamma is not None or choice.canonical != kernel.name:
         return method
     return method.with_gamma(kernel.gamma)
+
+
+def metric_before_landmarks(metric: str | Callback, params: Mapping[str, Any] | None, probe: Probe) -> Metric:
+    """A metric as strategies see it that measure distances before there are landmarks.
+
+    Its parameters are checked, estimated or the kind of a callable found on rows of the data's own width.
+    """
+    if not callable(metric) and canonical(metric) in EUCLIDEAN_FAMILY and not params:
+        return Metric(canonical(metric))
+    return resolve_metric(metric, params, probe())

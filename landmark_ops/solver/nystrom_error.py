@@ -19,12 +19,12 @@ from landmark_ops.maps.diagnostics import (
 )
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.methods.method import Solution
-from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.methods.solving import Draw, Source
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernels import Kernel
 from landmark_ops.numerics.random_streams import Stream
+from landmark_ops.solver.asks import Draw, Source
+from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.method import KernelChoice, Solution
 
 
 class NystromErrors(NamedTuple):
@@ -42,8 +42,8 @@ def kernel_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> LandmarkM
 def solve_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> Solution:
     """`kernel_features` with their spectrum."""
     look = kernel.fn if kernel.fn is not None else kernel.name
-    method = NystroemMethod(None, look, kernel.gamma, kernel.degree, kernel.coef0, kernel.nu)
-    return method.start(Z, dtype)
+    choice = KernelChoice(look, kernel.gamma, kernel.degree, kernel.coef0, kernel.nu)
+    return nystrom_features(choice, Z, dtype)
 
 
 def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) -> NystromErrors | None:

@@ -1,6 +1,6 @@
 """What a landmark method is to the rest of the project: a solve from landmarks to a `Solution`.
 
-`solving.py` says how a solve asks for sums over all rows, samples and geodesics.
+`asks.py` says how a solve asks for sums over all rows, samples and geodesics.
 """
 
 from __future__ import annotations
