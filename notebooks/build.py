@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import zarr
 
-from flows.demo import write_patches
+from flows.cli.demo import write_patches
 
 if not Path("data/patches.zarr").exists():
     write_patches(Path("data/patches.zarr"))
@@ -38,8 +38,8 @@ for axis, row in zip(axes, np.linspace(0, patches.shape[0] - 1, 10).astype(int))
     axis.set_axis_off()""",
     """## The plan
 Nothing runs yet: what would be read and written, in how much memory, for how long.""",
-    """from flows.cli.app.launch import describe_plan, launch_embed
-from landmark_ops.config import load_config
+    """from flows.cli.launch import describe_plan, launch_embed
+from landmark_ops.configs.embed import load_config
 
 config = load_config("configs/demo.yaml", ["output.uri=out/notebook.zarr"])
 print("\\n".join(describe_plan(config)))""",
@@ -107,7 +107,7 @@ Most show no face: such images are counted too.""",
 
 import matplotlib.pyplot as plt
 
-from flows.demo_detect import copy_photographs
+from flows.cli.demo_detect import copy_photographs
 
 photographs = Path("data/pictures")
 print(copy_photographs(photographs), "photographs")""",
@@ -138,8 +138,8 @@ moved = np.linalg.norm((tight - loose)[:, :2], axis=1)
 print(f"box of {x1 - x0:.0f} px, 16 px wider: the points move by {moved.mean():.1f} px on average")""",
     """## A whole folder, into tables
 The same Prefect flow as `landmarks detect configs/detect-face-68.yaml`. Shards go to workers; each image's rows come exactly once.""",
-    """from flows.cli.app.launch import launch_detect
-from landmark_ops.detect_config import DetectConfig
+    """from flows.cli.launch import launch_detect
+from landmark_ops.configs.detect import DetectConfig
 
 config = DetectConfig.model_validate(
     {
@@ -171,7 +171,7 @@ these.""",
 from what the tables say.""",
     """from IPython.display import Image
 
-from flows.draw import draw_tables
+from flows.detect.draw import draw_tables
 
 drawn = draw_tables("out/notebook-faces", "out/notebook-pictures", image_ids=["astronaut.png"])
 Image(drawn.overlays[0], width=400)""",

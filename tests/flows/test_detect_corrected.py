@@ -15,8 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.stores.tables import delta_tables
-from landmark_ops.stores.tables.tables import TableFormat, TableSet
+from landmark_ops.stores.tables.tables import TableFormat, TableSet, delta_tables
 from tests.flows.detecting_data import (
     TinyModels,
     bare_page,  # noqa: F401  a fixture

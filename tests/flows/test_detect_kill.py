@@ -22,7 +22,7 @@ from landmark_ops.errors import RunError
 from landmark_ops.images import reasons
 from landmark_ops.images.isolated import decode_safely
 from landmark_ops.images.reasons import DecodeFailure
-from landmark_ops.stores.tables import delta_tables
+from landmark_ops.stores.tables.tables import delta_tables
 from tests.flows.detecting_data import (
     TinyModels,
     bare_page,  # noqa: F401  a fixture

@@ -386,8 +386,8 @@ def test_a_run_that_finished_between_look_and_lock(config: dict[str, Any], monke
 SLOW = """
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import flows.runtime, landmark_ops.blocks.ranges, landmark_ops.stores.records
-from flows.progress import Progress
+import flows.base.runtime, landmark_ops.passes.ranges, landmark_ops.stores.embeddings.records
+from flows.base.progress import Progress
 flows.base.runtime.IN_PROCESS_BYTES = {in_process}
 landmark_ops.passes.ranges.TASK_BYTES = 1 << 10
 landmark_ops.stores.embeddings.records.FLUSH_SECONDS = 0.1

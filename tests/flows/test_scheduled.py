@@ -41,9 +41,9 @@ PATIENCE = 60  # seconds: for a machine with more to do
 # As docs/scheduling.md has it, but for the lines that make tasks small, many and slow enough to be interrupted.
 SERVE = """
 import json, sys, time
-import flows.runtime, landmark_ops.blocks.ranges, landmark_ops.stores.records
+import flows.base.runtime, landmark_ops.passes.ranges, landmark_ops.stores.embeddings.records
 from flows.embed import embed
-from flows.progress import Progress
+from flows.base.progress import Progress
 
 flows.base.runtime.IN_PROCESS_BYTES = 20_000
 landmark_ops.passes.ranges.TASK_BYTES = 1 << 10

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.tables import claims, delta_tables
 from landmark_ops.stores.tables.table_reads import count
-from landmark_ops.stores.tables.tables import Staged, TableFormat, TableSet
+from landmark_ops.stores.tables.tables import Staged, TableFormat, TableSet, claims, delta_tables
 from tests.stores.table_writers import GENERATION, count_down, open_tables, race, shard_rows, write_and_be_killed
 
 FORMATS: list[TableFormat] = ["delta", "parquet"]

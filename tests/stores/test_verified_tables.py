@@ -8,8 +8,7 @@ import pytest
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import faults
-from landmark_ops.stores.tables import delta_tables
-from landmark_ops.stores.tables.tables import TableFormat
+from landmark_ops.stores.tables.tables import TableFormat, delta_tables
 from landmark_ops.stores.tables.verified_tables import is_tables, verify_tables
 from tests.stores.table_writers import open_tables, shard_rows
 from tests.stores.test_tables import FORMATS, write
