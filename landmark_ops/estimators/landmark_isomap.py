@@ -9,10 +9,9 @@ import numpy as np
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.maps.evaluation import compute_dtype
-from landmark_ops.maps.landmark_map import narrow_rows
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
 from landmark_ops.numerics.distances import Array, Callback
-from landmark_ops.numerics.ranges import squares
+from landmark_ops.numerics.ranges import narrow_rows, squares
 from landmark_ops.passes.lazy import is_lazy, map_lazily
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.sums import Targets

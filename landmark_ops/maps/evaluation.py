@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.maps.evaluators import block_evaluator, evaluator, folded, reader, width
-from landmark_ops.maps.landmark_map import LandmarkMap, Placed
-from landmark_ops.maps.single import DOUBLE, SINGLE, single_suffices
+from landmark_ops.maps.columns import width
+from landmark_ops.maps.evaluators import block_evaluator, reader
+from landmark_ops.maps.folded import collapses, folded
+from landmark_ops.maps.parts import MapParts, Placed
+from landmark_ops.maps.precision import DOUBLE, SINGLE, single_suffices
+from landmark_ops.maps.prepared import prepared
 from landmark_ops.numerics.blocks import block_key
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.domains import domain
@@ -32,18 +35,18 @@ def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if small else np.float64)
 
 
-def output_dtype(fitted: LandmarkMap, dtype: np.dtype[Any]) -> np.dtype[Any]:
+def output_dtype(fitted: MapParts, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """In which dtype a map hands rows of a stored dtype back."""
     return DOUBLE if fitted.double else compute_dtype(dtype)
 
 
-def working_dtype(fitted: LandmarkMap, dtype: np.dtype[Any]) -> np.dtype[Any]:
+def working_dtype(fitted: MapParts, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """In which dtype a map computes rows of a stored dtype: float32 only where that gives float64's answer."""
     out = output_dtype(fitted, dtype)
     return out if out == DOUBLE or single_suffices(fitted) else DOUBLE
 
 
-def place_all(maps: Sequence[LandmarkMap], X: Array) -> list[Placed]:
+def place_all(maps: Sequence[MapParts], X: Array) -> list[Placed]:
     """Rows X (b, d) placed by several maps at once; see `LandmarkMap.place`."""
     for fitted in maps:
         if X.ndim != 2 or X.shape[1] != fitted.n_features:
@@ -52,7 +55,7 @@ def place_all(maps: Sequence[LandmarkMap], X: Array) -> list[Placed]:
     groups: dict[Any, list[int]] = {}
     for at, fitted in enumerate(maps):
         dtype = working_dtype(fitted, X.dtype)
-        key = (at,) if fitted.collapsed else (id(fitted.landmarks), block_key(fitted.block), dtype)
+        key = (at,) if collapses(fitted) else (id(fitted.landmarks), block_key(fitted.block), dtype)
         groups.setdefault((dtype, key), []).append(at)
     for (dtype, _), members in groups.items():
         group = [maps[at] for at in members]
@@ -60,25 +63,29 @@ def place_all(maps: Sequence[LandmarkMap], X: Array) -> list[Placed]:
     return [placed[at] for at in range(len(maps))]
 
 
-def _place_group(maps: list[LandmarkMap], X: Array, dtype: np.dtype[Any]) -> list[Placed]:
+def _place_group(maps: list[MapParts], X: Array, dtype: np.dtype[Any]) -> list[Placed]:
     """Maps of one block, or one collapsed map."""
     first = maps[0]
-    step = COLLAPSED_ROWS if first.collapsed else TILE_ROWS
+    fill = prepared(first, folded, dtype) if collapses(first) else None
+    step = TILE_ROWS if fill is None else COLLAPSED_ROWS
+    if fill is None:
+        block_of = prepared(first, block_evaluator, dtype)
+        readers = [prepared(fitted, reader, dtype) for fitted in maps]
     outs = [np.empty((len(X), width(fitted)), dtype) for fitted in maps]
     ones = np.ones(max(first.n_features, *(out.shape[1] for out in outs)), dtype)
-    hides_nan = not first.collapsed and first.block.name != "nan_euclidean"
+    hides_nan = fill is None and first.block.name != "nan_euclidean"
     asked = domain(first.block)
     undefined = np.zeros((len(maps), len(X)), bool)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         for start in range(0, len(X), step):
             tile = X[start : start + step].astype(dtype, copy=False)
             parts = [out[start : start + step] for out in outs]
-            if first.collapsed:
-                evaluator(first, dtype, folded)(tile, parts[0])
+            if fill is not None:
+                fill(tile, parts[0])
             else:
-                values = evaluator(first, dtype, block_evaluator)(tile)
-                for fitted, part in zip(maps, parts, strict=True):
-                    evaluator(fitted, dtype, reader)(tile, values, part)
+                values = block_of(tile)
+                for read, part in zip(readers, parts, strict=True):
+                    read(tile, values, part)
             # A NaN or Inf in a row makes its sum so. Products pass it on, kernels may hide it: exp(-Inf) = 0.
             bad = None
             if hides_nan and not np.isfinite(tile @ ones[: tile.shape[1]]).all():
@@ -94,7 +101,7 @@ def _place_group(maps: list[LandmarkMap], X: Array, dtype: np.dtype[Any]) -> lis
     return [Placed(out[:, : f.n_components], out[:, f.n_components]) for f, out in zip(maps, outs, strict=True)]
 
 
-def _again(fitted: LandmarkMap, out: Array, undefined: NDArray[np.bool_], X: Array, finite: NDArray[np.bool_]) -> Array:
+def _again(fitted: MapParts, out: Array, undefined: NDArray[np.bool_], X: Array, finite: NDArray[np.bool_]) -> Array:
     """`out` with the finite rows that float32 leaves undefined computed in float64, and in it if any come of that."""
     at = np.flatnonzero(undefined & finite)
     if len(at) == 0:
@@ -109,7 +116,7 @@ def _again(fitted: LandmarkMap, out: Array, undefined: NDArray[np.bool_], X: Arr
     return out
 
 
-def place_blocks(fitted: LandmarkMap, blocks: Array) -> Placed:
+def place_blocks(fitted: MapParts, blocks: Array) -> Placed:
     """Rows placed from their blocks (b, m), computed elsewhere."""
     if fitted.self_term:
         raise InputError("this map needs the rows themselves for its residual: place rows, not blocks")
@@ -117,7 +124,7 @@ def place_blocks(fitted: LandmarkMap, blocks: Array) -> Placed:
     out = np.empty((len(blocks), width(fitted)), dtype)
     values = blocks.astype(dtype, copy=False)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        evaluator(fitted, dtype, reader)(values, values, out)
+        prepared(fitted, reader, dtype)(values, values, out)
         _settle(fitted, out, None, np.ones(out.shape[1], dtype))
     return Placed(out[:, : fitted.n_components], out[:, fitted.n_components])
 
@@ -135,7 +142,7 @@ def degrees_of(values: Array, floor: float) -> Array:
     return np.where(values > LEAST_DEGREE, values, np.where(values > 0, np.nan, floor))
 
 
-def _settle(fitted: LandmarkMap, part: Array, bad: NDArray[np.bool_] | None, ones: Array) -> NDArray[np.bool_]:
+def _settle(fitted: MapParts, part: Array, bad: NDArray[np.bool_] | None, ones: Array) -> NDArray[np.bool_]:
     """Take |out|^2 off the residual, scale rows, and blank those that are bad or came out undefined; in place.
 
     Returns which (b,) came out undefined.

@@ -7,9 +7,8 @@ value that a row with coordinates can have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -102,7 +101,7 @@ class Classes:
         """Name and dtype of what is stored."""
         return {"prediction": self.classes.dtype.name}
 
-    @cached_property
+    @property
     def undefined(self) -> dict[str, float]:
         """NO_CLASS, or where that is a class (or unsigned) the outermost integer that is none."""
         known, limits = set(self.classes.tolist()), np.iinfo(self.classes.dtype)
@@ -123,10 +122,9 @@ class Classes:
 
 
 Head = Clusters | Regression | Classes
+HEADS: dict[str, Callable[..., Head]] = {one.kind: one for one in (Clusters, Regression, Classes)}
 
 
 def head_from_state(kind: str, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> Head:
     """Rebuild a head from `to_state`."""
-    if kind == Clusters.kind:
-        return Clusters(arrays["centroids"])
-    return Classes(arrays["classes"]) if kind == Classes.kind else Regression(**meta)
+    return HEADS[kind](**arrays, **meta)

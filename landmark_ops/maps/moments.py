@@ -9,7 +9,8 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.maps.landmark_map import LandmarkMap, Placed
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.parts import Placed
 from landmark_ops.numerics.distances import Array
 
 F64 = NDArray[np.float64]

@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import BadRowsError, InputError, Word
-from landmark_ops.maps.landmark_map import LandmarkMap, Placed
+from landmark_ops.maps.folded import is_identity
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.parts import Placed
+from landmark_ops.maps.prepared import prepared
 from landmark_ops.numerics.blocks import Block, evaluate_block, row_geometry
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array
 from landmark_ops.numerics.domains import domain, negative_rows
@@ -182,7 +185,7 @@ def map_causes(fitted: LandmarkMap, X: Array) -> NDArray[np.int8]:
     out = np.where(undefined(placed), Cause.OVERFLOW if plain else Cause.UNDEFINED, Cause.RANGE).astype(np.int8)
     if fitted.unit_rows:
         out[undefined(placed) & ~lengths.any(axis=1)] = Cause.NO_LENGTH
-    if fitted.scale is not None or fitted.is_identity:  # the block is used as weights
+    if fitted.scale is not None or prepared(fitted, is_identity):  # the block is used as weights
         if negative is not None:
             out[undefined(placed) & negative] = Cause.NEGATIVE
         out[undefined(placed) & ~values.any(axis=1)] = Cause.VANISHED

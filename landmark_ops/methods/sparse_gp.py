@@ -23,8 +23,9 @@ import numpy as np
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.heads import Regression
-from landmark_ops.maps.landmark_map import LandmarkMap, Spread
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Sum
+from landmark_ops.maps.parts import Spread
 from landmark_ops.maps.target_sums import TargetSums, add_target_sums, check_numbers, mean, needs_double, target_sums
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.maps.landmark_map import LandmarkMap, RowScale
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments, moments, totals
+from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.solver.features import block_map, nystrom_features

@@ -65,6 +65,15 @@ def narrow(values: Array, dtype: DTypeLike) -> Array:
     return out
 
 
+def narrow_rows(values: Array, dtype: DTypeLike) -> Array:
+    """Coordinates (b, k) in another float dtype, NaN in the rows that it cannot hold."""
+    out = narrow(values, dtype)
+    if out is not values:
+        lost = np.isnan(out).any(axis=1)
+        out[lost] = np.nan
+    return out
+
+
 def squares(values: Array) -> Array:
     """values^2 in their own dtype, or in float64 where float32 would not hold them."""
     if values.dtype == np.float32 and not squares_fit(largest(values) ** 2, values.dtype):

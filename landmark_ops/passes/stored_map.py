@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import Edge, InputError, speaks
-from landmark_ops.maps.landmark_map import LandmarkMap, Placed
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.parts import Placed
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.sources.arrays import as_rows
 

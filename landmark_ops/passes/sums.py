@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from landmark_ops.engine.engine import Done, Engine, Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.evaluation import place_all
-from landmark_ops.maps.landmark_map import Placed
 from landmark_ops.maps.moments import SUM_ROWS, Sum, Tile
+from landmark_ops.maps.parts import Placed
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.stores.sources.rows import Rows
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark_ops.maps.heads import Classes, Clusters, Regression, head_from_state
-from landmark_ops.maps.landmark_map import LandmarkMap, Placed
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.parts import Placed
 from landmark_ops.numerics.kernels import Kernel
 
 INT64, UINT64 = np.iinfo(np.int64), np.iinfo(np.uint64)

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from landmark_ops import InputError
 from landmark_ops.maps.moments import gram
-from landmark_ops.maps.single import single_suffices
+from landmark_ops.maps.precision import single_suffices
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Metric, dists, euclidean, sq_euclidean, transform_rows

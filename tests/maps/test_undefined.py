@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from landmark_ops.errors import BadRowsError, InputError
-from landmark_ops.maps.landmark_map import LandmarkMap, RowScale
+from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.parts import RowScale
 from landmark_ops.maps.undefined import (
     WORDS,
     Cause,

@@ -8,12 +8,13 @@ the difference is what is looked at. Rows unlike the landmarks are looked at whe
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from landmark_ops.maps.evaluators import block_evaluator, columns_of, evaluator, folded, reader, width
-from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.columns import columns_of, width
+from landmark_ops.maps.evaluators import block_evaluator, reader
+from landmark_ops.maps.folded import collapses, folded
+from landmark_ops.maps.parts import MapParts
+from landmark_ops.maps.prepared import prepared
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.ranges import STORED, largest, narrow
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -26,19 +27,9 @@ RESIDUALS = 1e24
 WEIGHTS = 1e30
 
 
-def single_suffices(fitted: LandmarkMap) -> bool:
+def single_suffices(fitted: MapParts) -> bool:
     """Whether float32 gives what float64 gives on the landmarks, to `TOLERANCE` and with room to spare."""
-    if single_suffices not in fitted.prepared:
-        fitted.prepared[single_suffices] = _tried(fitted)
-    return bool(fitted.prepared[single_suffices])
-
-
-def reach(fitted: LandmarkMap) -> float:
-    """The largest coordinate, without its sign, that a map gives up to `TRIED` of its landmarks; float64."""
-    if reach not in fitted.prepared:
-        placed = fitted.place(np.asarray(sampled(fitted.landmarks), np.float64))
-        fitted.prepared[reach] = largest(placed.embedding)
-    return float(fitted.prepared[reach])
+    return prepared(fitted, _tried)
 
 
 def sampled(Z: Array) -> Array:
@@ -46,7 +37,7 @@ def sampled(Z: Array) -> Array:
     return Z[np.linspace(0, len(Z) - 1, min(len(Z), TRIED)).round().astype(int)]
 
 
-def _tried(fitted: LandmarkMap) -> bool:
+def _tried(fitted: MapParts) -> bool:
     rows = sampled(fitted.landmarks)
     with np.errstate(all="ignore"):
         low = rows.astype(SINGLE)
@@ -55,18 +46,18 @@ def _tried(fitted: LandmarkMap) -> bool:
             return False
         both: tuple[Array, Array] = (low, high)
         outs = [np.empty((len(rows), width(fitted)), X.dtype) for X in both]
-        if fitted.collapsed:
+        if collapses(fitted):
             for X, out in zip(both, outs, strict=True):
-                evaluator(fitted, X.dtype, folded)(X, out)
+                prepared(fitted, folded, X.dtype)(X, out)
         else:
-            blocks = [evaluator(fitted, X.dtype, block_evaluator)(X) for X in both]
+            blocks = [prepared(fitted, block_evaluator, X.dtype)(X) for X in both]
             if not _agree(*blocks):
                 return False
             factor = np.zeros(1) if fitted.spread is None else fitted.spread.factor
             if not max(np.abs(columns_of(fitted)[0]).max(), np.abs(factor).max()) < WEIGHTS:
                 return False
             for X, values, out in zip(both, blocks, outs, strict=True):
-                evaluator(fitted, X.dtype, reader)(X, values, out)
+                prepared(fitted, reader, X.dtype)(X, values, out)
         single, double = outs
         good = np.isfinite(double).all(axis=1)
         if not good.any():
@@ -77,7 +68,7 @@ def _tried(fitted: LandmarkMap) -> bool:
             return False
         if not residual < RESIDUALS:
             return False
-        return not fitted.collapsed or (
+        return not collapses(fitted) or (
             _agree(single[good, :k], double[good, :k]) and _agree(single[good, k : k + 1], double[good, k : k + 1])
         )
 
@@ -92,11 +83,3 @@ def _agree(single: Array, double: Array) -> bool:
     top = np.abs(double[known]).max()
     error = np.abs(single[known] - double[known]).max()
     return bool(top == 0 or error <= TOLERANCE * top)
-
-
-def narrow_residual(fitted: LandmarkMap, residual: Array) -> NDArray[np.float32]:
-    """Residuals (b,) as they are stored, NaN where float32 cannot hold them: in units of coordinates squared."""
-    out = narrow(residual, np.float32)
-    if residual.dtype == np.float64 and reach(fitted) ** 2 < STORED[0]:
-        out = np.full_like(out, np.nan)
-    return np.asarray(out, np.float32)
