@@ -1,4 +1,4 @@
-"""What is worked out of a map once is kept beside it: once per map, for as long as the map lives, never in its pickle."""
+"""What is worked out of a map once is kept beside it: once per map, as long as that lives, never in its pickle."""
 
 from __future__ import annotations
 
