@@ -24,7 +24,7 @@ from benchmarks.workers import WORKERS, two_workers, worker_gemm_rates
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import moments_of
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.stores.sources.source import open_rows
 
 K = 10

@@ -21,7 +21,7 @@ from benchmarks.workers import two_workers
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.kernels import Kernel, default_gamma, kernel_block
+from landmark_ops.numerics.kernel import Kernel, default_gamma, kernel_block
 from landmark_ops.selection.pivots import kernel_items, tile_rows
 from landmark_ops.selection.select import STRATEGIES, USES_EITHER, USES_KERNEL, probe_rows, select
 from landmark_ops.stores.sources.rows import Rows

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.kernels import Kernel, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.select import select
 from landmark_ops.stores.sources.rows import ArrayRows
 

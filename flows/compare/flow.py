@@ -18,7 +18,7 @@ from flows.embed.run import Run
 from landmark_ops import __version__
 from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.report.compare.content import CompareReport, Trial
 from landmark_ops.report.compare.page import write_compare_report
 from landmark_ops.report.compare.table import compare_lines, compare_markdown

@@ -23,7 +23,7 @@ from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.numerics.distances import Array, Metric, resolve_metric, transform_rows
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.map_errors import add_map_errors, map_errors_block
 from landmark_ops.passes.ranges import ranges, task_rows

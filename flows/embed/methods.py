@@ -20,7 +20,7 @@ from landmark_ops.configs.method import (
     SpectralEmbeddingConfig,
 )
 from landmark_ops.numerics.distances import canonical
-from landmark_ops.numerics.kernels import canonical_kernel
+from landmark_ops.numerics.kernel import canonical_kernel
 from landmark_ops.solver.method import KernelChoice, Method
 
 

@@ -18,7 +18,7 @@ from landmark_ops.maps.heads import Clusters, Regression
 from landmark_ops.maps.undefined import describe
 from landmark_ops.numerics.blocks import row_geometry
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.quality import Estimate, Quality
 from landmark_ops.passes.extension import add_histograms, histogram_block
 from landmark_ops.passes.ranges import ranges

@@ -9,7 +9,7 @@ import numpy as np
 from flows.embed.run import Part
 from flows.embed.tasks import Chosen, Work
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.passes.stored_map import load_map
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL

@@ -22,7 +22,7 @@ from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.undefined import Cause, Found, add_tallies
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.domains import domain
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.passes.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import find_causes, refuse_outside, refuse_undefined

@@ -18,7 +18,7 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import SUM_ROWS, Sum, Tile
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import Array, Metric, sq_dists, sq_euclidean, transform_rows
-from landmark_ops.numerics.kernels import Kernel, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.numerics.quality import Estimate, original_distances
 
 F64 = NDArray[np.float64]

@@ -18,7 +18,7 @@ from landmark_ops.maps.prepared import prepared
 from landmark_ops.numerics.blocks import evaluate_block
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.domains import negative_rows
-from landmark_ops.numerics.kernels import Kernel, kernel_diagonal
+from landmark_ops.numerics.kernel import Kernel, kernel_diagonal
 
 # Below this a row's largest weight, which its coordinates are divided by, has lost digits in float32's exponents.
 FAINT = 1e-4

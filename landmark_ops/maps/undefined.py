@@ -23,7 +23,7 @@ from landmark_ops.numerics.blocks import Block, evaluate_block, row_geometry
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array
 from landmark_ops.numerics.domains import domain, negative_rows
 from landmark_ops.numerics.geodesic_block import Geodesic
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.ranges import squares
 
 #: Blocks whose float64 value is only ever not finite because it overflows.

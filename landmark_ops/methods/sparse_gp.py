@@ -29,7 +29,7 @@ from landmark_ops.maps.parts import Spread
 from landmark_ops.maps.target_sums import TargetSums, add_target_sums, check_numbers, mean, needs_double, target_sums
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
-from landmark_ops.numerics.kernels import ALIASES, kernel_block
+from landmark_ops.numerics.kernel import ALIASES, kernel_block
 from landmark_ops.numerics.random_streams import Stream
 from landmark_ops.numerics.vfe_bound import NO_GAMMA, Parameters, maximise
 from landmark_ops.solver.asks import Draw, Drawn

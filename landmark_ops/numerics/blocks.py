@@ -14,7 +14,7 @@ from landmark_ops.errors import InputError
 from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Metric, sq_dists
 from landmark_ops.numerics.geodesic_block import Geodesic
-from landmark_ops.numerics.kernels import Kernel, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block
 
 Block = Metric | Kernel | Geodesic | Weights
 

@@ -15,7 +15,7 @@ from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import BOOLEAN, Array
 from landmark_ops.numerics.geodesic_block import Geodesic
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 
 Mask = NDArray[np.bool_]
 

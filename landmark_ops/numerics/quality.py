@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from landmark_ops.numerics.blocks import Block, evaluate_block, row_geometry
 from landmark_ops.numerics.distances import Array, Metric, dists, sq_euclidean
 from landmark_ops.numerics.geodesic_block import Geodesic
-from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
+from landmark_ops.numerics.kernel import Kernel, kernel_block, kernel_diagonal
 
 F64 = NDArray[np.float64]
 TIED = 1e-9  # of a distance: what rounding may tell equal ones apart by

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
-from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
+from landmark_ops.numerics.kernel import Kernel, kernel_block, kernel_diagonal
 
 F64 = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from landmark_ops.engine.engine import Engine, Item
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.quality import (
     QUERY_BATCH,
     Quality,

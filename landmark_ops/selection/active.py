@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from landmark_ops.numerics.distances import Array, Metric, sq_dists
-from landmark_ops.numerics.kernels import Kernel, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.grid import working_rows
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 from landmark_ops.selection.nearest import refuse_undefined

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernels import Kernel, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.selection.grid import read_usable, working_rows
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights

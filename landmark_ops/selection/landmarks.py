@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landmark_ops.engine.engine import Done, Engine
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.stores.sources.rows import Rows
 
 Planned = Callable[[int], None]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
 from landmark_ops.selection.grid import BLOCK_ELEMENTS, read_usable
 from landmark_ops.selection.landmarks import Landmarks, Request

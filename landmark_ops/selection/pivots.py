@@ -20,7 +20,7 @@ from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.domains import domain
-from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal
+from landmark_ops.numerics.kernel import Kernel, kernel_block, kernel_diagonal
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
 from landmark_ops.numerics.ranges import squares_fit
 from landmark_ops.selection.grid import block_rows, grid, power_of_two, read_usable, working_rows

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator
 from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
 from landmark_ops.selection.pivots import (

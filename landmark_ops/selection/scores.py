@@ -15,7 +15,7 @@ from scipy.linalg import cholesky, eigvalsh
 
 from landmark_ops.engine.engine import Engine, Item
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.selection.grid import grid, working_rows
 from landmark_ops.selection.pivots import F64, Pivots, diagonal, gram, not_positive, residuals
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from landmark_ops.engine.engine import Done, Engine, LocalEngine
 from landmark_ops.errors import Edge, InputError, Word, speaks
 from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, resolve_metric
-from landmark_ops.numerics.kernels import Kernel, resolve_kernel
+from landmark_ops.numerics.kernel import Kernel, resolve_kernel
 from landmark_ops.numerics.random_streams import Stream, derived_seed
 from landmark_ops.selection.active import select_active
 from landmark_ops.selection.bless import select_bless

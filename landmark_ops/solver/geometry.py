@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Callback, Metric, canonical, resolve_metric
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, USES_METRIC
 from landmark_ops.solver.method import Method, Probe
 

@@ -20,7 +20,7 @@ from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import Array, Callback, Metric
 from landmark_ops.numerics.domains import NEVER_NEGATIVE
-from landmark_ops.numerics.kernels import ALIASES, Kernel, kernel_block, resolve_kernel
+from landmark_ops.numerics.kernel import ALIASES, Kernel, kernel_block, resolve_kernel
 
 F64 = NDArray[np.float64]
 Probe = Callable[[], Array]

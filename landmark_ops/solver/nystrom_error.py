@@ -20,7 +20,7 @@ from landmark_ops.maps.diagnostics import (
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import Stream
 from landmark_ops.solver.asks import Draw, Source
 from landmark_ops.solver.features import nystrom_features

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from landmark_ops.maps.heads import Classes, Clusters, Regression, head_from_state
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import Placed
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 
 INT64, UINT64 = np.iinfo(np.int64), np.iinfo(np.uint64)
 SCORES = np.array([[0.1, 0.9], [np.nan, np.nan], [0.9, 0.1], [0.5, 0.5]])

@@ -14,7 +14,7 @@ from landmark_ops.maps.precision import single_suffices
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.numerics.distances import Metric, dists, euclidean, sq_euclidean, transform_rows
-from landmark_ops.numerics.kernels import Kernel, kernel_block, kernel_diagonal, resolve_kernel
+from landmark_ops.numerics.kernel import Kernel, kernel_block, kernel_diagonal, resolve_kernel
 from landmark_ops.numerics.ranges import exponent, largest, narrow
 from landmark_ops.solver.method import KernelChoice
 

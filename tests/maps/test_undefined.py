@@ -18,7 +18,7 @@ from landmark_ops.maps.undefined import (
     tally,
 )
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 
 Z = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, 1.0], [3.0, 1.0, 2.0], [1.0, 1.5, 4.0]])
 GOOD = [1.0, 0.0, 1.0]

@@ -19,7 +19,7 @@ from landmark_ops import (
 )
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.domains import domain, negative_rows
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 
 RNG = np.random.default_rng(2)
 HISTOGRAMS = RNG.gamma(0.8, 1.0, (300, 6)) + 1e-3

@@ -20,7 +20,7 @@ from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.sparse_gp import APPROXIMATIONS, SparseGPMethod
-from landmark_ops.numerics.kernels import Kernel, kernel_block, resolve_kernel
+from landmark_ops.numerics.kernel import Kernel, kernel_block, resolve_kernel
 from landmark_ops.numerics.vfe_bound import NOISE_RANGE, bound_of, maximise
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.sums import Targets

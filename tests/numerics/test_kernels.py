@@ -4,7 +4,7 @@ from sklearn.gaussian_process.kernels import Matern
 from sklearn.metrics.pairwise import pairwise_kernels
 
 from landmark_ops import InputError
-from landmark_ops.numerics.kernels import KERNELS, Kernel, kernel_block, kernel_diagonal, resolve_kernel
+from landmark_ops.numerics.kernel import KERNELS, Kernel, kernel_block, kernel_diagonal, resolve_kernel
 
 
 @pytest.mark.parametrize("name", [name for name in KERNELS if name not in ("matern", "precomputed")])

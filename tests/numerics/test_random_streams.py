@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from landmark_ops.engine.engine import LocalEngine
-from landmark_ops.numerics.kernels import Kernel
+from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, derived_seed, generator, row_numbers
 from landmark_ops.selection.select import STRATEGIES, probe_rows, select
 from landmark_ops.stores.sources.rows import ArrayRows

@@ -18,7 +18,7 @@ import landmark_ops.selection.pivots as pivots
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric, resolve_metric
-from landmark_ops.numerics.kernels import Kernel, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.select import select
 from landmark_ops.stores.sources.rows import ArrayRows

@@ -19,7 +19,7 @@ from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.engine import Engine, Item, LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.kernels import Kernel, resolve_kernel
+from landmark_ops.numerics.kernel import Kernel, resolve_kernel
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select, select_landmarks
 from landmark_ops.stores.sources.rows import ArrayRows

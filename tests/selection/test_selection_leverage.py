@@ -14,7 +14,7 @@ import landmark_ops.selection.leverage as leverage
 import landmark_ops.selection.pivots as pivots
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.kernels import Kernel, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.landmarks import Landmarks, Request
 from landmark_ops.selection.scores import Weighted, inclusion, oversampling, score, tail_rank, tail_ridge
 from landmark_ops.selection.select import select
