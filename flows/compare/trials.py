@@ -18,9 +18,11 @@ from flows.embed.tasks import asks, refuse_bad_rows
 from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.configs.method import KernelConfig, LandmarkMDSConfig
 from landmark_ops.errors import BadRowsError, InputError
-from landmark_ops.maps.diagnostics import PAIR_ROWS, ExplainedSums, stress, trace_error, variance_terms
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.pair_errors import PAIR_ROWS, stress
+from landmark_ops.maps.trace_error import ExplainedSums, trace_error
+from landmark_ops.maps.variance import variance_terms
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.numerics.distances import Array, Metric, resolve_metric, transform_rows
 from landmark_ops.numerics.kernel import Kernel

@@ -15,7 +15,7 @@ from flows.embed.tasks import Sample, Work
 from landmark_ops.configs.method import SUPERVISED
 from landmark_ops.errors import InputError
 from landmark_ops.maps.heads import Clusters, Regression
-from landmark_ops.maps.undefined import describe
+from landmark_ops.maps.tally import describe
 from landmark_ops.numerics.blocks import row_geometry
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel

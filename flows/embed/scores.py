@@ -11,8 +11,9 @@ import numpy as np
 from flows.base.stage import stage
 from flows.embed.run import Run
 from flows.embed.tasks import Work, watch_progress, why_undefined
+from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.heads import Classes, Clusters, Head, Regression
-from landmark_ops.maps.undefined import Cause, Found
+from landmark_ops.maps.tally import Found
 from landmark_ops.numerics.blocks import block_key
 from landmark_ops.passes.extension import add_histograms
 from landmark_ops.passes.ranges import ranges

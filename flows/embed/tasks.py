@@ -18,8 +18,9 @@ from flows.embed.plan import Plan
 from flows.embed.run import Part, Run
 from landmark_ops.engine.engine import Done, Item
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_words_of
+from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.evaluation import compute_dtype
-from landmark_ops.maps.undefined import Cause, Found, add_tallies
+from landmark_ops.maps.tally import Found, add_tallies
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.kernel import Kernel

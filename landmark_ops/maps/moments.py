@@ -89,7 +89,7 @@ def first_only(tile: Tile) -> Moments:
 
 
 def add_moments(parts: list[Moments]) -> Moments:
-    """The moments of several blocks together."""
+    """The moments of several parts together."""
     first, second = parts[0].total.copy(), parts[0].second.copy()
     with np.errstate(over="ignore", invalid="ignore"):
         for part in parts[1:]:

@@ -6,15 +6,12 @@ float64, so that a refusal, a report or an estimator can name it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import BadRowsError, InputError, Word
+from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.folded import is_identity
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import Placed
@@ -28,85 +25,6 @@ from landmark_ops.numerics.ranges import squares
 
 #: Blocks whose float64 value is only ever not finite because it overflows.
 PRODUCTS = (*EUCLIDEAN_FAMILY, "linear", "polynomial", "sigmoid", "rbf", "matern")
-
-
-class Cause(IntEnum):
-    """Why a row has no coordinates; `WORDS` says it."""
-
-    DEFINED = 0
-    NOT_FINITE = 1
-    BAD_LANDMARK = 2
-    ZERO = 3
-    CONSTANT = 4
-    OVERFLOW = 5
-    RANGE = 6
-    VANISHED = 7
-    UNREACHED = 8
-    NO_LENGTH = 9
-    UNDEFINED = 10
-    OUTSIDE = 11
-    NOT_STORED = 12
-    NEGATIVE = 13
-    NO_POWER = 14
-
-
-class Words(NamedTuple):
-    """A cause in words: what the rows do, "3 rows ..."; what may be done. {block} names metric or kernel."""
-
-    what: str
-    remedy: str
-
-
-WORDS: dict[Cause, Words] = {
-    Cause.NOT_FINITE: Words("hold NaN or Inf", f"clean the {Word.SOURCE}"),
-    Cause.BAD_LANDMARK: Words(
-        "are compared with landmarks that hold NaN or Inf, or have no direction", "give other landmarks"
-    ),
-    Cause.ZERO: Words(
-        "are zero rows, which have no direction under {block}", "drop them, or choose another metric or kernel"
-    ),
-    Cause.CONSTANT: Words(
-        "are constant rows, which have no direction under {block}", "drop them, or choose another metric or kernel"
-    ),
-    Cause.OVERFLOW: Words("are so large that {block} overflows float64", "scale the rows"),
-    Cause.RANGE: Words("leave the range of float32 under {block}", "scale the rows, or store them as float64"),
-    Cause.VANISHED: Words(
-        "lie far from all landmarks, under a bandwidth so narrow that the kernel vanishes ({block})",
-        "choose a smaller gamma, or more landmarks",
-    ),
-    Cause.UNREACHED: Words(
-        "are reached by no landmark along the graph of neighbours", "raise n_neighbors, or choose components: join"
-    ),
-    Cause.NO_LENGTH: Words("come out at the origin and cannot be scaled to unit length", "choose another gamma"),
-    Cause.NEGATIVE: Words(
-        "have negative weights under {block}, where a degree needs them not negative", "choose e.g. kernel rbf"
-    ),
-    Cause.NO_POWER: Words(
-        "give {block} a negative number to raise to a fractional degree", "choose a whole degree, or a larger coef0"
-    ),
-    Cause.NOT_STORED: Words(
-        "get coordinates or predictions that float32, in which they are stored, cannot hold", "scale the rows"
-    ),
-    Cause.UNDEFINED: Words("get NaN or Inf from {block}", "drop them, or choose another metric or kernel"),
-}
-
-
-class Found(NamedTuple):
-    """How many rows have no coordinates for one cause, and the lowest global index among them."""
-
-    rows: int
-    first: int
-
-
-Tally = Mapping[Cause, Found]
-
-
-def words(cause: Cause, block: Block) -> Words:
-    """A cause in words; what lies outside the domain of a metric or kernel is in its own."""
-    asked = domain(block)
-    if cause == Cause.OUTSIDE and asked is not None:
-        return Words(asked.violation, asked.remedy)
-    return WORDS[cause]
 
 
 def undefined(placed: Placed) -> NDArray[np.bool_]:
@@ -190,61 +108,3 @@ def map_causes(fitted: LandmarkMap, X: Array) -> NDArray[np.int8]:
             out[undefined(placed) & negative] = Cause.NEGATIVE
         out[undefined(placed) & ~values.any(axis=1)] = Cause.VANISHED
     return out
-
-
-def tally(found: NDArray[np.int8], indices: NDArray[np.int64]) -> dict[Cause, Found]:
-    """Causes (b,) of the rows `indices` (b,), ascending, counted."""
-    which, first, rows = np.unique(found, return_index=True, return_counts=True)
-    return {
-        Cause(int(one)): Found(int(count), int(indices[at]))
-        for one, at, count in zip(which, first, rows, strict=True)
-        if one != Cause.DEFINED
-    }
-
-
-def add_tallies(parts: Sequence[Tally]) -> dict[Cause, Found]:
-    """The counts of several blocks together, by cause."""
-    out: dict[Cause, Found] = {}
-    for part in parts:
-        for cause, found in part.items():
-            old = out.get(cause, Found(0, found.first))
-            out[cause] = Found(old.rows + found.rows, min(old.first, found.first))
-    return dict(sorted(out.items()))
-
-
-def block_name(block: Block) -> str:
-    """What a message calls a block: "kernel rbf with gamma 0.5", "metric cosine"."""
-    if isinstance(block, Kernel):
-        gamma = (
-            "" if block.name in ("linear", "cosine", "precomputed", "callable") else f" with gamma {block.gamma:.3g}"
-        )
-        return f"kernel {block.name}{gamma}"
-    return f"metric {row_geometry(block).name}"
-
-
-def describe(found: Tally, block: Block, n: int | None = None, noun: str = "row") -> str:
-    """The causes found: "3 rows hold NaN or Inf, the first is row 57; 12 rows are ...", or "3 of 400 rows" for n."""
-    name, among = block_name(block), "" if n is None else f" of {n:,}"
-    return "; ".join(
-        f"{one.rows:,}{among} {noun}s {words(cause, block).what.format(block=name)}, the first is {noun} {one.first}"
-        for cause, one in found.items()
-    )
-
-
-def landmark_refusal(block: Block, Z: Array) -> InputError:
-    """The error for landmarks Z (m, d) between which the block is not finite everywhere."""
-    own = row_causes(block, Z)
-    found = tally(own if own.any() else block_causes(block, Z, Z), np.arange(len(Z)))
-    remedies = dict.fromkeys(words(cause, block).remedy for cause in found)
-    return InputError(
-        f"{block_name(block)}: undefined on {sum(one.rows for one in found.values())} of {len(Z)} landmarks: "
-        f"{describe(found, block, noun='landmark')}: {'; '.join(remedies)}"
-    )
-
-
-def refusal(found: Tally, block: Block, n: int, where: str) -> InputError:
-    """The error for `n` rows at `where` of which some have no coordinates."""
-    if set(found) == {Cause.NOT_FINITE}:
-        return BadRowsError(*found[Cause.NOT_FINITE], n, where)
-    remedies = dict.fromkeys(words(cause, block).remedy for cause in found)
-    return InputError(f"{where}: {describe(found, block, n)}: {'; '.join(remedies)}{Word.OR_MARK}")

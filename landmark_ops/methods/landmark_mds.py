@@ -13,7 +13,7 @@ import numpy as np
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.moments import Moments, moments
-from landmark_ops.maps.undefined import landmark_refusal
+from landmark_ops.maps.tally import landmark_refusal
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import (
     Array,

@@ -17,21 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.maps.class_sums import ClassSums, add_class_sums, class_sums, narrow_classes
 from landmark_ops.maps.heads import Classes, Head, Regression
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Sum
-from landmark_ops.maps.target_sums import (
-    ClassSums,
-    TargetSums,
-    about,
-    add_class_sums,
-    add_target_sums,
-    check_numbers,
-    class_sums,
-    narrow_classes,
-    needs_double,
-    target_sums,
-)
+from landmark_ops.maps.target_numbers import check_numbers, needs_double
+from landmark_ops.maps.target_sums import TargetSums, about, add_target_sums, target_sums
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
 from landmark_ops.solver.features import nystrom_features

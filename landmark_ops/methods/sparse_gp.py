@@ -26,7 +26,8 @@ from landmark_ops.maps.heads import Regression
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Sum
 from landmark_ops.maps.parts import Spread
-from landmark_ops.maps.target_sums import TargetSums, add_target_sums, check_numbers, mean, needs_double, target_sums
+from landmark_ops.maps.target_numbers import check_numbers, needs_double
+from landmark_ops.maps.target_sums import TargetSums, add_target_sums, mean, target_sums
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.kernel import ALIASES, kernel_block

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import Item
 from landmark_ops.errors import DamagedError
+from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.evaluation import place_all
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import Placed
-from landmark_ops.maps.undefined import Cause, Found
+from landmark_ops.maps.tally import Found
 from landmark_ops.numerics.ranges import squares
 from landmark_ops.passes.stored_map import load_maps
 from landmark_ops.passes.undefined_rows import causes_of_rows

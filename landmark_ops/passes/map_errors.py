@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from landmark_ops.engine.engine import Item
-from landmark_ops.maps.diagnostics import ExplainedSums, add_explained, explained_block
 from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.trace_error import ExplainedSums, add_explained, explained_block
 from landmark_ops.stores.sources.rows import Rows
 
 

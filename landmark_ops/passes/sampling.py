@@ -11,15 +11,14 @@ from landmark_ops.engine.engine import Engine, Item
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
-from landmark_ops.numerics.quality import (
+from landmark_ops.numerics.quality import Quality, summarize
+from landmark_ops.numerics.query_sums import (
     QUERY_BATCH,
-    Quality,
     QuerySums,
     judged_by_landmarks,
     neighbors_for,
     original_distances,
     query_sums,
-    summarize,
 )
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.ranges import ranges

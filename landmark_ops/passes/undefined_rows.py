@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import Engine, Item
+from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.maps.undefined import Cause, Found, add_tallies, causes, refusal, row_causes, tally
+from landmark_ops.maps.tally import Found, add_tallies, refusal, tally
+from landmark_ops.maps.undefined import causes, row_causes
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.domains import domain

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import Done, Engine, Item
 from landmark_ops.errors import BadRowsError, InputError
-from landmark_ops.maps.undefined import Cause, refusal, row_causes, tally
+from landmark_ops.maps.causes import Cause
+from landmark_ops.maps.tally import refusal, tally
+from landmark_ops.maps.undefined import row_causes
 from landmark_ops.numerics.distances import Array, Metric, transform_rows
 from landmark_ops.selection.landmarks import Rule, good
 from landmark_ops.stores.sources.rows import Rows

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.maps.causes import block_name
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments
-from landmark_ops.maps.undefined import block_name, landmark_refusal
+from landmark_ops.maps.tally import landmark_refusal
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import Array, Callback, Metric

@@ -7,18 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from landmark_ops.errors import InputError
-from landmark_ops.maps.diagnostics import (
-    FrobeniusError,
-    TraceError,
-    check_features,
-    explained,
-    frobenius_error,
-    pair_rows,
-    sampled_trace_error,
-    trace_error,
-)
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.pair_errors import FrobeniusError, check_features, frobenius_error, pair_rows
+from landmark_ops.maps.trace_error import TraceError, explained, sampled_trace_error, trace_error
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import Stream

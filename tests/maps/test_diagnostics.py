@@ -8,7 +8,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
-from landmark_ops.maps.diagnostics import check_features, frobenius_error, pair_ratio, sampled_trace_error
+from landmark_ops.maps.pair_errors import check_features, frobenius_error, pair_ratio
+from landmark_ops.maps.trace_error import sampled_trace_error
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.solver.asks import Source

@@ -15,9 +15,10 @@ from landmark_ops.maps.evaluation import TILE_ROWS
 from landmark_ops.maps.prepared import prepared
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.solver.method import KernelChoice
 
 F64 = np.dtype(np.float64)
-METHODS = [LandmarkMDSMethod(2), LandmarkMDSMethod(2, "cityblock"), NystroemMethod(3), NystroemMethod(3, "polynomial")]
+METHODS = [LandmarkMDSMethod(2), LandmarkMDSMethod(2, "cityblock"), NystroemMethod(3), NystroemMethod(3, KernelChoice("polynomial"))]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=["folded", "metric", "rbf", "polynomial"])

@@ -4,19 +4,11 @@ import numpy as np
 import pytest
 
 from landmark_ops.errors import BadRowsError, InputError
+from landmark_ops.maps.causes import WORDS, Cause
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import RowScale
-from landmark_ops.maps.undefined import (
-    WORDS,
-    Cause,
-    Found,
-    add_tallies,
-    causes,
-    describe,
-    landmark_refusal,
-    refusal,
-    tally,
-)
+from landmark_ops.maps.tally import Found, add_tallies, describe, landmark_refusal, refusal, tally
+from landmark_ops.maps.undefined import causes
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel
 

@@ -6,7 +6,8 @@ import pytest
 
 from landmark_ops import InputError, NystroemRidge, NystroemRidgeClassifier, SparseGPRegressor
 from landmark_ops.maps.heads import Regression
-from landmark_ops.maps.target_sums import TargetSums, needs_double
+from landmark_ops.maps.target_numbers import needs_double
+from landmark_ops.maps.target_sums import TargetSums
 
 RNG = np.random.default_rng(5)
 X = RNG.uniform(-3, 3, (240, 2))

@@ -11,7 +11,8 @@ from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.numerics.kernel import kernel_block
-from landmark_ops.numerics.quality import Quality, neighbors_for, original_distances, query_sums, summarize
+from landmark_ops.numerics.quality import Quality, summarize
+from landmark_ops.numerics.query_sums import neighbors_for, original_distances, query_sums
 from landmark_ops.passes.sampling import MAX_QUERIES, sample_cover, sample_quality
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.solver.method import KernelChoice
