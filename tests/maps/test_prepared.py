@@ -18,7 +18,12 @@ from landmark_ops.methods.nystroem import NystroemMethod
 from landmark_ops.solver.method import KernelChoice
 
 F64 = np.dtype(np.float64)
-METHODS = [LandmarkMDSMethod(2), LandmarkMDSMethod(2, "cityblock"), NystroemMethod(3), NystroemMethod(3, KernelChoice("polynomial"))]
+METHODS = [
+    LandmarkMDSMethod(2),
+    LandmarkMDSMethod(2, "cityblock"),
+    NystroemMethod(3),
+    NystroemMethod(3, KernelChoice("polynomial")),
+]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=["folded", "metric", "rbf", "polynomial"])
