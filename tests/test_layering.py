@@ -55,7 +55,7 @@ LAYERS: dict[str, set[str]] = {
     "registry": {"errors"},
     "configs.section": set(),
     "configs.plain_yaml": {"errors", "wording"},
-    "configs": {"errors", "registry", "wording", "configs.section", "configs.plain_yaml"},
+    "configs": {"errors", "registry", "wording", "configs.section", "configs.plain_yaml", "shards.format"},
     "numerics": {"errors", "registry"},
     "stores": {"errors", "registry", "wording"},
     "stores.sources": {"errors", "registry", "wording", "stores"},
@@ -180,7 +180,7 @@ def test_the_rule_of_homes_catches(module, source):
         ("landmark_ops/selection/new.py", "def f():\n    import landmark_ops.solver.asks"),
         ("landmark_ops/images/new.py", "from landmark_ops.detectors.session import Session"),
         ("landmark_ops/shards/new.py", "from landmark_ops.images.decode import decode"),
-        ("landmark_ops/stores/new.py", "from landmark_ops.shards.index import Shard"),
+        ("landmark_ops/stores/new.py", "from landmark_ops.shards.source import Shard"),
         ("landmark_ops/detectors/new.py", "from landmark_ops.stores.tables.tables import TableSet"),
         ("landmark_ops/passes/new.py", "from landmark_ops import LandmarkMap"),  # through the lazy package: no layer
         ("landmark_ops/errors.py", "import landmark_ops.configs.embed"),

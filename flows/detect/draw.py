@@ -28,8 +28,9 @@ from landmark_ops.keypoints.drawing import Drawn, overlay, sheet
 from landmark_ops.keypoints.landmark_sets import LandmarkSet
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.numerics.random_streams import Stream, generator
-from landmark_ops.shards.index import ShardOptions, open_shards, source_format
+from landmark_ops.shards.format import SHARD_FORMATS, ShardOptions
 from landmark_ops.shards.member import Member
+from landmark_ops.shards.source import format_at, open_shards
 from landmark_ops.stores import locations
 from landmark_ops.stores.locations import join
 from landmark_ops.stores.tables.table_reads import rows_of, sample_images
@@ -173,10 +174,10 @@ def members_of(tables: str, images: Sequence[Row], place: Place) -> Iterator[tup
     if place.column or place.id_column:
         options = options._replace(column=place.column, id_column=place.id_column)
     with locations.opening(locations.normalise(uri)):
-        kind: Any = "directory" if buckets else source_format(locations.normalise(uri))
-    if kind in ("directory", "webdataset"):
+        kind = SHARD_FORMATS["directory"] if buckets else format_at(locations.normalise(uri))
+    if "glob" in kind.options:
         options = options._replace(glob="*")  # whatever names the run took for images
-    for shard in open_shards(uri, kind, options).shards:
+    for shard in open_shards(uri, kind.name, options).shards:
         if rows := wanted.pop(shard.id, None):
             members = shard.members(skip=AllBut({row["member"] for row in rows.values()}))
             for member in members:

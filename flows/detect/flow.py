@@ -34,9 +34,10 @@ from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.shards.index import ShardOptions, Source, compare, open_shards
+from landmark_ops.shards.format import SHARD_FORMATS, ShardOptions
 from landmark_ops.shards.member import Shard
 from landmark_ops.shards.repeats import flag_repeated
+from landmark_ops.shards.source import Source, compare, open_shards
 from landmark_ops.stores.locations import join, normalise, remove
 from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.tables.tables import PRIVATE, Record, TableSet
@@ -206,7 +207,7 @@ def left_to_do(
     Raises InputError for a Delta table whose rows have moved to other files, where no id tells which they are.
     """
     seen = compare(source.shards, {shard: record.version for shard, record in ledger.items()})
-    if source.format == "delta" and seen.gone and seen.new and not by_id:
+    if SHARD_FORMATS[source.format].rows_move and seen.gone and seen.new and not by_id:
         raise InputError(
             f"{source.uri}: {len(seen.gone)} files on record have left the table and {len(seen.new)} have come: rows "
             "that were rewritten cannot be told from new ones: set source.id_column, or choose another output.uri"

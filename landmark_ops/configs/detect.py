@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from landmark_ops.configs.choice import Choice
 from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.configs.section import Section
+from landmark_ops.shards.format import config_formats
 
 
 class ShardsConfig(Section):
@@ -17,7 +19,7 @@ class ShardsConfig(Section):
     """
 
     uri: str
-    format: Literal["auto", "directory", "webdataset", "parquet", "zarr"] = "auto"
+    format: Annotated[str, Choice(config_formats)] = "auto"
     glob: str | None = None
     column: str | None = None
     id_column: str | None = None

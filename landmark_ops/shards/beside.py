@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 
-from landmark_ops.shards.folder import FolderShard, Listed
+from landmark_ops.shards.folder import FolderShard
 from landmark_ops.shards.member import UNREADABLE, UNSAFE_NAME, Limits, is_unsafe
+from landmark_ops.shards.tree import Listed
 from landmark_ops.stores import locations
 
 Found = tuple[bytes | None, tuple[str, str] | None]

@@ -10,9 +10,8 @@ every later one (the output remembers it): a tree that has outgrown it has large
 version of a shard is the digest of its names, so a file counts as the same as long as its name is: one rewritten in
 place is not read again.
 
-image_id is the path below the source, so it does not even depend on the number of buckets. Links to files and folders
-are followed, as data sets often consist of them; a folder reached twice is read once, under its real path if it has one
-in the tree. Files that are gone, unreadable, no plain files or too large become failures when it is their turn.
+image_id is the path below the source, so it does not even depend on the number of buckets. Files that are gone,
+unreadable, no plain files or too large become failures when it is their turn.
 """
 
 from __future__ import annotations
@@ -25,10 +24,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.member import NOT_A_FILE, UNREADABLE, Limits, Member, Selection, Shard, readable
+from landmark_ops.shards.tree import Listed
 from landmark_ops.stores import locations
 
 FILES_PER_SHARD = 256
@@ -37,14 +37,6 @@ READ_AHEAD = 8  # remote files fetched at a time: each costs a round trip
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Listed(NamedTuple):
-    """A file of the tree: its path below the source, its stored bytes and when it was written (0 where unknown)."""
-
-    name: str
-    size: int
-    modified: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,54 +146,6 @@ def bucket_of(name: str, buckets: int) -> int:
     """The bucket of a file: the leading bits of the sha256 of its path, as bytes."""
     leading = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8]
     return int.from_bytes(leading, "big") * buckets >> 64
-
-
-def list_tree(root: str) -> Iterator[Listed]:
-    """Every file below `root`, local or remote. Raises `InputError` for a folder that may not be listed."""
-    if locations.is_file(root):
-        found = locations.stat(root)
-        yield Listed("", found.size, found.modified)
-    elif locations.is_remote(root):
-        yield from (Listed(item.key, item.size, item.modified) for item in locations.list_objects(root))
-    else:
-        yield from _walk(root)
-
-
-def _walk(root: str) -> Iterator[Listed]:
-    # Real folders first, links to folders after them: so a folder's path does not depend on who links to it.
-    seen: set[tuple[int, int]] = set()
-    folders, links = [""], list[str]()
-    while folders or links:
-        relative = folders.pop() if folders else links.pop(0)
-        place = os.path.join(root, relative)
-        found = os.stat(place)
-        if (found.st_dev, found.st_ino) in seen:
-            continue
-        seen.add((found.st_dev, found.st_ino))
-        with os.scandir(place) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                name = f"{relative}/{entry.name}" if relative else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(name)
-                elif _leads_to_folder(entry):
-                    links.append(name)
-                else:
-                    yield Listed(name, *_size_and_time(entry))
-
-
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, float]:
-    try:
-        found = entry.stat()
-    except OSError:  # a dangling link: it fails when it is read
-        return 0, 0.0
-    return found.st_size, found.st_mtime
 
 
 def _digest(files: Iterable[Listed]) -> str:

@@ -1,7 +1,7 @@
 """Parquet files, and Delta tables, with a column of encoded images as shards.
 
-A shard is a run of whole row groups of one file, at least `ROWS_PER_SHARD` rows where the file has them; its id is the
-file's path below the source and the first row, which never change as files are never appended to. Rows are decoded a
+A shard is a run of whole row groups of one file (row_groups.py); its id is the file's path below the source and the
+first row, which never change as files are never appended to. Rows are decoded a
 few at a time, so memory does not depend on the size of a row group. Which columns are read is said in columns.py. A
 row without bytes whose struct has a path is read from there, below one folder and nowhere else.
 
@@ -14,38 +14,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from landmark_ops.errors import InputError, RunError
+from landmark_ops.errors import RunError
 from landmark_ops.shards.beside import Found, read_beside
 from landmark_ops.shards.boxes import as_boxes, value_at
-from landmark_ops.shards.columns import Columns, Wanted, choose_columns, column_of
-from landmark_ops.shards.member import BAD_BOXES, DUPLICATE, EMPTY, UNREADABLE, Limits, Member, Shard, readable
-from landmark_ops.stores import locations
+from landmark_ops.shards.columns import Columns, column_of
+from landmark_ops.shards.member import BAD_BOXES, DUPLICATE, EMPTY, UNREADABLE, Member
+from landmark_ops.shards.parquet_file import open_parquet
+from landmark_ops.shards.repeats import IdentifiedShard
 from landmark_ops.stores.faults import storage_failed
 
-ROWS_PER_SHARD = 1024
 BATCH_ROWS = 16
-BUFFER_BYTES = 8 * 2**20
-_FOOTER_THREADS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParquetShard(Shard):
+class ParquetShard(IdentifiedShard):
     """Some row groups of one file."""
 
     uri: str
     file: str
-    first_row: int
     group_rows: tuple[tuple[int, int], ...]
     columns: Columns
     paths: str
-    repeated: frozenset[int] = frozenset()  # rows whose id another row has too, and counts
 
     @property
     def reads(self) -> dict[str, Any]:
@@ -60,7 +55,7 @@ class ParquetShard(Shard):
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The rows in order. A row group that cannot be decoded becomes failures, one per row not yet read."""
         row = self.first_row
-        with _opened(self.uri) as file:
+        with open_parquet(self.uri) as file:
             for group, count in self.group_rows:
                 done = 0
                 batches = self._batches(file, group)
@@ -78,10 +73,15 @@ class ParquetShard(Shard):
                     done += batch.num_rows
                 row += count
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether a column of ids was named."""
+        return self.columns.ids is not None
+
     def ids(self) -> Iterator[str | None]:
         """The ids of the rows, None for a row without; the rest of the row is not read."""
         assert self.columns.ids is not None
-        with _opened(self.uri) as file:
+        with open_parquet(self.uri) as file:
             for group, count in self.group_rows:
                 told = 0
                 try:
@@ -138,104 +138,3 @@ class ParquetShard(Shard):
 
     def _boxes(self, cell: pa.Scalar) -> Any:
         return value_at(cell.as_py(), (self.columns.boxes or ())[1:])
-
-
-def parquet_shards(root: str, files: list[str], wanted: Wanted, paths: str, limits: Limits) -> list[ParquetShard]:
-    """The shards of Parquet files at addresses `files` below `root`. Raises `InputError` listing columns.
-
-    `paths`: the folder that addresses in the images' column lead from, and may not lead out of.
-    """
-    with ThreadPoolExecutor(_FOOTER_THREADS) as pool:
-        footers = list(pool.map(_footer, files))
-    shards: list[ParquetShard] = []
-    for uri, (schema, groups, version) in zip(files, footers, strict=True):
-        columns = choose_columns(uri, schema, wanted)
-        file = readable(uri.removeprefix(root).strip("/") or uri.rpartition("/")[2])
-        for first, run in _runs(groups):
-            shards.append(
-                ParquetShard(
-                    id=f"{file}#{first}",
-                    size=sum(groups[group][1] for group, _ in run),
-                    version=version,
-                    count=sum(rows for _, rows in run),
-                    limits=limits,
-                    uri=uri,
-                    file=file,
-                    first_row=first,
-                    group_rows=tuple(run),
-                    columns=columns,
-                    paths=paths,
-                )
-            )
-    return shards
-
-
-def _footer(uri: str) -> tuple[pa.Schema, list[tuple[int, int]], str]:
-    """Schema, (rows, bytes) of each row group, version."""
-    with locations.opening(uri):
-        item = locations.stat(uri)
-    try:
-        with _opened(uri) as file:
-            found = file.metadata
-            groups = [found.row_group(at) for at in range(found.num_row_groups)]
-            return (
-                file.schema_arrow,
-                [(group.num_rows, group.total_byte_size) for group in groups],
-                f"{item.size}:{item.version}",
-            )
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{uri}: is not a whole Parquet file ({error}): write or copy it again") from error
-
-
-def _runs(groups: list[tuple[int, int]]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """First row and (group, rows) of each run of row groups that makes a shard."""
-    row = 0
-    run: list[tuple[int, int]] = []
-    for group, (rows, _) in enumerate(groups):
-        run.append((group, rows))
-        held = sum(count for _, count in run)
-        if held >= ROWS_PER_SHARD:
-            yield row, run
-            row, run = row + held, []
-    if run or not groups:
-        yield row, run
-
-
-def _opened(uri: str) -> pq.ParquetFile:
-    source: Any = uri
-    if locations.is_remote(uri):
-        source = pa.PythonFile(_Remote(uri), mode="r")
-    elif not locations.is_file(uri):
-        raise RunError(f"{uri}: has gone since the source was listed: run again")
-    return pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
-
-
-class _Remote:
-    """A remote file whose read errors are `RunError`, so that a failing network is not taken for a damaged file."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self._file = locations.open_binary(uri)
-        self.closed = False
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return self._file.read(size)
-        except Exception as error:  # S3 clients raise anything
-            raise RunError(f"{self._uri}: cannot be read now ({error}): run again") from error
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-        self.closed = True

@@ -142,7 +142,7 @@ def test_every_kind_of_source_gives_the_same(
     batch: int,
     workers: int,
 ) -> None:
-    monkeypatch.setattr("landmark_ops.shards.parquet.ROWS_PER_SHARD", 14)
+    monkeypatch.setattr("landmark_ops.shards.row_groups.ROWS_PER_SHARD", 14)
     monkeypatch.setattr("landmark_ops.shards.zarr.ROWS_PER_SHARD", 12)
     source = source_of(kind, tmp_path)
     config = detect_config(

@@ -23,7 +23,8 @@ from landmark_ops.detectors.instances import Instances
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.rows import Outcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.shards.index import ShardOptions, open_shards
+from landmark_ops.shards.format import ShardOptions
+from landmark_ops.shards.source import open_shards
 from landmark_ops.stores.tables.tables import ShardRows, TableFormat, TableSet
 
 GRAY = 128

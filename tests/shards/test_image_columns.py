@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from landmark_ops.errors import InputError
-from landmark_ops.shards.index import ShardOptions, open_shards
+from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.member import Limits, Member
+from landmark_ops.shards.source import open_shards
 from landmark_ops.stores import locations
 
 HF = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -6,9 +6,9 @@ import pytest
 
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards import own_output
-from landmark_ops.shards.index import open_shards
 from landmark_ops.shards.member import Selection, say_passed, suffix_of
 from landmark_ops.shards.own_output import without_own
+from landmark_ops.shards.source import open_shards
 from landmark_ops.stores.tables.tables import LEDGER, PRIVATE
 
 

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from landmark_ops.shards.index import ShardOptions, open_shards
+from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.member import Member
+from landmark_ops.shards.source import open_shards
 
 NAMES = [
     *("a.jpg", "./b.jpg", "c/d/e.JPG", "ü/é.jpg", "x y+z%20&.jpg", "f.jpg", "_/g.jpg"),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.folder import bucket_of, default_buckets
-from landmark_ops.shards.index import ShardOptions, compare, open_shards
+from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.member import Limits, Member, Selection, is_unsafe, readable
+from landmark_ops.shards.source import compare, open_shards
 from landmark_ops.stores import locations
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from landmark_ops.errors import InputError
-from landmark_ops.shards.index import ShardOptions, open_shards
+from landmark_ops.shards.format import ShardOptions
+from landmark_ops.shards.source import open_shards
 
 
 def put(root: Path, *names: str) -> None:

@@ -14,9 +14,10 @@ from deltalake import write_deltalake
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.boxes import BoxForm, as_boxes
-from landmark_ops.shards.index import ShardOptions, open_shards
+from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.member import Limits, Member
 from landmark_ops.shards.parquet import ParquetShard
+from landmark_ops.shards.source import open_shards
 from landmark_ops.stores import locations
 
 

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from landmark_ops.errors import LandmarkOpsError, RunError
-from landmark_ops.shards.index import ShardOptions, open_shards
+from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.member import Limits, Member
+from landmark_ops.shards.source import open_shards
 from landmark_ops.stores import locations
 
 Content = list[tuple[str | tarfile.TarInfo, bytes]]

@@ -9,8 +9,9 @@ import pytest
 import zarr
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.shards.index import ShardOptions, compare, open_shards
+from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.member import Member
+from landmark_ops.shards.source import compare, open_shards
 from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
 

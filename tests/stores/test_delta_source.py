@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.shards.index import open_shards
+from landmark_ops.shards.source import open_shards
 from landmark_ops.stores import faults
 from landmark_ops.stores.sources.delta_source import delta_source
 from landmark_ops.stores.sources.source import open_rows

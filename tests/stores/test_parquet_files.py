@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from landmark_ops.errors import InputError
-from landmark_ops.shards.index import open_shards
+from landmark_ops.shards.source import open_shards
 from landmark_ops.stores.sources.parquet_files import natural
 from landmark_ops.stores.sources.source import open_rows
 
