@@ -22,8 +22,12 @@ from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernel import Kernel, default_gamma, kernel_block
-from landmark_ops.selection.pivots import kernel_items, tile_rows
-from landmark_ops.selection.select import STRATEGIES, USES_EITHER, USES_KERNEL, probe_rows, select
+from landmark_ops.selection.probe import probe_rows
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.residuals import tile_rows
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.strategy import STRATEGIES, strategies
+from landmark_ops.selection.sweep import kernel_items
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.sources.source import open_rows
 
@@ -41,11 +45,11 @@ def measure(quick: bool, folder: Path) -> Result:
     notes: dict[str, str] = {}
     rpcholesky: list[list[float]] = []
     passes: list[float] = []
-    whole: dict[str, list[float]] = {name: [] for name in STRATEGIES if name != "given"}
+    whole: dict[str, list[float]] = {one.name: [] for one in strategies() if not one.takes_own}
     with two_workers() as engine:
         probe = probe_rows(rows, 0, engine)
         kernel = Kernel("rbf", default_gamma("rbf", probe))
-        Z = select(rows, m, "uniform", seed=0, engine=engine).points
+        Z = select("uniform", Request(rows, m, 0, engine)).points
         seconds_of(lambda: block_pass(engine, rows, Z, kernel))  # workers import what they need
         choose(REFERENCE, rows, min(m, 50), kernel, engine)
         for turn in range(rounds):
@@ -106,17 +110,17 @@ def kernel_pass(item: Item, rows: Rows, Z: Array, kernel: Kernel) -> float:
 def choose(name: str, rows: Rows, m: int, kernel: Kernel, engine: ClusterEngine) -> tuple[float, list[float], str]:
     """Seconds of one choice, those between its announcements of progress (rounds of rpcholesky), and its note."""
     marks: list[float] = []
-    uses_kernel = name in (*USES_KERNEL, *USES_EITHER)
+    uses_kernel = STRATEGIES[name].by_kernel
     began = time.perf_counter()
-    chosen = select(
+    ask = Request(
         rows,
         m,
-        name,
-        seed=0,
-        engine=engine,
-        kernel=kernel if uses_kernel else None,
-        metric=None if uses_kernel else Metric("euclidean"),
+        0,
+        engine,
+        None if uses_kernel else Metric("euclidean"),
         planned=lambda total: marks.append(time.perf_counter()),
+        kernel=kernel if uses_kernel else None,
     )
+    chosen = select(name, ask)
     ended = time.perf_counter()
     return ended - began, [stop - start for start, stop in pairwise(marks)], chosen.note

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel, kernel_block
-from landmark_ops.selection.select import select
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
 from landmark_ops.stores.sources.rows import ArrayRows
 
 F64 = NDArray[np.float64]
@@ -82,9 +83,8 @@ def measure(X: F64, kernel: Kernel, strategy: str, count: int, seeds: int) -> tu
     errors, seconds = [], []
     for seed in range(seeds):
         began = time.perf_counter()
-        chosen = select(
-            ArrayRows(X), count, strategy, seed=seed, engine=LocalEngine(), kernel=kernel, metric=Metric("euclidean")
-        )
+        ask = Request(ArrayRows(X), count, seed, LocalEngine(), Metric("euclidean"), kernel=kernel)
+        chosen = select(strategy, ask)
         seconds.append(time.perf_counter() - began)
         errors.append(trace_error(X, np.asarray(chosen.points, np.float64), kernel))
     return float(np.median(errors)), float(np.median(seconds))

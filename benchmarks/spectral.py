@@ -25,7 +25,7 @@ from landmark_ops import SpectralClustering
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.kernel import default_gamma
-from landmark_ops.selection.select import probe_rows
+from landmark_ops.selection.probe import probe_rows
 from landmark_ops.stores.sources.source import open_rows
 
 N, M, CLUSTERS = 131_072, 500, 8

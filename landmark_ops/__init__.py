@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from landmark_ops.estimators.spectral_embedding import SpectralEmbedding as SpectralEmbedding
     from landmark_ops.maps.landmark_map import LandmarkMap as LandmarkMap
     from landmark_ops.passes.stored_map import open_map as open_map
+    from landmark_ops.selection.call import select_landmarks as select_landmarks
     from landmark_ops.selection.landmarks import Landmarks as Landmarks
-    from landmark_ops.selection.select import select_landmarks as select_landmarks
     from landmark_ops.solver.alignment import align_map as align_map
     from landmark_ops.stores.embeddings.initial import layout_init as layout_init
     from landmark_ops.stores.sources.rows import Rows as Rows
@@ -46,7 +46,7 @@ _HOME = {
     "NystroemRidge": "estimators.nystroem_ridge",
     "NystroemRidgeClassifier": "estimators.nystroem_ridge",
     "SparseGPRegressor": "estimators.sparse_gp",
-    "select_landmarks": "selection.select",
+    "select_landmarks": "selection.call",
     "Landmarks": "selection.landmarks",
     "LandmarkMap": "maps.landmark_map",
     "align_map": "solver.alignment",

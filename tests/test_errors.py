@@ -13,7 +13,8 @@ from landmark_ops import LandmarkMDS, NystroemRidge, NystroemRidgeClassifier, Sp
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, Word, in_words_of, speaks
-from landmark_ops.selection.select import select
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
 from landmark_ops.stores.sources.rows import ArrayRows
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +91,7 @@ def test_a_strategy_that_finds_too_few_speaks_to_whom_it_should():
     with pytest.raises(InputError, match=r", m is 9: lower m to 4$"):
         select_landmarks(few, 9, "maxmin", random_state=0)
     with pytest.raises(InputError, match=r"landmarks\.count is 9: lower landmarks\.count to 4$"):
-        select(ArrayRows(few), 9, "maxmin", seed=0, engine=LocalEngine(1))
+        select("maxmin", Request(ArrayRows(few), 9, 0, LocalEngine(1)))
 
 
 def test_undefined_rows_are_named_to_an_estimator_without_a_config():

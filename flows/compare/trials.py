@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,14 +25,18 @@ from landmark_ops.maps.variance import variance_terms
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.numerics.distances import Array, Metric, resolve_metric, transform_rows
 from landmark_ops.numerics.kernel import Kernel
-from landmark_ops.numerics.random_streams import Stream, generator
+from landmark_ops.numerics.random_streams import SEEDS, Stream, generator
 from landmark_ops.passes.map_errors import add_map_errors, map_errors_block
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import refuse_outside
 from landmark_ops.report.compare.content import Floor, Trial
 from landmark_ops.selection.grid import gather
-from landmark_ops.selection.landmarks import Landmarks, good
-from landmark_ops.selection.select import SEEDS, STRATEGIES, USES_EITHER, USES_KERNEL, USES_METRIC, probe_rows, select
+from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.probe import probe_rows
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.strategy import STRATEGIES, strategies
+from landmark_ops.selection.usable_rows import good
 from landmark_ops.solver.geometry import named_block
 from landmark_ops.solver.method import NEGATIVE_MASS
 from landmark_ops.solver.nystrom_error import solve_features
@@ -44,7 +47,6 @@ MEASURE_ROWS = 4096  # measured rows per task
 STRESS_ROWS = 1000
 WIDEST = 4096  # features up to which the best linear projection is worked out
 SERIES = 4  # numbers of landmarks where none are given
-EVALUATIONS = re.compile(r"([\d,]+) evaluations of ")  # as strategies that count them say in their notes
 
 
 class Comparison(NamedTuple):
@@ -112,7 +114,7 @@ def check_method(config: CompareConfig) -> None:
 def default_strategies(config: CompareConfig) -> tuple[str, ...]:
     """All that work for the method: without a kernel, those that choose by one do not."""
     kernel = isinstance(config.method, KernelConfig)
-    return tuple(name for name in STRATEGIES if name != "given" and (kernel or name not in USES_KERNEL))
+    return tuple(one.name for one in strategies() if not one.takes_own and (kernel or not one.needs_kernel))
 
 
 def default_counts(config: CompareConfig, n: int) -> tuple[int, ...]:
@@ -236,22 +238,23 @@ def attempt(
     def planned(total: int) -> None:
         run.progress.plan_rows(before + total * left)
 
-    by_kernel = isinstance(setting.block, Kernel) and strategy in (*USES_KERNEL, *USES_EITHER)
-    by_metric = strategy in (*USES_METRIC, *USES_EITHER) or asks(setting.block)
+    known = STRATEGIES[strategy]
+    by_kernel = isinstance(setting.block, Kernel) and known.by_kernel
+    by_metric = known.by_metric or asks(setting.block)
     try:
         began = time.perf_counter()
-        landmarks = select(
+        ask = Request(
             run.rows,
             count,
-            strategy,
-            seed=seed,
-            engine=run.engine,
-            metric=setting.metric if by_metric else None,
-            kernel=setting.block if by_kernel and isinstance(setting.block, Kernel) else None,
-            skip_bad_rows=run.config.source.bad_rows == "mark",
+            seed,
+            run.engine,
+            setting.metric if by_metric else None,
+            run.config.source.bad_rows == "mark",
             done=run.progress.advance,
             planned=planned,
+            kernel=setting.block if by_kernel and isinstance(setting.block, Kernel) else None,
         )
+        landmarks = select(strategy, ask)
         seconds = time.perf_counter() - began
         fitted = solve(run, landmarks, setting)
     except BadRowsError as error:  # a fault of the source, not of the strategy
@@ -259,9 +262,8 @@ def attempt(
         raise
     except InputError as error:
         return Trial(strategy, count, seed, refused=str(error)), None
-    counted = EVALUATIONS.search(landmarks.note)
-    evaluations = int(counted[1].replace(",", "")) if counted else None
-    return Trial(strategy, count, seed, seconds=seconds, evaluations=evaluations, note=landmarks.note), fitted
+    counted = landmarks.evaluations
+    return Trial(strategy, count, seed, seconds=seconds, evaluations=counted, note=landmarks.note), fitted
 
 
 def solve(run: Run, landmarks: Landmarks, setting: Setting) -> LandmarkMap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.passes.stored_map import load_map
 from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.sources.rows import Rows
 
@@ -71,8 +73,11 @@ def still_there(rows: Rows, indices: Any, points: Any) -> Any:
     return indices
 
 
-def grow(earlier: Earlier, count: int, select: Callable[[int, int], Landmarks], seed: int) -> Landmarks:
-    """`count` landmarks, the old ones first; `select(count, seed)` chooses new ones."""
+def grow(earlier: Earlier, strategy: str, ask: Request) -> Landmarks:
+    """As many landmarks as are asked for, the old ones first."""
     from landmark_ops.solver.alignment import grow_landmarks
 
-    return grow_landmarks(earlier.landmarks, lambda wanted: select(wanted, seed + NEW_SEED), count)
+    def select_new(wanted: int) -> Landmarks:
+        return select(strategy, replace(ask, count=wanted, seed=ask.seed + NEW_SEED))
+
+    return grow_landmarks(earlier.landmarks, select_new, ask.count)

@@ -29,6 +29,7 @@ from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.geodesic_block import SUPPORT_ROWS
 from landmark_ops.passes.extension import GEODESIC_ROWS
 from landmark_ops.passes.ranges import ranges, task_rows
+from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.stores.sources.rows import Rows
 
 DEFAULT_LANDMARKS = 1000
@@ -41,11 +42,6 @@ SQUARES = 6  # float64 matrices (m, m) that a solve holds at a time: distances, 
 SAMPLES = 4  # copies of the sampled rows: as they came, put together, drawn in another order, sent
 SAMPLE_ROWS = 20_000
 MOST_LANDMARKS = 10_000  # where a tolerance decides how many
-#: Passes over the rows that selection makes; uniform and given read the rows they need, which lie in most chunks.
-PASSES = {
-    "uniform": 1, "given": 1, "maxmin": 1, "kmeans": 11, "leverage": 3, "bless": 3, "rpcholesky": 8, "greedy": 2,
-    "active": 1,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
     step = task_rows(rows, max(width(method, m) for method in methods))
     itemsize = compute_dtype(rows.dtype).itemsize
     summing = max(make_method(method).passes for method in methods)
-    passes = PASSES[config.landmarks.strategy] + summing + 1
+    passes = STRATEGIES[config.landmarks.strategy].passes + summing + 1
     row_bytes = rows.d * rows.dtype.itemsize
     task = (
         2 * max(step, min(rows.chunk_rows, rows.n)) * row_bytes  # a chunk and its decoded copy

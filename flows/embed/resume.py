@@ -12,7 +12,7 @@ from landmark_ops.errors import InputError, RunError
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.passes.stored_map import load_map
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import USES_EITHER, USES_KERNEL
+from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.embeddings.records import ChunkRecords
 from landmark_ops.stores.sources.rows import Rows
@@ -22,7 +22,7 @@ from landmark_ops.stores.sources.source import open_rows
 def load_landmarks(work: Work) -> Chosen:
     """The landmarks as selected for another method of the same run, with the kernel they were chosen by, if any."""
     block = work.solution.map.block
-    by_kernel = work.part.config.landmarks.strategy in (*USES_KERNEL, *USES_EITHER)
+    by_kernel = STRATEGIES[work.part.config.landmarks.strategy].by_kernel
     return Chosen(work.landmarks, block if by_kernel and isinstance(block, Kernel) else None)
 
 

@@ -28,7 +28,10 @@ from landmark_ops.passes.extension import Output, count_bad_block, extend_block,
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import find_causes, refuse_outside, refuse_undefined
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select
+from landmark_ops.selection.probe import probe_rows
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.solver.alignment import align_solution
 from landmark_ops.solver.asks import Source, Watch, solve_all
 from landmark_ops.solver.geometry import named_block, selection_geometry, with_bandwidth
@@ -79,31 +82,9 @@ class Sample(NamedTuple):
 @stage("select")
 def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
     """Choose the landmarks, in the geometry of the first method that has the kind the strategy asks for."""
-    given, config = opened.given, run.config.landmarks
+    config = run.config.landmarks
     methods = [make_method(method) for method in run.config.all_methods]
     skip = run.config.source.bad_rows == "mark"
-    metric: Metric | Kernel | None = None
-    kernel: Kernel | None = None
-    user: dict[str, Any] = {}
-    if given is not None:
-        user = {"indices" if given.ndim == 1 else "points": given}
-
-    def choose(count: int, seed: int) -> Landmarks:
-        return select(
-            run.rows,
-            count,
-            config.strategy,
-            seed=seed,
-            engine=run.engine,
-            metric=metric,
-            kernel=kernel,
-            tolerance=config.tolerance,
-            skip_bad_rows=skip,
-            done=run.progress.advance,
-            planned=run.progress.plan_rows,
-            **user,
-        )
-
     asking = next((block for block in map(named_block, methods) if asks(block)), None)
 
     def probe() -> Array:
@@ -114,19 +95,34 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
             for method in methods:
                 refuse_outside(run.rows, named_block(method), run.engine, ranges(run.rows.n, plan.step))
         try:
-            by_kernel = config.strategy in (*USES_KERNEL, *USES_EITHER)
+            by_kernel = STRATEGIES[config.strategy].by_kernel
             first = next((method for method in methods if by_kernel and method.choice is not None), methods[0])
             metric, kernel = selection_geometry(config.strategy, first, probe)
-            metric = metric or asking
-            if opened.earlier is None:
-                landmarks = choose(plan.n_landmarks, config.seed)
-            else:
-                landmarks = grow(opened.earlier, plan.n_landmarks, choose, config.seed)
+            ask = Request(
+                run.rows,
+                plan.n_landmarks,
+                config.seed,
+                run.engine,
+                metric or asking,
+                skip,
+                *own_landmarks(opened.given),
+                done=run.progress.advance,
+                planned=run.progress.plan_rows,
+                kernel=kernel,
+                tolerance=config.tolerance,
+            )
+            earlier = opened.earlier
+            landmarks = select(config.strategy, ask) if earlier is None else grow(earlier, config.strategy, ask)
         except InputError as error:
             if not skip:
                 refuse_bad_rows(run, plan, error)  # says how many of all rows are bad, not only of those drawn
             raise
     return Chosen(landmarks, kernel)
+
+
+def own_landmarks(given: NDArray[Any] | None) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """The user's own landmarks as indices (m,), or as points (m, d); neither where there are none."""
+    return (given, None) if given is None or given.ndim == 1 else (None, given)
 
 
 def asks(block: Metric | Kernel | None) -> bool:

@@ -9,8 +9,9 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, model_validator
 
-from landmark_ops.configs.method import Strategy
+from landmark_ops.configs.landmarks import StrategyName
 from landmark_ops.configs.section import Listed, Section
+from landmark_ops.selection.strategy import STRATEGIES
 
 
 class CompareSection(Section):
@@ -21,7 +22,7 @@ class CompareSection(Section):
     on; landmarks are always chosen among all rows. `repeats`: seeds each strategy is run with, from landmarks.seed on.
     """
 
-    strategies: Annotated[tuple[Strategy, ...], Field(min_length=1), Listed] | None = None
+    strategies: Annotated[tuple[StrategyName, ...], Field(min_length=1), Listed] | None = None
     counts: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1), Listed] | None = None
     rows: Annotated[int, Field(ge=100)] = 50_000
     repeats: PositiveInt = 3
@@ -29,8 +30,9 @@ class CompareSection(Section):
     @model_validator(mode="after")
     def _each_once(self) -> CompareSection:
         strategies, counts = self.strategies or (), self.counts or ()
-        if "given" in strategies:
-            raise ValueError("strategies: given has landmarks of its own, of one count: leave it out")
+        for name in strategies:
+            if STRATEGIES[name].takes_own:
+                raise ValueError(f"strategies: {name} has landmarks of its own, of one count: leave it out")
         for name, values in (("strategies", strategies), ("counts", counts)):
             twice = sorted({str(value) for value in values if list(values).count(value) > 1})
             if twice:

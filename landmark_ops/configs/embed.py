@@ -24,7 +24,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from landmark_ops.configs.compare import CompareSection
-from landmark_ops.configs.method import METHODS, SUPERVISED, AnyMethodConfig, LandmarkMDSConfig, MethodConfig, Strategy
+from landmark_ops.configs.landmarks import LandmarksConfig
+from landmark_ops.configs.method import METHODS, SUPERVISED, AnyMethodConfig, LandmarkMDSConfig, MethodConfig
 from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
 from landmark_ops.configs.section import Listed, Section
 from landmark_ops.errors import InputError
@@ -68,34 +69,6 @@ class OutputConfig(Section):
     uri: str
     store: Literal["zarr"] = "zarr"
     overwrite: bool = False
-
-
-class LandmarksConfig(Section):
-    """How landmarks are chosen. `count` left out: 1,000, or every row where there are fewer.
-
-    `given` takes row numbers (indices), or an .npy file of points (m, d) or of row numbers (m,). `tolerance` lets
-    rpcholesky choose how many, `count` at most (10,000 where left out). `add_to` names an earlier embedding whose
-    landmarks are kept, and onto whose coordinates the new ones are turned.
-    """
-
-    count: PositiveInt | None = None
-    strategy: Strategy = "uniform"
-    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
-    add_to: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
-    indices: Annotated[tuple[int, ...], Listed] | None = None
-    points: str | None = None
-
-    @model_validator(mode="after")
-    def _given_needs_something(self) -> LandmarksConfig:
-        given = (self.indices is not None) + (self.points is not None)
-        if self.strategy == "given" and given != 1:
-            raise ValueError("strategy: given needs either indices: [row, ...] or points: file.npy")
-        if self.strategy != "given" and given:
-            raise ValueError(f"indices and points belong to strategy: given, not {self.strategy}")
-        if self.tolerance is not None and self.strategy != "rpcholesky":
-            raise ValueError(f"tolerance belongs to strategy: rpcholesky, not {self.strategy}")
-        return self
 
 
 class ClusterConfig(Section):

@@ -8,11 +8,6 @@ from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
 
 from landmark_ops.configs.section import AnyOf, Section
 
-#: Ways of choosing landmarks.
-Strategy = Literal[
-    "uniform", "maxmin", "kmeans", "leverage", "bless", "rpcholesky", "greedy", "active", "given"
-]  # fmt: skip
-
 
 class LandmarkMDSConfig(Section):
     """Landmark MDS."""

@@ -24,7 +24,9 @@ from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.sums import Targets
 from landmark_ops.passes.undefined_rows import refuse_lacking, refuse_outside
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import check_strategy, probe_rows, select
+from landmark_ops.selection.probe import probe_rows
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import named_strategy, select
 from landmark_ops.solver.asks import Source, solve_one
 from landmark_ops.solver.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.solver.method import Method, Solution
@@ -86,8 +88,8 @@ class MapEstimator(BaseEstimator):
         if not isinstance(self.selection, str):
             chosen = np.asarray(self.selection)
             given: dict[str, Any] = {"indices" if chosen.ndim == 1 else "points": chosen}
-            return method, select(rows, len(chosen), "given", seed=seed, engine=engine, **given)
-        check_strategy(self.selection)
+            return method, select("given", Request(rows, len(chosen), seed, engine, **given))
+        named_strategy(self.selection)
         count = self.n_landmarks
         if count > rows.n:
             warnings.warn(
@@ -95,9 +97,9 @@ class MapEstimator(BaseEstimator):
                 UserWarning,
                 stacklevel=5,
             )
-            return method, select(rows, rows.n, "given", seed=seed, engine=engine, indices=np.arange(rows.n))
+            return method, select("given", Request(rows, rows.n, seed, engine, indices=np.arange(rows.n)))
         metric, kernel = selection_geometry(self.selection, method, lambda: probe_rows(rows, seed, engine))
-        landmarks = select(rows, count, self.selection, seed=seed, engine=engine, metric=metric, kernel=kernel)
+        landmarks = select(self.selection, Request(rows, count, seed, engine, metric, kernel=kernel))
         return with_bandwidth(method, kernel), landmarks
 
     def _keep(self, solution: Solution, landmarks: Landmarks) -> None:

@@ -16,8 +16,11 @@ from scipy.linalg import cholesky, eigvalsh
 from landmark_ops.engine.engine import Engine, Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
-from landmark_ops.selection.grid import grid, working_rows
-from landmark_ops.selection.pivots import F64, Pivots, diagonal, gram, not_positive, residuals
+from landmark_ops.selection.grid import grid
+from landmark_ops.selection.kernel_values import diagonal, gram, not_positive
+from landmark_ops.selection.pivots import F64, Pivots
+from landmark_ops.selection.residuals import residuals
+from landmark_ops.selection.usable_rows import working_rows
 
 LEAST_RIDGE = 1e-12  # of the largest eigenvalue: a kernel of low rank has no tail to take the ridge from
 SCORE_ROWS = 1 << 12  # rows of a sample scored by one task
@@ -98,3 +101,9 @@ def inclusion(scores: F64, threshold: float) -> F64:
     Thorup 2007).
     """
     return -np.expm1(-threshold * scores)
+
+
+def keep(indices: NDArray[np.int64], stored: Array, probability: F64, uniforms: F64) -> Weighted:
+    """The rows whose number is below their probability, capped at 1."""
+    chosen = uniforms < probability
+    return Weighted(indices[chosen], stored[chosen], np.minimum(probability[chosen], 1.0))

@@ -23,10 +23,10 @@ from scipy.spatial.distance import cdist
 from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
-from landmark_ops.selection.grid import read_usable, working_rows
-from landmark_ops.selection.landmarks import Request
+from landmark_ops.selection.draws import first_row
 from landmark_ops.selection.nearest import nearest
-from landmark_ops.selection.uniform import first_row
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.usable_rows import read_usable, working_rows
 from landmark_ops.stores.sources.rows import Rows
 
 ROUNDS = 5  # at most

@@ -30,7 +30,7 @@ from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.sums import Targets, as_numbers, sum_over
 from landmark_ops.passes.undefined_rows import refuse_undefined
 from landmark_ops.selection.grid import gather
-from landmark_ops.selection.landmarks import good
+from landmark_ops.selection.usable_rows import good
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.sources.rows import Rows
 

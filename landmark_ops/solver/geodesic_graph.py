@@ -20,7 +20,7 @@ from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.geodesics import Policy
 from landmark_ops.numerics.random_streams import Stream, generator
-from landmark_ops.selection.grid import usable
+from landmark_ops.selection.usable_rows import usable
 from landmark_ops.solver.asks import Source
 from landmark_ops.stores.sources.rows import Rows
 

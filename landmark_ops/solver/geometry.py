@@ -7,7 +7,7 @@ from typing import Any
 
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Callback, Metric, canonical, resolve_metric
 from landmark_ops.numerics.kernel import Kernel
-from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, USES_METRIC
+from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.solver.method import Method, Probe
 
 
@@ -18,9 +18,10 @@ def selection_geometry(
 
     `probe` draws the rows (s, d) that a bandwidth, V or VI left out is taken from, and is called only then.
     """
-    if strategy in (*USES_KERNEL, *USES_EITHER) and method.choice is not None:
+    known = STRATEGIES[strategy]
+    if known.by_kernel and method.choice is not None:
         return None, method.choice.resolve(probe())
-    return (method.selection_metric(probe) if strategy in (*USES_METRIC, *USES_EITHER) else None), None
+    return (method.selection_metric(probe) if known.by_metric else None), None
 
 
 def named_block(method: Method) -> Metric | Kernel | None:

@@ -17,7 +17,7 @@ from landmark_ops import InputError, open_map
 from landmark_ops.configs.method import METHODS, SUPERVISED
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.kernel import resolve_kernel
-from landmark_ops.selection.select import probe_rows
+from landmark_ops.selection.probe import probe_rows
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.flows.running import arrays, attributes, landmark_indices, make_config, run_embed
 

@@ -10,13 +10,16 @@ from scipy.stats import binom
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, derived_seed, generator, row_numbers
-from landmark_ops.selection.select import STRATEGIES, probe_rows, select
+from landmark_ops.selection.probe import probe_rows
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.strategy import strategies
 from landmark_ops.stores.sources.rows import ArrayRows
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("landmark_ops", "flows") for path in (ROOT / folder).rglob("*.py"))
 #: Where numbers come from; `as_seed` draws a new seed where none is given; a trial picture is no part of any run.
-ALLOWED = ("numerics/random_streams.py", "numerics/row_random.py", "selection/select.py", "detectors/trial.py")
+ALLOWED = ("numerics/random_streams.py", "detectors/trial.py")
 MAKERS = {"default_rng", "Generator", "PCG64", "Philox", "MT19937", "SFC64", "SeedSequence", "RandomState", "seed"}
 
 
@@ -68,7 +71,7 @@ def test_numpy_itself_does_not_tell_a_list_ending_in_zeros_from_the_seed():
 
 def test_uniform_landmarks_of_a_seed_are_those_they_always_were():
     X = np.arange(500.0)[:, None]
-    found = select(ArrayRows(X), 20, "uniform", seed=9, engine=LocalEngine(1))
+    found = select("uniform", Request(ArrayRows(X), 20, 9, LocalEngine(1)))
     expected = np.random.Generator(np.random.PCG64(9)).choice(500, 104, replace=False)[:20]
     np.testing.assert_array_equal(found.indices, expected)
 
@@ -84,12 +87,12 @@ def overlap(indices):
 
 
 @pytest.mark.parametrize("share_bad", [0.0, 0.7], ids=["good", "bad"])
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("given", "kmeans")])
+@pytest.mark.parametrize("strategy", [one.name for one in strategies() if not one.takes_own and one.name != "kmeans"])
 def test_landmarks_lie_among_the_rows_that_quality_is_measured_on_as_often_as_chance_has_it(strategy, share_bad, rng):
     X = rng.normal(size=(N, 3)).astype(np.float32)
     X[rng.random(N) < share_bad] = np.nan
     kernel = KERNEL if strategy not in ("uniform", "maxmin") else None
-    found = select(ArrayRows(X), COUNT, strategy, seed=3, engine=LocalEngine(1), kernel=kernel, skip_bad_rows=True)
+    found = select(strategy, Request(ArrayRows(X), COUNT, 3, LocalEngine(1), kernel=kernel, skip_bad_rows=True))
     low, high = binom.ppf([1e-4, 1 - 1e-4], COUNT, SAMPLED / N)
     assert low <= overlap(found.indices) <= high
 
@@ -97,6 +100,6 @@ def test_landmarks_lie_among_the_rows_that_quality_is_measured_on_as_often_as_ch
 def test_the_rows_a_bandwidth_is_probed_on_are_not_the_landmarks():
     X = np.arange(float(N))[:, None]
     probed = probe_rows(ArrayRows(X), 3, LocalEngine(1), count=SAMPLED)[:, 0].astype(int)
-    found = select(ArrayRows(X), COUNT, "uniform", seed=3, engine=LocalEngine(1))
+    found = select("uniform", Request(ArrayRows(X), COUNT, 3, LocalEngine(1)))
     low, high = binom.ppf([1e-4, 1 - 1e-4], COUNT, SAMPLED / N)
     assert low <= np.isin(found.indices, probed).sum() <= high

@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-import landmark_ops.selection.active as active
-import landmark_ops.selection.greedy as greedy
-import landmark_ops.selection.pivots as pivots
+import landmark_ops.selection.strategies.active as active
+import landmark_ops.selection.strategies.greedy as greedy
+import landmark_ops.selection.sweep as sweeps
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric, resolve_metric
 from landmark_ops.numerics.kernel import Kernel, kernel_block
-from landmark_ops.selection.landmarks import Landmarks, Request
-from landmark_ops.selection.select import select
+from landmark_ops.selection.candidates import Candidates
+from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.pivots import Pivots
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.sweep import Draw, sweep
 from landmark_ops.stores.sources.rows import ArrayRows
 
 F64 = NDArray[np.float64]
@@ -28,7 +32,7 @@ RBF = Kernel("rbf", 0.1)
 
 
 def choose(X: NDArray[Any], m: int, strategy: str, seed: int = 0, **keywords: Any) -> Landmarks:
-    return select(ArrayRows(X), m, strategy, seed=seed, engine=LocalEngine(1), **{"kernel": RBF, **keywords})
+    return select(strategy, Request(ArrayRows(X), m, seed, LocalEngine(1), **{"kernel": RBF, **keywords}))
 
 
 def rest(K: F64, chosen: list[int]) -> F64:
@@ -75,21 +79,21 @@ def test_sketched_greedy_comes_near_the_exact_one(seed: int, gamma: float) -> No
     with pytest.MonkeyPatch.context() as patch:
         exact = np.trace(rest(K, choose(X, 15, "greedy", seed, kernel=kernel).indices.tolist()))
         patch.setattr(greedy, "EXACT_ROWS", 100)
-        patch.setattr(pivots, "LEAST_BLOCK", 128)
+        patch.setattr(sweeps, "LEAST_BLOCK", 128)
         sketched = choose(X, 15, "greedy", seed, kernel=kernel)
     assert "256 random groups" in sketched.note
     assert np.trace(rest(K, sketched.indices.tolist())) <= 1.3 * exact + 1e-9 * len(K)
 
 
 def test_a_sketch_keeps_norms(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pivots, "LEAST_BLOCK", 256)
+    monkeypatch.setattr(sweeps, "LEAST_BLOCK", 256)
     X = rng.normal(size=(2_000, 3))
     K = kernel_block(X, X, RBF)
     ask = Request(ArrayRows(X), 30, 0, LocalEngine(2), kernel=RBF)
     first = rng.choice(2_000, 8, replace=False)
-    made = pivots.Pivots(first, X[first], np.linalg.cholesky(K[np.ix_(first, first)]))
-    found = pivots.sweep(ask, made, pivots.Draw(40, 0, 0), "float64")
-    candidates = pivots.Candidates.of(found, made, RBF, 30)
+    made = Pivots(first, X[first], np.linalg.cholesky(K[np.ix_(first, first)]))
+    found = sweep(ask, made, Draw(40, 0, 0), "float64")
+    candidates = Candidates.of(found, made, RBF, 30)
     E = rest(K, first.tolist())[:, found.indices]
     sketches = [greedy.sketch(ask, made, candidates, (0, stream), "float64") for stream in range(30)]
     assert sketches[0].shape == (greedy.GROUPS, 40)

@@ -13,10 +13,10 @@ from scipy.spatial.distance import cdist
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.row_random import row_uniforms
-from landmark_ops.selection.grid import block_rows, cells, gather, grid, usable, working_rows
-from landmark_ops.selection.landmarks import good
+from landmark_ops.numerics.random_streams import RowStream, row_numbers
+from landmark_ops.selection.grid import block_rows, cells, gather, grid
 from landmark_ops.selection.nearest import gaps_to, nearest
+from landmark_ops.selection.usable_rows import good, usable, working_rows
 
 EUCLIDEAN = Metric("euclidean")
 
@@ -28,19 +28,21 @@ EUCLIDEAN = Metric("euclidean")
     st.lists(st.integers(0, 40), max_size=6),
 )
 @settings(max_examples=60, deadline=None)
-def test_row_uniforms_are_the_same_stream_however_it_is_split(
+def test_row_numbers_are_the_same_stream_however_it_is_split(
     seed: int, stream: int, start: int, lengths: list[int]
 ) -> None:
     bounds = start + np.cumsum([0, *lengths])
-    whole = row_uniforms(seed, stream, start, int(bounds[-1]))
-    parts = [row_uniforms(seed, stream, int(a), int(b)) for a, b in pairwise(bounds)]
+    whole = row_numbers(seed, RowStream.LEVERAGE_ROWS, start, int(bounds[-1]), stream)
+    parts = [row_numbers(seed, RowStream.LEVERAGE_ROWS, int(a), int(b), stream) for a, b in pairwise(bounds)]
     np.testing.assert_array_equal(whole, np.concatenate([np.empty(0), *parts]))
 
 
-def test_row_uniforms_start_as_philox_does_and_differ_by_seed_and_stream() -> None:
+def test_row_numbers_start_as_philox_does_and_differ_by_seed_and_stream() -> None:
     key = np.array([7, 2], np.uint64)
-    np.testing.assert_array_equal(row_uniforms(7, 2, 0, 50), np.random.Generator(np.random.Philox(key=key)).random(50))
-    draws = [row_uniforms(seed, stream, 0, 20_000) for seed, stream in ((0, 0), (0, 1), (1, 0))]
+    np.testing.assert_array_equal(
+        row_numbers(7, RowStream.LEVERAGE_ROWS, 0, 50, 2), np.random.Generator(np.random.Philox(key=key)).random(50)
+    )
+    draws = [row_numbers(seed, RowStream.LEVERAGE_ROWS, 0, 20_000, stream) for seed, stream in ((0, 0), (0, 1), (1, 0))]
     assert np.abs(np.corrcoef(draws) - np.eye(3)).max() < 0.03
     assert abs(draws[0].mean() - 0.5) < 0.01
 

@@ -11,28 +11,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import landmark_ops.selection.active as active
-import landmark_ops.selection.greedy as greedy
-import landmark_ops.selection.leverage as leverage
-import landmark_ops.selection.pivots as pivots
+import landmark_ops.selection.residuals as residuals
+import landmark_ops.selection.strategies.active as active
+import landmark_ops.selection.strategies.greedy as greedy
+import landmark_ops.selection.strategies.leverage as leverage
+import landmark_ops.selection.sweep as sweeps
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.engine import Engine, Item, LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel, resolve_kernel
+from landmark_ops.selection.call import select_landmarks
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import USES_EITHER, USES_KERNEL, probe_rows, select, select_landmarks
+from landmark_ops.selection.probe import probe_rows
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.strategy import strategies
 from landmark_ops.stores.sources.rows import ArrayRows
 
-STRATEGIES = (*USES_KERNEL, *USES_EITHER)
+USES_KERNEL = tuple(one.name for one in strategies() if one.needs_kernel)
+STRATEGIES = tuple(one.name for one in strategies() if one.by_kernel)
 RBF = Kernel("rbf", 0.1)
 
 
 @pytest.fixture
 def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grids, levels and rounds as for large n, on few rows."""
-    monkeypatch.setattr(pivots, "LEAST_BLOCK", 64)
-    monkeypatch.setattr(pivots, "TILE_ELEMENTS", 1 << 15)
+    monkeypatch.setattr(sweeps, "LEAST_BLOCK", 64)
+    monkeypatch.setattr(residuals, "TILE_ELEMENTS", 1 << 15)
     monkeypatch.setattr(leverage, "CORE_ROWS", 100)
     monkeypatch.setattr(greedy, "EXACT_ROWS", 100)
     monkeypatch.setattr(greedy, "LEAST_CANDIDATES", 64)
@@ -42,7 +48,7 @@ def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def choose(X: NDArray[Any], m: int, strategy: str, engine: Engine | None = None, **keywords: Any) -> Landmarks:
     return select(
-        ArrayRows(X), m, strategy, **{"seed": 0, "engine": engine or LocalEngine(1), "kernel": RBF, **keywords}
+        strategy, Request(ArrayRows(X), m, **{"seed": 0, "engine": engine or LocalEngine(1), "kernel": RBF, **keywords})
     )
 
 
@@ -65,7 +71,7 @@ def test_landmarks_do_not_depend_on_chunks_workers_or_engine(
     X[[17, 1_999], 2] = np.nan
     engines: list[Engine] = [LocalEngine(1), LocalEngine(3), cluster]
     chosen = [
-        select(chunked(X, chunk), 40, strategy, seed=3, engine=engine, kernel=RBF, skip_bad_rows=True)
+        select(strategy, Request(chunked(X, chunk), 40, 3, engine, kernel=RBF, skip_bad_rows=True))
         for engine, chunk in zip([*engines, *engines], [1, *rng.integers(2, 2_500, 5).tolist()], strict=True)
     ]
     for other in chosen[1:]:

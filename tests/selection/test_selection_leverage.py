@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import landmark_ops.selection.bless as bless
-import landmark_ops.selection.leverage as leverage
-import landmark_ops.selection.pivots as pivots
+import landmark_ops.selection.strategies.bless as bless
+import landmark_ops.selection.strategies.leverage as leverage
+import landmark_ops.selection.sweep as sweeps
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.kernel import Kernel, kernel_block
-from landmark_ops.selection.landmarks import Landmarks, Request
+from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.pivots import Pivots, Precision
+from landmark_ops.selection.race import race
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.residuals import residuals
 from landmark_ops.selection.scores import Weighted, inclusion, oversampling, score, tail_rank, tail_ridge
-from landmark_ops.selection.select import select
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.sweep import Draw, Sweep
 from landmark_ops.stores.sources.rows import ArrayRows
 
 F64 = NDArray[np.float64]
@@ -32,7 +37,7 @@ def X(rng: np.random.Generator) -> F64:
 
 
 def choose(X: NDArray[Any], m: int, strategy: str, seed: int = 0, **keywords: Any) -> Landmarks:
-    return select(ArrayRows(X), m, strategy, seed=seed, engine=LocalEngine(1), **{"kernel": RBF, **keywords})
+    return select(strategy, Request(ArrayRows(X), m, seed, LocalEngine(1), **{"kernel": RBF, **keywords}))
 
 
 def exact_scores(X: F64, ridge: float) -> F64:
@@ -85,11 +90,11 @@ def test_the_ridge_of_a_low_rank_kernel_is_above_rounding() -> None:
 def test_the_last_sample_judges_all_rows_within_a_factor(X: F64, core: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leverage, "CORE_ROWS", core)  # too few rows for the factor of 2 that larger samples would have
     monkeypatch.setattr(leverage, "CORE_PER_LANDMARK", 1)
-    monkeypatch.setattr(pivots, "LEAST_BLOCK", 128)
-    caught: list[tuple[Any, pivots.Pivots]] = []
+    monkeypatch.setattr(sweeps, "LEAST_BLOCK", 128)
+    caught: list[tuple[Any, Pivots]] = []
     original = leverage.sweep
 
-    def sweep(ask: Request, made: pivots.Pivots, draw: pivots.Draw, precision: pivots.Precision) -> pivots.Sweep:
+    def sweep(ask: Request, made: Pivots, draw: Draw, precision: Precision) -> Sweep:
         caught.append((draw, made))
         return original(ask, made, draw, precision)
 
@@ -98,7 +103,7 @@ def test_the_last_sample_judges_all_rows_within_a_factor(X: F64, core: int, monk
         choose(X, 100, "leverage", seed)
         (draw, made) = caught[-1]
         assert len(made.indices) < 400
-        found = np.minimum(pivots.residuals(X, made, RBF, "float64").left / draw.cap, 1)
+        found = np.minimum(residuals(X, made, RBF, "float64").left / draw.cap, 1)
         # A sample of a quarter of the rows, whose ridge is a quarter: scores are about 4 times exact.
         ratio = found / exact_scores(X, draw.cap * (1 if core > len(X) else 4))
         assert np.quantile(ratio, 0.01) > 0.5
@@ -127,7 +132,7 @@ def test_weights_count_rows_without_bias(strategy: str, X: F64) -> None:
 
 def test_inclusion_is_the_chance_to_come_before_the_threshold(rng: np.random.Generator) -> None:
     scores = np.array([0.1, 0.5, 1.0])
-    before = np.mean([pivots.race(scores, rng.random(3)) < 0.7 for _ in range(4_000)], axis=0)
+    before = np.mean([race(scores, rng.random(3)) < 0.7 for _ in range(4_000)], axis=0)
     np.testing.assert_allclose(inclusion(scores, 0.7), before, atol=0.03)
     assert inclusion(scores, np.inf).tolist() == [1, 1, 1]
 

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import landmark_ops.selection.pivots as pivots
-import landmark_ops.selection.rpcholesky as rpcholesky
+import landmark_ops.selection.strategies.rpcholesky as rpcholesky
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.kernel import Kernel, kernel_block
-from landmark_ops.selection.landmarks import Landmarks, Request
-from landmark_ops.selection.select import select
+from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.pivots import Pivots
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.sweep import Draw, sweep
 from landmark_ops.stores.sources.rows import ArrayRows
 
 F64 = NDArray[np.float64]
@@ -25,7 +27,7 @@ RBF = Kernel("rbf", 0.1)
 
 
 def choose(X: NDArray[Any], m: int, seed: int = 0, kernel: Kernel = RBF, **keywords: Any) -> Landmarks:
-    return select(ArrayRows(X), m, "rpcholesky", seed=seed, engine=LocalEngine(1), kernel=kernel, **keywords)
+    return select("rpcholesky", Request(ArrayRows(X), m, seed, LocalEngine(1), kernel=kernel, **keywords))
 
 
 def trace_error(K: F64, chosen: NDArray[np.int64]) -> float:
@@ -97,14 +99,14 @@ def test_every_prefix_has_its_trace_error(rng: np.random.Generator) -> None:
     K = kernel_block(X.astype(float), X.astype(float), RBF)
     chosen = choose(X, 25)
     L = np.linalg.cholesky(K[np.ix_(chosen.indices, chosen.indices)])
-    made = pivots.Pivots(chosen.indices, chosen.points, L)
+    made = Pivots(chosen.indices, chosen.points, L)
     ask = Request(ArrayRows(X), 25, 0, LocalEngine(2), kernel=RBF)
-    found = pivots.sweep(ask, made, pivots.Draw(5, 0, 0), "float64")
+    found = sweep(ask, made, Draw(5, 0, 0), "float64")
     errors = rpcholesky.trace_errors(found)
     assert errors[0] == pytest.approx(1)
     for j in (1, 5, 25):
         assert errors[j] == pytest.approx(trace_error(K, chosen.indices[:j]), rel=1e-9)
-    low = rpcholesky.trace_errors(pivots.sweep(ask, made, pivots.Draw(5, 0, 0), "float32"))
+    low = rpcholesky.trace_errors(sweep(ask, made, Draw(5, 0, 0), "float32"))
     np.testing.assert_allclose(low, errors, atol=1e-5)
     assert not np.array_equal(low, errors)
 
@@ -124,7 +126,7 @@ def test_it_comes_near_the_best_rank(rng: np.random.Generator) -> None:
     best = values[20:].sum() / values.sum()
     errors = [trace_error(K, choose(X, 40, seed).indices) for seed in range(5)]
     assert np.median(errors) <= best  # twice the landmarks of the best rank 20
-    uniform = [select(ArrayRows(X), 40, "uniform", seed=seed, engine=LocalEngine(1)).indices for seed in range(5)]
+    uniform = [select("uniform", Request(ArrayRows(X), 40, seed, LocalEngine(1))).indices for seed in range(5)]
     assert np.median(errors) < 0.3 * np.median([trace_error(K, chosen) for chosen in uniform])
 
 

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-import landmark_ops.selection.kmeans as kmeans
 import landmark_ops.selection.seeding as seeding
+import landmark_ops.selection.strategies.kmeans as kmeans
 from landmark_ops.engine.engine import LocalEngine
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import select
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
 from landmark_ops.stores.sources.rows import ArrayRows
 
 
 def choose(rows: ArrayRows, workers: int = 1, seed: int = 0) -> Landmarks:
-    return select(rows, 20, "kmeans", seed=seed, engine=LocalEngine(workers))
+    return select("kmeans", Request(rows, 20, seed, LocalEngine(workers)))
 
 
 def test_a_sampled_start_is_as_good_and_does_not_depend_on_chunks(

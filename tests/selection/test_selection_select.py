@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import landmark_ops.selection.kmeans as kmeans
-import landmark_ops.selection.maxmin as maxmin
+import landmark_ops.selection.strategies.kmeans as kmeans
+import landmark_ops.selection.strategies.maxmin as maxmin
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.engine import Engine, Item, LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.random_streams import as_seed
+from landmark_ops.selection.call import select_landmarks
+from landmark_ops.selection.geometry import kernel_metric
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.select import as_seed, kernel_metric, select, select_landmarks
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
 from landmark_ops.stores.sources.rows import ArrayRows
 
 DRAWING = ("uniform", "maxmin", "kmeans")
@@ -59,12 +63,12 @@ def test_landmarks_do_not_depend_on_chunks_workers_or_engine(
     X[17] = 0
     engines: list[Engine] = [LocalEngine(1), LocalEngine(2), cluster]
     chosen = [
-        select(chunked(X, chunk), 25, strategy, seed=3, engine=engine, metric=Metric(metric), skip_bad_rows=True)
+        select(strategy, Request(chunked(X, chunk), 25, 3, engine, metric=Metric(metric), skip_bad_rows=True))
         for engine, chunk in zip([*engines, *engines], [1, *rng.integers(2, 6_000, 5).tolist()], strict=True)
     ]
     for other in chosen[1:]:
         same(chosen[0], other)
-    different = select(ArrayRows(X), 25, strategy, seed=4, engine=engines[1], metric=Metric(metric), skip_bad_rows=True)
+    different = select(strategy, Request(ArrayRows(X), 25, 4, engines[1], metric=Metric(metric), skip_bad_rows=True))
     assert not np.array_equal(different.points, chosen[0].points)
 
 
@@ -73,14 +77,14 @@ def test_one_block_gives_the_same_landmarks_on_every_engine(
     strategy: str, cluster: ClusterEngine, rng: np.random.Generator
 ) -> None:
     X = rng.normal(size=(3_000, 64)).astype(np.float32)
-    first = select(ArrayRows(X), 40, strategy, seed=0, engine=LocalEngine(2))
-    same(first, select(ArrayRows(X), 40, strategy, seed=0, engine=cluster))
+    first = select(strategy, Request(ArrayRows(X), 40, 0, LocalEngine(2)))
+    same(first, select(strategy, Request(ArrayRows(X), 40, 0, cluster)))
 
 
 @pytest.mark.parametrize("strategy", DRAWING)
 def test_as_many_landmarks_as_rows_are_all_rows(strategy: str, engine: Engine, rng: np.random.Generator) -> None:
     X = rng.normal(size=(70, 3))
-    chosen = select(ArrayRows(X), 70, strategy, seed=1, engine=engine)
+    chosen = select(strategy, Request(ArrayRows(X), 70, 1, engine))
     assert sorted(chosen.indices) == list(range(70))
     np.testing.assert_array_equal(chosen.points, X[chosen.indices])
     np.testing.assert_array_equal(chosen.weights, np.ones(70))
@@ -89,13 +93,13 @@ def test_as_many_landmarks_as_rows_are_all_rows(strategy: str, engine: Engine, r
 @pytest.mark.parametrize("strategy", DRAWING)
 def test_one_landmark(strategy: str, engine: Engine, rng: np.random.Generator) -> None:
     X = rng.normal(size=(50, 3))
-    chosen = select(ArrayRows(X), 1, strategy, seed=1, engine=engine)
+    chosen = select(strategy, Request(ArrayRows(X), 1, 1, engine))
     assert chosen.points.shape == (1, 3)
     assert chosen.weights.tolist() == [50]
-    assert select(ArrayRows(X[:1]), 1, strategy, seed=1, engine=engine).indices.tolist() == [0]
+    assert select(strategy, Request(ArrayRows(X[:1]), 1, 1, engine)).indices.tolist() == [0]
     same(
-        select(ArrayRows(np.ones((9, 2))), 1, strategy, seed=1, engine=engine),
-        select(ArrayRows(np.ones((9, 2))), 1, strategy, seed=1, engine=LocalEngine(1)),
+        select(strategy, Request(ArrayRows(np.ones((9, 2))), 1, 1, engine)),
+        select(strategy, Request(ArrayRows(np.ones((9, 2))), 1, 1, LocalEngine(1))),
     )
 
 
@@ -106,9 +110,9 @@ def test_bad_rows_are_refused_or_ignored(strategy: str, engine: Engine, rng: np.
     bad = np.array([700, 701, 2_500])
     X[bad, 1] = np.nan
     with pytest.raises(BadRowsError, match="hold NaN or Inf") as caught:
-        select(ArrayRows(X), 20, strategy, seed=0, engine=LocalEngine(1))
+        select(strategy, Request(ArrayRows(X), 20, 0, LocalEngine(1)))
     assert caught.value.first in (700, 2_500)
-    chosen = select(ArrayRows(X), 20, strategy, seed=0, engine=engine, skip_bad_rows=True)
+    chosen = select(strategy, Request(ArrayRows(X), 20, 0, engine, skip_bad_rows=True))
     assert np.isfinite(chosen.points).all()
     assert not np.isin(chosen.indices, bad).any()
     if strategy == "kmeans":
@@ -120,7 +124,7 @@ def test_bad_rows_are_refused_or_ignored(strategy: str, engine: Engine, rng: np.
 def test_a_whole_block_of_bad_rows_is_skipped(strategy: str, engine: Engine, rng: np.random.Generator) -> None:
     X = rng.normal(size=(2_000, 2))
     X[:1_024] = np.nan
-    chosen = select(ArrayRows(X), 5, strategy, seed=0, engine=engine, skip_bad_rows=True)
+    chosen = select(strategy, Request(ArrayRows(X), 5, 0, engine, skip_bad_rows=True))
     assert np.isfinite(chosen.points).all()
 
 
@@ -128,7 +132,7 @@ def test_a_whole_block_of_bad_rows_is_skipped(strategy: str, engine: Engine, rng
 def test_only_bad_rows(strategy: str, engine: Engine) -> None:
     X = np.full((40, 2), np.nan)
     with pytest.raises(InputError, match="only 0 usable rows among 40 of 40 looked at"):
-        select(ArrayRows(X), 3, strategy, seed=0, engine=engine, skip_bad_rows=True)
+        select(strategy, Request(ArrayRows(X), 3, 0, engine, skip_bad_rows=True))
 
 
 @pytest.mark.parametrize("strategy", DRAWING)
@@ -136,9 +140,7 @@ def test_zero_rows_have_no_direction(strategy: str, engine: Engine, rng: np.rand
     X = rng.normal(size=(40, 2))
     X[5] = 0
     with pytest.raises(InputError, match=r"1 of 40 rows are zero rows.* under metric cosine.*is row 5"):
-        select(
-            ArrayRows(X), 40 if strategy != "maxmin" else 9, strategy, seed=2, engine=engine, metric=Metric("cosine")
-        )
+        select(strategy, Request(ArrayRows(X), 40 if strategy != "maxmin" else 9, 2, engine, metric=Metric("cosine")))
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -149,7 +151,7 @@ def test_progress_goes_through_exactly_what_was_planned(
     X = rng.normal(size=(2_500, 3))
     plans: list[int] = []
     gone: list[Item] = []
-    select(ArrayRows(X), 10, strategy, seed=0, engine=engine, planned=plans.append, done=gone.append)
+    select(strategy, Request(ArrayRows(X), 10, 0, engine, planned=plans.append, done=gone.append))
     assert sum(stop - start for start, stop in gone) == plans[-1]
     assert plans == sorted(plans, reverse=True)
 
@@ -166,7 +168,7 @@ def test_progress_goes_through_exactly_what_was_planned(
 )
 def test_mistakes_are_named(count: int, strategy: str, keywords: dict[str, Any], message: str, engine: Engine) -> None:
     with pytest.raises(InputError, match=message):
-        select(ArrayRows(np.eye(10)), count, strategy, **{"seed": 0, "engine": engine, **keywords})
+        select(strategy, Request(ArrayRows(np.eye(10)), count, **{"seed": 0, "engine": engine, **keywords}))
 
 
 def test_seeds_from_every_kind_of_random_state() -> None:

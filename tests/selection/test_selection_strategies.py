@@ -11,14 +11,15 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
-import landmark_ops.selection.maxmin as maxmin
-import landmark_ops.selection.uniform as uniform
+import landmark_ops.selection.draws as draws
+import landmark_ops.selection.strategies.maxmin as maxmin
 from landmark_ops.engine.engine import Engine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric, transform_rows
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.selection.maxmin import farthest_first
-from landmark_ops.selection.select import select
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.selection import select
+from landmark_ops.selection.strategies.maxmin import farthest_first
 from landmark_ops.stores.sources.rows import ArrayRows
 
 
@@ -35,7 +36,7 @@ def radius(X: NDArray[Any], Z: NDArray[Any]) -> float:
 
 
 def choose(X: NDArray[Any], m: int, strategy: str, engine: Engine, **keywords: Any) -> Landmarks:
-    return select(ArrayRows(X), m, strategy, **{"seed": 0, "engine": engine, **keywords})
+    return select(strategy, Request(ArrayRows(X), m, **{"seed": 0, "engine": engine, **keywords}))
 
 
 # uniform
@@ -62,7 +63,7 @@ def test_uniform_draws_every_row_equally_often(engine: Engine) -> None:
 
 def test_uniform_replaces_bad_rows_by_the_next_of_the_same_order(engine: Engine, rng: np.random.Generator) -> None:
     X = rng.normal(size=(1_000, 2))
-    order = uniform.first_draw(1_000, 20, 0)
+    order = draws.first_draw(1_000, 20, 0)
     X[order[[3, 8, 21]], 1] = np.nan
     chosen = choose(X, 20, "uniform", engine, skip_bad_rows=True)
     assert chosen.indices.tolist() == np.delete(order, [3, 8, 21])[:20].tolist()
@@ -80,7 +81,7 @@ def test_uniform_looks_further_when_most_rows_are_bad(
     assert sorted(chosen.indices) == sorted(fine)
     with pytest.raises(InputError, match=r"only 12 usable rows among 3000 of 3000 looked at, landmarks.count is 13"):
         choose(X, 13, "uniform", engine, skip_bad_rows=True)
-    monkeypatch.setattr(uniform, "MOST_DRAWN", 300)
+    monkeypatch.setattr(draws, "MOST_DRAWN", 300)
     with pytest.raises(InputError, match=r"only \d usable rows among \d{3} of 3000 looked at"):
         choose(X, 13, "uniform", engine, skip_bad_rows=True)
 
@@ -216,8 +217,8 @@ def test_kmeans_of_few_distinct_rows_starts_farthest_first(engine: Engine) -> No
 
 
 def test_kmeans_reports_empty_cells(engine: Engine) -> None:
-    from landmark_ops.selection.kmeans import lloyd
-    from landmark_ops.selection.landmarks import Request
+    from landmark_ops.selection.request import Request
+    from landmark_ops.selection.strategies.kmeans import lloyd
 
     X = np.array([[0.0], [1.0], [2.0], [50.0]])
     ask = Request(ArrayRows(X), 3, 0, engine)

@@ -13,18 +13,8 @@ from landmark_ops.report import canvas
 from landmark_ops.report.compare.content import CompareReport
 from landmark_ops.report.compare.numbers import Cell, counts_of, show_error, table_of
 from landmark_ops.report.numbers import show, show_power
+from landmark_ops.selection.strategy import STRATEGIES
 
-#: The same colour and mark for a strategy in every picture.
-LOOKS = {
-    "uniform": ("#52606d", "o"),
-    "maxmin": ("#e08214", "^"),
-    "kmeans": ("#2563a8", "s"),
-    "leverage": ("#8e4bb8", "D"),
-    "bless": ("#d06fb0", "v"),
-    "rpcholesky": ("#0f8b6d", "o"),
-    "greedy": ("#9a7b0a", "X"),
-    "active": ("#c2362b", "P"),
-}
 OTHER = (canvas.INK, "o")
 HEIGHT = 5.6
 LABEL_POINTS = 14.0  # between the centres of two labels
@@ -115,9 +105,14 @@ def place(value: float, low: float, high: float) -> float:
     return math.log(value / low) / math.log(high / low)
 
 
+def look_of(name: str) -> tuple[str, str]:
+    """Colour and mark of a strategy."""
+    return (STRATEGIES[name].colour, STRATEGIES[name].mark) if name in STRATEGIES else OTHER
+
+
 def draw_line(axes: Axes, name: str, cells: list[Cell]) -> None:
     """One strategy: a line through its medians, and a band or bar from its least to its largest error."""
-    colour, mark = LOOKS.get(name, OTHER)
+    colour, mark = look_of(name)
     x = np.array([cell.landmarks for cell in cells])
     least = axes.get_ylim()[0]
     low = np.array([max(cell.low, least) for cell in cells])
@@ -139,7 +134,7 @@ def write_labels(axes: Axes, lines: list[Line], size: tuple[float, float], repor
     places = spread_apart([line.at for line in ordered], LABEL_POINTS / size[1])
     right = axes.get_xlim()[1]
     for line, at in zip(ordered, places, strict=True):
-        colour, _ = LOOKS.get(line.name, OTHER)
+        colour, _ = look_of(line.name)
         last = line.cells[-1]
         axes.annotate(
             f"{line.name}  {show_error(last.median)}",

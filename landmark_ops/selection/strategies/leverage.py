@@ -12,37 +12,29 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from landmark_ops.engine.engine import Item
-from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
-from landmark_ops.selection.grid import BLOCK_ELEMENTS, read_usable
-from landmark_ops.selection.landmarks import Landmarks, Request
-from landmark_ops.selection.pivots import (
-    F64,
-    Draw,
-    Pivots,
-    Precision,
-    kernel_items,
-    kernel_of,
-    precision_for,
-    residuals,
-    row_rule,
-    sweep,
-    too_few,
-)
+from landmark_ops.selection.draws import draw_rows
+from landmark_ops.selection.grid import BLOCK_ELEMENTS
+from landmark_ops.selection.landmarks import Landmarks
+from landmark_ops.selection.pivots import Pivots, Precision, precision_for
+from landmark_ops.selection.request import Request, kernel_of, too_few
+from landmark_ops.selection.residuals import residuals
 from landmark_ops.selection.scores import (
     Weighted,
     inclusion,
+    keep,
     oversampling,
     ridge_pivots,
     score,
     tail_rank,
     tail_ridge,
 )
-from landmark_ops.selection.uniform import draw_rows
+from landmark_ops.selection.strategy import STRATEGIES, Strategy
+from landmark_ops.selection.sweep import Draw, kernel_items, sweep
+from landmark_ops.selection.usable_rows import read_usable, row_rule
 from landmark_ops.stores.sources.rows import Rows
 
 RATIO = 4  # rows of a level per row of the level below; the paper has 2, more passes and samples half as large
@@ -139,12 +131,6 @@ def level_above(kept: Weighted, share: float, number: int, ask: Request, kernel:
     return thinned(found, ask, kernel, number) if len(found.indices) else kept
 
 
-def keep(indices: NDArray[np.int64], stored: Array, probability: F64, uniforms: F64) -> Weighted:
-    """The rows whose number is below their probability, capped at 1."""
-    chosen = uniforms < probability
-    return Weighted(indices[chosen], stored[chosen], np.minimum(probability[chosen], 1.0))
-
-
 def level_block(item: Item, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, level: Level) -> Weighted:
     """The rows of one block that belong to a level and are kept by their score."""
     indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
@@ -173,3 +159,8 @@ def merge_kept(parts: list[Weighted]) -> Weighted:
     """The rows kept of several blocks, in their order."""
     indices, stored, probability = zip(*parts, strict=True)
     return Weighted(np.concatenate(indices), np.concatenate(stored), np.concatenate(probability))
+
+
+STRATEGIES.register(
+    Strategy("leverage", select_leverage, passes=3, compares_by="kernel", place=3, colour="#8e4bb8", mark="D")
+)

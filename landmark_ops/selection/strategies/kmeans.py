@@ -15,11 +15,14 @@ from scipy.sparse import csr_array
 from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Metric
-from landmark_ops.selection.grid import block_rows, gather, grid, read_usable, unusable_rows, usable, working_rows
-from landmark_ops.selection.landmarks import Landmarks, Request
-from landmark_ops.selection.maxmin import select_maxmin
+from landmark_ops.selection.grid import block_rows, gather, grid
+from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.nearest import nearest
+from landmark_ops.selection.request import Request
 from landmark_ops.selection.seeding import ROUNDS, seed_centres
+from landmark_ops.selection.strategies.maxmin import select_maxmin
+from landmark_ops.selection.strategy import STRATEGIES, Strategy
+from landmark_ops.selection.usable_rows import read_usable, unusable_rows, usable, working_rows
 from landmark_ops.stores.sources.rows import Rows
 
 ITERATIONS = 5
@@ -138,3 +141,10 @@ def add_cells(parts: list[Cells]) -> Cells:
         sizes += part.sizes
         phi += part.phi
     return Cells(sums, sizes, phi)
+
+
+STRATEGIES.register(
+    Strategy(
+        "kmeans", select_kmeans, passes=11, compares_by="metric", any_kernel=True, place=2, colour="#2563a8", mark="s"
+    )
+)

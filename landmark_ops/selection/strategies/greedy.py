@@ -18,24 +18,14 @@ from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
-from landmark_ops.selection.grid import read_usable, working_rows
-from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
-from landmark_ops.selection.pivots import (
-    F64,
-    Candidates,
-    Draw,
-    Pivots,
-    Precision,
-    features,
-    kernel_items,
-    kernel_of,
-    no_pivots,
-    precision_for,
-    row_rule,
-    sweep,
-    tile_rows,
-    too_few,
-)
+from landmark_ops.selection.candidates import Candidates
+from landmark_ops.selection.landmarks import Landmarks, equal_weights
+from landmark_ops.selection.pivots import F64, Pivots, Precision, no_pivots, precision_for
+from landmark_ops.selection.request import Request, kernel_of, too_few
+from landmark_ops.selection.residuals import features, tile_rows
+from landmark_ops.selection.strategy import STRATEGIES, Strategy
+from landmark_ops.selection.sweep import Draw, kernel_items, sweep
+from landmark_ops.selection.usable_rows import read_usable, row_rule, working_rows
 from landmark_ops.stores.sources.rows import Rows
 
 EXACT_ROWS = 1 << 11
@@ -93,7 +83,7 @@ def select_greedy(ask: Request) -> Landmarks:
             f"sketched with a standard error of {np.sqrt(2 / GROUPS):.0%}"
         )
     note = f"greedy: {m} of {rows.n} rows under kernel {kernel.name}, {how}; {bound} (Farahat et al. 2011)"
-    return Landmarks(pivots.indices, pivots.stored, equal_weights(rows.n, m), note)
+    return Landmarks(pivots.indices, pivots.stored, equal_weights(rows.n, m), note, None if exact else evaluations)
 
 
 def pick(candidates: Candidates, columns: F64, count: int, tie: float, kernel: Kernel) -> list[int]:
@@ -161,3 +151,8 @@ def sketch_block(
 def add_sketches(parts: list[F64]) -> F64:
     """The sum of several sketches."""
     return np.asarray(sum(parts[1:], start=parts[0]))
+
+
+STRATEGIES.register(
+    Strategy("greedy", select_greedy, passes=2, compares_by="kernel", place=6, colour="#9a7b0a", mark="X")
+)

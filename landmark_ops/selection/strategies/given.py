@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.selection.grid import cells, gather, unusable_rows, usable
-from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
+from landmark_ops.selection.grid import cells, gather
+from landmark_ops.selection.landmarks import Landmarks, equal_weights
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.strategy import STRATEGIES, Strategy
+from landmark_ops.selection.usable_rows import unusable_rows, usable
 
 
 def select_given(ask: Request) -> Landmarks:
@@ -69,3 +72,6 @@ def given_points(ask: Request) -> Landmarks:
 def few(values: NDArray[Any]) -> str:
     """The first three of some numbers, for a message."""
     return ", ".join(str(v) for v in values[:3]) + (f" and {len(values) - 3} more" if len(values) > 3 else "")
+
+
+STRATEGIES.register(Strategy("given", select_given, passes=1, takes_own=True, place=8))

@@ -19,19 +19,12 @@ import numpy as np
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator
-from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
-from landmark_ops.selection.pivots import (
-    F64,
-    Candidates,
-    Draw,
-    Pivots,
-    Sweep,
-    kernel_of,
-    no_pivots,
-    precision_for,
-    sweep,
-    too_few,
-)
+from landmark_ops.selection.candidates import Candidates
+from landmark_ops.selection.landmarks import Landmarks, equal_weights
+from landmark_ops.selection.pivots import F64, Pivots, no_pivots, precision_for
+from landmark_ops.selection.request import Request, kernel_of, too_few
+from landmark_ops.selection.strategy import STRATEGIES, Strategy
+from landmark_ops.selection.sweep import Draw, Sweep, sweep
 
 PROPOSED = 2  # rows proposed per landmark asked for, and SPARE more
 SPARE = 256
@@ -145,3 +138,17 @@ def accept(found: Sweep, pivots: Pivots, kernel: Kernel, most: int, random: np.r
         others = max(found.left - looked, 0.0) * float(np.mean(candidates.now[judges] / weights[judges]))
         ratio = (float(candidates.now[:seen].sum()) + others) / found.left
     return Round(candidates.extend(pivots, chosen), ratio, c - seen)
+
+
+STRATEGIES.register(
+    Strategy(
+        "rpcholesky",
+        select_rpcholesky,
+        passes=8,
+        compares_by="kernel",
+        takes_tolerance=True,
+        place=5,
+        colour="#0f8b6d",
+        mark="o",
+    )
+)

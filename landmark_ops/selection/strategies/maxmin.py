@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.selection.grid import BLOCK_ELEMENTS, block_rows, grid, power_of_two, read_usable, working_rows
-from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
+from landmark_ops.selection.draws import first_row
+from landmark_ops.selection.grid import BLOCK_ELEMENTS, block_rows, grid, power_of_two
+from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.nearest import as_distance, gaps_to, nearest
-from landmark_ops.selection.uniform import first_row
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.strategy import STRATEGIES, Strategy
+from landmark_ops.selection.usable_rows import read_usable, working_rows
 from landmark_ops.stores.sources.rows import Rows
 
 EXACT_ROWS = 1 << 16  # up to here, and up to the elements below, one worker holds all rows
@@ -140,3 +143,8 @@ def describe(cover: Cover, blocks: int, metric: Metric) -> str:
     space = {"unit": " on rows of unit length", "center_unit": " on centred rows of unit length"}
     where = space.get(metric.transform or "", "")
     return f"maxmin: {how}; every row within {cover.radius:.6g} of a landmark{where}, {bound}"
+
+
+STRATEGIES.register(
+    Strategy("maxmin", select_maxmin, passes=1, compares_by="metric", place=1, colour="#e08214", mark="^")
+)

@@ -22,11 +22,15 @@ from scipy.linalg import solve_triangular
 
 from landmark_ops.numerics.distances import Array, Metric, sq_dists
 from landmark_ops.numerics.kernel import Kernel, kernel_block
-from landmark_ops.selection.grid import working_rows
-from landmark_ops.selection.landmarks import Landmarks, Request, equal_weights
+from landmark_ops.selection.draws import draw_rows
+from landmark_ops.selection.kernel_values import diagonal
+from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.nearest import refuse_undefined
-from landmark_ops.selection.pivots import F64, RANK_CUTOFF, diagonal, row_rule, too_few
-from landmark_ops.selection.uniform import draw_rows
+from landmark_ops.selection.pivots import F64
+from landmark_ops.selection.request import Request, too_few
+from landmark_ops.selection.residuals import RANK_CUTOFF
+from landmark_ops.selection.strategy import STRATEGIES, Strategy
+from landmark_ops.selection.usable_rows import row_rule, working_rows
 
 LOOKED = 32  # rows of the pool per landmark
 LEAST_LOOKED = 1 << 10
@@ -163,7 +167,11 @@ def select_active(ask: Request) -> Landmarks:
             why = "coincide with these" if origin else "are explained by these, up to rounding"
             raise too_few(ask, len(picked), f"the others of {size} rows looked at {why}")
     return Landmarks(
-        drawn.indices[picked], drawn.points[picked], equal_weights(rows.n, m), describe(ask, look, pool, falls)
+        drawn.indices[picked],
+        drawn.points[picked],
+        equal_weights(rows.n, m),
+        describe(ask, look, pool, falls),
+        pool.evaluations,
     )
 
 
@@ -191,3 +199,8 @@ def pool_rows(n: int, d: int, m: int) -> int:
     """How many rows are looked at."""
     most = max(MOST_ELEMENTS // max(m, d), LEAST_PER_LANDMARK * m)
     return min(n, max(LOOKED * m, LEAST_LOOKED), most)
+
+
+STRATEGIES.register(
+    Strategy("active", select_active, passes=1, compares_by="either", place=7, colour="#c2362b", mark="P")
+)

@@ -1,0 +1,31 @@
+"""A sample of rows from which parameters left open come where landmarks do not exist yet."""
+
+from __future__ import annotations
+
+from landmark_ops.engine.engine import Engine
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.random_streams import Stream, derived_seed
+from landmark_ops.selection.draws import draw_rows
+from landmark_ops.selection.request import Request
+from landmark_ops.selection.usable_rows import Rule
+from landmark_ops.stores.sources.rows import Rows
+
+PROBE_ROWS = 1000
+
+
+def probe_rows(
+    rows: Rows,
+    seed: int,
+    engine: Engine,
+    skip_bad_rows: bool = False,
+    count: int = PROBE_ROWS,
+    rule: Rule = None,
+) -> Array:
+    """A uniform sample of min(n, count) rows, (s, d) stored dtype: where a bandwidth comes from before landmarks exist.
+
+    The same rows for one seed, whatever the chunks, workers and engine. Fewer where bad rows may be skipped and no more
+    are usable; `rule` says which are.
+    """
+    wanted = min(rows.n, count)
+    request = Request(rows, wanted, derived_seed(seed, Stream.PROBE_ROWS), engine, rule, skip_bad_rows)
+    return draw_rows(request, wanted, least=1).points

@@ -1,0 +1,1 @@
+"""One file per strategy: a function from a `Request` to `Landmarks`, and its entry in `STRATEGIES`."""
