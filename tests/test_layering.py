@@ -51,6 +51,7 @@ HOMES = {
 #: below detectors.
 LAYERS: dict[str, set[str]] = {
     "wording": set(),
+    "units": {"wording"},
     "errors": {"wording"},
     "registry": {"errors"},
     "configs.section": set(),
@@ -59,6 +60,7 @@ LAYERS: dict[str, set[str]] = {
         *(
             "errors",
             "registry",
+            "units",
             "wording",
             "configs.section",
             "configs.plain_yaml",
@@ -87,7 +89,7 @@ LAYERS: dict[str, set[str]] = {
         *("stores.locations", "keypoints.landmark_sets"),
     },
     "keypoints": {"errors", "configs.plain_yaml", "images", "detectors"},
-    "report": {"errors", "numerics", "selection.strategy"},
+    "report": {"errors", "units", "numerics", "selection.strategy"},
     "flows.base": {"landmark_ops"},
     "flows.embed": {"landmark_ops", "flows.base"},
     "flows.compare": {"landmark_ops", "flows.base", "flows.embed"},

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TextIO
 
 from landmark_ops.report.content import Stage
+from landmark_ops.units import duration
 
 PLAIN_SECONDS = 5.0
 
@@ -170,15 +171,3 @@ def make_progress(mode: Literal["auto", "quiet"] = "auto") -> Progress:
     if mode == "quiet":
         return Progress()
     return BarProgress(sys.stderr) if sys.stderr.isatty() else PlainProgress(sys.stderr)
-
-
-def duration(seconds: float) -> str:
-    """0.42 s, 12 s, 3 min 05 s, 2 h 10 min."""
-    if seconds < 10:
-        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.edges import fail, plain_errors
+from landmark_ops.units import megabytes
 
 if TYPE_CHECKING:
     from landmark_ops.detectors.pull import Progress, Verdict
@@ -34,7 +35,7 @@ def list_models(specs: Specs = None) -> None:
         rows = [("MODEL", "LANDMARKS", "LICENCE", "SIZE", "HERE")]
         for spec in list_specs(specs):
             local = "yes" if is_local(spec) else "no"
-            rows.append((spec.name, spec.landmark_set or "-", spec.licence, _megabytes(spec.size_bytes), local))
+            rows.append((spec.name, spec.landmark_set or "-", spec.licence, megabytes(spec.size_bytes), local))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for name, landmarks, licence, size, local in rows:
         line = f"{name:{widths[0]}}  {landmarks:{widths[1]}}  {licence:{widths[2]}}  {size:>{widths[3]}}  {local}"
@@ -139,10 +140,6 @@ def _description(spec: ModelSpec, verdict: Verdict) -> Iterator[tuple[str, str]]
     for key, value in spec.parameters.items():
         text = f"{len(value)} values" if isinstance(value, list) and len(value) > 12 else str(value)
         yield "", f"{key}: {text}"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.2f} MB"
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flows.base.progress import duration
 from flows.base.runtime import machine_memory, on_threads, worker_count, worker_memory
 from flows.embed.methods import kernel_of, make_method
 from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
@@ -31,6 +30,7 @@ from landmark_ops.passes.extension import GEODESIC_ROWS
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.units import duration, size
 
 DEFAULT_LANDMARKS = 1000
 # A worker before its first task: 106 MB measured with zarr sources, and some 100 more once pyarrow is imported.
@@ -230,13 +230,3 @@ def report_lines(plan: Plan, seconds: float, workers: int, limit: int) -> list[s
     ]
     wide = max(len(label) for label, _ in pairs)
     return [f"{label:<{wide}}  {value}" for label, value in pairs]
-
-
-def size(count: int | float) -> str:
-    """Bytes for people: 512 B, 3.4 MiB, 1.2 GiB."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1024
-    raise AssertionError("unreachable")

@@ -29,27 +29,10 @@ from landmark_ops.configs.method import METHODS, SUPERVISED, AnyMethodConfig, La
 from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
 from landmark_ops.configs.section import Listed, Section
 from landmark_ops.errors import InputError
+from landmark_ops.units import parse_size
 from landmark_ops.wording import shown
 
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-
-
-def parse_bytes(value: Any) -> Any:
-    """4GiB, 500MB or a number of bytes, as an int."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, str):
-        return value
-    text = value.strip().lower().removesuffix("b")
-    number = text.rstrip("kmgti ")
-    unit = text[len(number) :].strip()
-    try:
-        return int(float(number) * UNITS[unit])
-    except (ValueError, KeyError, OverflowError):
-        raise ValueError(f"{shown(value)} is no size: write e.g. 4GiB or 500MB") from None
-
-
-Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_bytes, json_schema_input_type=PositiveInt | str)]
+Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_size, json_schema_input_type=PositiveInt | str)]
 
 
 class SourceConfig(Section):

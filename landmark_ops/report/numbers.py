@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.report.content import Coverage, EmbedReport, Stage
+from landmark_ops.units import minutes
 
 UNDEFINED = "undefined"
 
@@ -80,11 +81,7 @@ def show_seconds(seconds: float) -> str:
         return UNDEFINED
     if seconds < 59.95:
         return f"{show(seconds, 3)} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+    return minutes(seconds)
 
 
 def show_rate(stage: Stage, unit: str = "rows") -> str:

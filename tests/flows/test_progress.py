@@ -8,31 +8,12 @@ import re
 import pytest
 
 from flows.base import progress
-from flows.base.progress import BarProgress, PlainProgress, Progress, duration, make_progress
+from flows.base.progress import BarProgress, PlainProgress, Progress, make_progress
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0042, "0.0042 s"),
-        (0.42, "0.42 s"),
-        (0.996, "1 s"),
-        (3.14, "3.1 s"),
-        (12.3, "12 s"),
-        (89.4, "89 s"),
-        (185, "3 min 05 s"),
-        (3599.7, "1 h 00 min"),
-        (7800, "2 h 10 min"),
-        (360_000, "100 h 00 min"),
-    ],
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def two_stages(shown: Progress) -> None:
