@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import machine
 from benchmarks.timing import say
-from landmark_ops.detectors.pull import MIRROR_VARIABLE
+from landmark_ops.detectors.model_origin import MIRROR_VARIABLE
 
 PYTHON = machine.ROOT / ".venv-peers" / "bin" / "python"
 SCRIPT = machine.ROOT / "benchmarks" / "peer_loops.py"

@@ -14,7 +14,8 @@ from flows.cli.edges import fail, plain_errors
 from landmark_ops.units import megabytes
 
 if TYPE_CHECKING:
-    from landmark_ops.detectors.pull import Progress, Verdict
+    from landmark_ops.detectors.model_file import Verdict
+    from landmark_ops.detectors.model_origin import Progress
     from landmark_ops.detectors.spec import ModelSpec
 
 app = typer.Typer(no_args_is_help=True, help="List, show, pull and verify the models that detection runs.")
@@ -29,7 +30,7 @@ Specs = Annotated[
 def list_models(specs: Specs = None) -> None:
     """Every known model: name, landmark set, licence, size, and whether its file is here."""
     with plain_errors():
-        from landmark_ops.detectors.pull import is_local
+        from landmark_ops.detectors.model_file import is_local
         from landmark_ops.detectors.registry import list_specs
 
         rows = [("MODEL", "LANDMARKS", "LICENCE", "SIZE", "HERE")]
@@ -48,7 +49,7 @@ def show(
 ) -> None:
     """All of one model: what its licence allows, where its file comes from, input, outputs, thresholds."""
     with plain_errors():
-        from landmark_ops.detectors.pull import verify as verify_file
+        from landmark_ops.detectors.model_file import verify as verify_file
         from landmark_ops.detectors.registry import get_spec
 
         spec = get_spec(name, specs)
@@ -65,7 +66,7 @@ def pull(
 ) -> None:
     """Fetch models into the cache, each compared with its sha256. Those already here are only compared."""
     with plain_errors():
-        from landmark_ops.detectors.pull import resolve
+        from landmark_ops.detectors.model_file import resolve
         from landmark_ops.errors import InputError, LandmarkOpsError
 
         chosen = _chosen(names, specs, every)
@@ -94,7 +95,7 @@ def pull(
 def verify(names: Names = None, specs: Specs = None) -> None:
     """Compare the files that are here with their sha256; all known models where none is named. Fetches nothing."""
     with plain_errors():
-        from landmark_ops.detectors.pull import verify as verify_file
+        from landmark_ops.detectors.model_file import verify as verify_file
 
         verdicts = [verify_file(spec) for spec in _chosen(names, specs, every=not names)]
     for verdict in verdicts:

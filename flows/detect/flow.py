@@ -24,9 +24,9 @@ from flows.detect.own_sets import record_set
 from flows.detect.report import publish_detect
 from flows.detect.shard_task import Job, ShardDone, detect_shard, enough
 from landmark_ops.configs.detect import DetectConfig
+from landmark_ops.detectors.model_file import read_model
 from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
 from landmark_ops.detectors.pipelines import check_thresholds
-from landmark_ops.detectors.pull import read_model
 from landmark_ops.detectors.registry import get_spec
 from landmark_ops.detectors.session import load_session
 from landmark_ops.detectors.spec import ModelSpec

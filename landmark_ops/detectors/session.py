@@ -18,7 +18,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from landmark_ops.detectors.graph_check import Graph, Port, check_graph
-from landmark_ops.detectors.pull import Progress, read_model
+from landmark_ops.detectors.model_file import read_model
+from landmark_ops.detectors.model_origin import Progress
 from landmark_ops.detectors.spec import InputSpec, ModelSpec
 from landmark_ops.errors import InputError, RunError
 

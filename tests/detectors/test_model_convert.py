@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from landmark_ops.detectors.convert import CONVERTERS
-from landmark_ops.detectors.pull import resolve
+from landmark_ops.detectors.converter import CONVERTERS
+from landmark_ops.detectors.model_file import resolve
 from landmark_ops.detectors.registry import get_spec, list_specs
 from landmark_ops.detectors.session import load_session
 from landmark_ops.errors import InputError
@@ -69,7 +69,7 @@ def test_face_api_weights_convert_byte_for_byte(name, shared, cache, https_serve
 
 @pytest.mark.parametrize("manifest", [b"[]", b"{", b'[{"weights": [{"name": "fc/bias", "shape": [136]}]}]'])
 def test_other_weights_are_no_face_api_net(manifest):
-    convert = CONVERTERS["face-api"]()
+    convert = CONVERTERS["face-api"].load()
     with pytest.raises(InputError, match="face-api weights: not those of a 68-point net: "):
         convert([manifest, b""], get_spec("face68-faceapi").conversion)
 
@@ -96,14 +96,14 @@ def test_without_the_extra_nothing_is_downloaded(cache, monkeypatch):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *args, **kwargs)
 
-    monkeypatch.delitem(sys.modules, "landmark_ops.detectors.convert_tflite", raising=False)
+    monkeypatch.delitem(sys.modules, "landmark_ops.detectors.tflite.conversion", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(InputError, match=r"converting it needs the package tflite: install landmark-ops\[convert\]"):
         resolve(get_spec("hand-21-lite"))
 
 
 def test_integer_models_are_refused(litert, shared):
-    from landmark_ops.detectors.convert_tflite import convert_tflite
+    from landmark_ops.detectors.tflite.conversion import convert_tflite
 
     with pytest.raises(InputError, match="it takes other than one float32 image"):
         convert_tflite(original_of(shared, get_spec("movenet-lightning")), ["points"])

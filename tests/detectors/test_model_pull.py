@@ -10,7 +10,8 @@ import yaml
 
 from landmark_ops.detectors import download
 from landmark_ops.detectors.download import https_blocks
-from landmark_ops.detectors.pull import cache_folder, is_local, read_model, resolve, verify
+from landmark_ops.detectors.model_cache import cache_folder
+from landmark_ops.detectors.model_file import is_local, read_model, resolve, verify
 from landmark_ops.errors import InputError, RunError
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -172,7 +173,8 @@ def test_two_processes_pull_once(upstream, https_server, cache, tmp_path):
     values = upstream.model_dump(mode="json", exclude_none=True)
     path.write_text(yaml.safe_dump(values))
     code = (
-        "from landmark_ops.detectors.registry import read_spec; from landmark_ops.detectors.pull import read_model; "
+        "from landmark_ops.detectors.registry import read_spec; "
+        "from landmark_ops.detectors.model_file import read_model; "
         f"print(len(read_model(read_spec({str(path)!r}))))"
     )
     runs = [

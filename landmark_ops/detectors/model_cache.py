@@ -1,0 +1,58 @@
+"""The folder where fetched models are kept: a file appears in it whole or not at all, fetched by one at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from landmark_ops.errors import RunError
+
+CACHE_VARIABLE = "LANDMARKS_MODEL_CACHE"
+
+
+def cache_folder() -> Path:
+    """Where fetched models are kept."""
+    if named := os.environ.get(CACHE_VARIABLE, "").strip():
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache"
+    return Path(base).expanduser() / "landmark-ops" / "models"
+
+
+def store(target: Path, data: bytes) -> None:
+    """The file appears whole or not at all, also after a loss of power."""
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    with _writing(target.parent):
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait for the file lock at `path`. The file stays: removing it would let two holders in."""
+    with _writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the model cache {folder} cannot be written: {error.strerror or error}: "
+            f"set {CACHE_VARIABLE} to a folder that can"
+        ) from error
