@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import zarr
 
-from landmark_ops.engine.engine import Item
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 
 
-def no_work(item: Item) -> None:
+def no_work(item: RowRange) -> None:
     """Nothing: what is left is the cost of the task itself."""
 
 
-def read_block(item: Item, rows: Rows) -> int:
+def read_block(item: RowRange, rows: Rows) -> int:
     """Read one range as the extension does; a row count goes back."""
     return len(rows.read(*item))
 
 
-def bare_read(item: Item, uri: str) -> int:
+def bare_read(item: RowRange, uri: str) -> int:
     """Read one range with zarr-python alone, none of the checks for missing and damaged chunks."""
     return len(np.asarray(_bare_array(uri)[item[0] : item[1]]))
 

@@ -24,7 +24,7 @@ from benchmarks.blocks import own_peak_rss
 from benchmarks.data import patches, write_generated
 from benchmarks.workers import two_workers
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.neighbors.geodesics import geodesic_support, graph_bytes, landmark_geodesics
 from landmark_ops.neighbors.graph import neighbor_graph
 from landmark_ops.numerics.distances import Metric

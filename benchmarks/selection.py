@@ -19,9 +19,9 @@ from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import say, seconds_of
 from benchmarks.workers import two_workers
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.kernel import Kernel, default_gamma, kernel_block
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.residuals import tile_rows
@@ -99,7 +99,7 @@ def block_pass(engine: ClusterEngine, rows: Rows, Z: Array, kernel: Kernel) -> f
     return sum(part for _, part in engine.imap(kernel_pass, items, rows, Z, kernel))
 
 
-def kernel_pass(item: Item, rows: Rows, Z: Array, kernel: Kernel) -> float:
+def kernel_pass(item: RowRange, rows: Rows, Z: Array, kernel: Kernel) -> float:
     """Read one range and evaluate its block against landmarks Z in float32, tile by tile; the sum goes back."""
     X = rows.read(*item).astype(np.float32, copy=False)
     Z = Z.astype(np.float32, copy=False)

@@ -15,7 +15,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.request import Request

@@ -23,7 +23,7 @@ from benchmarks.timing import say
 from benchmarks.workers import WORKERS, two_workers
 from landmark_ops import SpectralClustering
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.numerics.kernel import default_gamma
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.stores.sources.source import open_rows

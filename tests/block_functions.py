@@ -21,6 +21,17 @@ def text(item: Item, *common: str) -> str:
     return f"{item[0]}{''.join(common)},"
 
 
+def say(item: Any, *common: str) -> str:
+    """The item as text, whatever it is."""
+    return f"{item}{''.join(common)}"
+
+
+def die_of_item(item: Any) -> str:
+    """SIGKILL its own worker, whatever the item."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return ""
+
+
 def slow_text(item: Item, seconds: float) -> str:
     """`text`, taking its time."""
     time.sleep(seconds)

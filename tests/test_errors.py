@@ -11,7 +11,7 @@ import pytest
 
 from landmark_ops import LandmarkMDS, NystroemRidge, NystroemRidgeClassifier, SpectralEmbedding, select_landmarks
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, Word, in_words_of, speaks
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select

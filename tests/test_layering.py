@@ -54,6 +54,7 @@ LAYERS: dict[str, set[str]] = {
     "units": {"wording"},
     "errors": {"wording"},
     "registry": {"errors"},
+    "row_range": set(),
     "configs.section": set(),
     "configs.plain_yaml": {"errors", "wording"},
     "configs": {
@@ -75,7 +76,7 @@ LAYERS: dict[str, set[str]] = {
     "stores.embeddings": {"errors", "registry", "wording", "stores", "stores.sources"},
     "stores.tables": {"errors", "registry", "wording", "stores"},
     "maps": {"errors", "numerics"},
-    "engine": {"errors"},
+    "engine": {"errors", "row_range"},
     "passes": {"errors", "numerics", "stores", "maps", "engine"},
     "neighbors": {"errors", "numerics", "stores", "engine", "passes"},
     "selection": {"errors", "registry", "numerics", "stores", "maps", "engine", "passes"},

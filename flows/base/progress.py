@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TextIO
 
 from landmark_ops.report.content import Stage
+from landmark_ops.row_range import RowRange
 from landmark_ops.units import duration
 
 PLAIN_SECONDS = 5.0
@@ -62,10 +63,14 @@ class Progress:
         """How many rows, over all its passes, the running stage will go through, once it knows."""
         self.total = total
 
-    def advance(self, item: tuple[int, int]) -> None:
-        """A range of rows is done."""
-        self.done += item[1] - item[0]
+    def advance(self, count: int) -> None:
+        """So many more rows, or other things of the stage's unit, are done."""
+        self.done += count
         self._show()
+
+    def rows_done(self, item: RowRange) -> None:
+        """A range of rows is done."""
+        self.advance(item.size)
 
     def say(self, text: str) -> None:
         """One line for the person watching."""

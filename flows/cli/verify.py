@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from landmark_ops.engine.engine import Engine, LocalEngine
+from landmark_ops.engine.protocol import Engine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import DamagedError, InputError
 from landmark_ops.passes.verification import Verified, verify_embedding
 from landmark_ops.stores.damage import Damage

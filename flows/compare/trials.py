@@ -250,7 +250,7 @@ def attempt(
             run.engine,
             setting.metric if by_metric else None,
             run.config.source.bad_rows == "mark",
-            done=run.progress.advance,
+            done=run.progress.rows_done,
             planned=planned,
             kernel=setting.block if by_kernel and isinstance(setting.block, Kernel) else None,
         )

@@ -252,7 +252,7 @@ def detect_stage(run: Run, overlays: int) -> Totals:
             for _, shards in engine.imap(detect_shard, items, work.todo, work.job):
                 for shard in shards:
                     totals.add(shard, overlays)
-                    progress.advance((0, shard.images))
+                    progress.advance(shard.images)
                     pending.append(shard)
                 if time.monotonic() - committed > COMMIT_SECONDS or len(pending) >= COMMIT_SHARDS:
                     commit(work.tables, pending)

@@ -12,7 +12,7 @@ from flows.embed.inputs import check_unchanged, lock_place, open_run
 from flows.embed.resume import load_work
 from flows.embed.run import Part
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.engine.engine import Engine
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import DamagedError, InputError
 from landmark_ops.passes.extension import extend_block
 from landmark_ops.passes.verification import verify_embedding
@@ -56,7 +56,7 @@ def repair_part(part: Part, rows: Rows, engine: Engine, progress: Progress) -> R
     store = part.store
     restored = store.restore_metadata()
     with progress.stage("verify", rows.n):
-        damages = verify_embedding(store, engine, progress.advance).damaged
+        damages = verify_embedding(store, engine, progress.rows_done).damaged
     lost = [damage for damage in damages if damage.rows is None]
     if lost:
         raise DamagedError(
@@ -67,11 +67,11 @@ def repair_part(part: Part, rows: Rows, engine: Engine, progress: Progress) -> R
         return Repaired(store.uri, 0, 0, restored)
     work = load_work(part, rows)
     nothing = np.zeros(0, np.int64)
-    with progress.stage("repair", sum(stop - start for start, stop in items)):
-        for item, extended in engine.imap(extend_block, items, rows, (work.output,), nothing, done=progress.advance):
+    with progress.stage("repair", sum(item.size for item in items)):
+        for item, extended in engine.imap(extend_block, items, rows, (work.output,), nothing, done=progress.rows_done):
             if not work.records.matches(item[0], extended.written[0]):
                 raise DamagedError(
-                    f"{store.uri}: rows {item[0]}..{item[1]} computed anew are not those that were committed (rounding "
+                    f"{store.uri}: {item} computed anew are not those that were committed (rounding "
                     f"of another machine, or a source that changed without showing it): {ANEW}"
                 )
-    return Repaired(store.uri, sum(stop - start for start, stop in items), len(items), restored)
+    return Repaired(store.uri, sum(item.size for item in items), len(items), restored)

@@ -105,7 +105,7 @@ def count_rows(run: Run, work: Work) -> list[Density]:
     high = np.nanmax(records.high, axis=0).astype(np.float64)
     items = ranges(run.rows.n, records.chunk_rows)
     counts = run.engine.reduce(
-        histogram_block, add_histograms, items, work.part.store, pairs, low, high, BINS, done=run.progress.advance
+        histogram_block, add_histograms, items, work.part.store, pairs, low, high, BINS, done=run.progress.rows_done
     )
     if k == 1:
         return [Density((0, 0), np.diagonal(counts[0])[None, :], (low[0], high[0], 0.0, 1.0))]

@@ -149,13 +149,13 @@ def score(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
     items = work.records.items(committed=True)
     if isinstance(head, Clusters):
         with run.progress.stage("score", run.rows.n):
-            done = run.progress.advance
+            done = run.progress.rows_done
             count = len(head.centroids)
             sizes = run.engine.reduce(count_labels_block, add_histograms, items, store, count, done=done)
         return Outcome(facts, errors, head, [int(size) for size in sizes])
     if isinstance(head, Regression | Classes) and run.targets is not None and run.targets.held_out > 0:
         with run.progress.stage("score", run.rows.n):
-            done = run.progress.advance
+            done = run.progress.rows_done
             nothing = head.undefined["prediction"]
             scores = run.engine.reduce(score_block, add_scores, items, store, run.targets, nothing, done=done)
         return Outcome(facts, errors, head, scores=scores)

@@ -16,7 +16,6 @@ from flows.embed.inputs import Opened, fingerprint_of
 from flows.embed.methods import make_method
 from flows.embed.plan import Plan
 from flows.embed.run import Part, Run
-from landmark_ops.engine.engine import Done, Item
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_words_of
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.evaluation import compute_dtype
@@ -27,6 +26,7 @@ from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.passes.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import find_causes, refuse_outside, refuse_undefined
+from landmark_ops.row_range import Done, RowRange
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.request import Request
@@ -62,7 +62,7 @@ class Work:
     solution: Solution
     sha256: str
     records: ChunkRecords
-    undefined: dict[Item, dict[Cause, Found]] = field(default_factory=dict)  # why rows placed in this run have nothing
+    undefined: dict[RowRange, dict[Cause, Found]] = field(default_factory=dict)  # why rows have no coordinates
 
     @property
     def output(self) -> Output:
@@ -106,7 +106,7 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
                 metric or asking,
                 skip,
                 *own_landmarks(opened.given),
-                done=run.progress.advance,
+                done=run.progress.rows_done,
                 planned=run.progress.plan_rows,
                 kernel=kernel,
                 tolerance=config.tolerance,
@@ -168,7 +168,7 @@ def watch_progress(run: Run) -> Watch:
     @contextmanager
     def watch(stage: str, total: int) -> Iterator[Done | None]:
         with run.progress.stage(stage, total):
-            yield run.progress.advance
+            yield run.progress.rows_done
 
     return watch
 
@@ -243,8 +243,8 @@ def verify_stage(run: Run, records: ChunkRecords) -> int:
     """On resume: compare every committed chunk with its hash; those that differ will be computed again."""
     committed = records.items(committed=True)
     lost = 0
-    with run.progress.stage("verify", sum(stop - start for start, stop in committed)):
-        for item, found in run.engine.imap(reread_block, committed, records.store, done=run.progress.advance):
+    with run.progress.stage("verify", sum(item.size for item in committed)):
+        for item, found in run.engine.imap(reread_block, committed, records.store, done=run.progress.rows_done):
             if found is not None and records.matches(item[0], found):
                 records.set(item[0], found)  # a crash may have come between the columns of the table
             else:
@@ -259,15 +259,15 @@ def extend_stage(run: Run, works: list[Work], sample: NDArray[np.int64]) -> list
 
     Rows are read once for all methods that still need them.
     """
-    lacking: dict[Item, list[Work]] = {}
+    lacking: dict[RowRange, list[Work]] = {}
     for work in works:
         for item in work.records.items(committed=False):
             lacking.setdefault(item, []).append(work)
-    groups: dict[tuple[int, ...], list[Item]] = {}
+    groups: dict[tuple[int, ...], list[RowRange]] = {}
     for item, members in sorted(lacking.items()):
         groups.setdefault(tuple(works.index(work) for work in members), []).append(item)
-    rows: dict[Item, Array] = {}
-    with run.progress.stage("extend", sum(stop - start for start, stop in lacking)):
+    rows: dict[RowRange, Array] = {}
+    with run.progress.stage("extend", sum(item.size for item in lacking)):
         try:
             for members_at, items in groups.items():
                 extend_group(run, [works[at] for at in members_at], items, sample, rows)
@@ -281,11 +281,13 @@ def extend_stage(run: Run, works: list[Work], sample: NDArray[np.int64]) -> list
     return [gather_sample(run, work, sample, rows) for work in works]
 
 
-def extend_group(run: Run, works: list[Work], items: list[Item], sample: Array, rows: dict[Item, Array]) -> None:
+def extend_group(
+    run: Run, works: list[Work], items: list[RowRange], sample: Array, rows: dict[RowRange, Array]
+) -> None:
     """Place the rows of `items` for the methods that all lack them; `rows` takes up the sampled ones."""
     strict = run.config.source.bad_rows == "error"
     outputs = tuple(work.output for work in works)
-    done = run.progress.advance
+    done = run.progress.rows_done
     for item, part in run.engine.imap(extend_block, items, run.rows, outputs, sample, done=done):
         for work, written, undefined in zip(works, part.written, part.undefined, strict=True):
             if written.bad_rows and strict and not leaves_rows_out(work):
@@ -310,7 +312,7 @@ def why_undefined(run: Run, work: Work) -> dict[Cause, Found]:
     return add_tallies([again, *work.undefined.values()])
 
 
-def gather_sample(run: Run, work: Work, sample: NDArray[np.int64], rows: dict[Item, Array]) -> Sample:
+def gather_sample(run: Run, work: Work, sample: NDArray[np.int64], rows: dict[RowRange, Array]) -> Sample:
     """The sampled rows of one method: their coordinates read back, the rows themselves as far as not at hand."""
     items = work.records.items(committed=True)
     parts = dict(run.engine.imap(gather_block, items, work.part.store, sample))
@@ -319,7 +321,7 @@ def gather_sample(run: Run, work: Work, sample: NDArray[np.int64], rows: dict[It
     return Sample(sample, np.concatenate(stored), *(np.concatenate(column) for column in columns))
 
 
-def sample_within(sample: NDArray[np.int64], item: Item) -> NDArray[np.int64]:
+def sample_within(sample: NDArray[np.int64], item: RowRange) -> NDArray[np.int64]:
     """The sampled rows of a range."""
     return sample[np.searchsorted(sample, item[0]) : np.searchsorted(sample, item[1])]
 
@@ -387,7 +389,7 @@ def refuse_bad_rows(run: Run, plan: Plan | None, cause: InputError | None = None
 
     `cause`: what was said of the first rows met, in place of which this stands.
     """
-    items: list[Item] = ranges(run.rows.n, plan.step if plan else task_rows(run.rows))
+    items: list[RowRange] = ranges(run.rows.n, plan.step if plan else task_rows(run.rows))
     count, first = 0, run.rows.n
     for _, (bad, index) in run.engine.imap(count_bad_block, items, run.rows):
         count += bad

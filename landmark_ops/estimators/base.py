@@ -14,7 +14,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from landmark_ops.engine.engine import Engine, LocalEngine
+from landmark_ops.engine.protocol import Engine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import Edge, InputError, in_words_of, speaks
 from landmark_ops.estimators.parameters import check_parameters
 from landmark_ops.maps.evaluation import compute_dtype, output_dtype

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Done, Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import InputError
 from landmark_ops.neighbors.graph import NeighborGraph, gather, read_block
 from landmark_ops.neighbors.shared import forget, fresh_name, opened
@@ -34,6 +34,7 @@ from landmark_ops.numerics.neighbors import prepare
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.numerics.ranges import STORED, largest, stored
 from landmark_ops.passes.ranges import TASK_BYTES, ranges
+from landmark_ops.row_range import Done, RowRange
 from landmark_ops.stores.scratch import COLUMN_CHUNK, Scratch
 from landmark_ops.stores.sources.rows import ArrayRows, Rows
 
@@ -148,7 +149,7 @@ def get_graph(scratch: Scratch, name: str) -> sp.csr_array:
     return sp.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
 
 
-def path_block(item: Item, shared: SharedGraph, positions: I64) -> tuple[F64, F32 | None]:
+def path_block(item: RowRange, shared: SharedGraph, positions: I64) -> tuple[F64, F32 | None]:
     """Geodesics of landmarks item[0]..item[1]: to all landmarks (b, m), and to all rows (s, b) unless written."""
     matrix = shared.matrix
     if shared.scratch is not None:
@@ -212,7 +213,7 @@ def _measure(
 
 
 def outside_block(
-    item: Item, rows: Rows, indices: I64 | None, queries: Array, own: NDArray[np.int32], labels: NDArray[np.int32],
+    item: RowRange, rows: Rows, indices: I64 | None, queries: Array, own: NDArray[np.int32], labels: NDArray[np.int32],
     metric: Metric,
 ) -> tuple[I64, F64]:  # fmt: skip
     """Of support rows item[0]..item[1] the nearest of another component to each query: position, distance, (q,)."""

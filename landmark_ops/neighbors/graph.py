@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Done, Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import InputError
 from landmark_ops.neighbors.shared import forget, fresh_name, opened
 from landmark_ops.numerics.distances import Array, Metric
@@ -27,6 +27,7 @@ from landmark_ops.numerics.neighbors import ExactIndex, Neighbors, check_count, 
 from landmark_ops.numerics.quality import Estimate
 from landmark_ops.numerics.random_streams import Stream, derived_seed, generator
 from landmark_ops.passes.ranges import TASK_BYTES, ranges
+from landmark_ops.row_range import Done, RowRange
 from landmark_ops.stores.scratch import Scratch
 from landmark_ops.stores.sources.rows import Rows
 
@@ -137,7 +138,7 @@ def block_step(d: int) -> int:
     return int(1 << (max(1, TASK_BYTES // 2 // (4 * d)).bit_length() - 1))
 
 
-def read_block(item: Item, rows: Rows, indices: I64 | None) -> Array:
+def read_block(item: RowRange, rows: Rows, indices: I64 | None) -> Array:
     """Rows item[0]..item[1] of the support, as stored."""
     return rows.read(*item) if indices is None else rows.take(indices[item[0] : item[1]])
 
@@ -154,7 +155,7 @@ def gather(rows: Rows, indices: I64 | None, engine: Engine) -> Array:
 # Exact
 
 
-def exact_block(item: Item, index: ExactIndex, n_neighbors: int) -> Neighbors:
+def exact_block(item: RowRange, index: ExactIndex, n_neighbors: int) -> Neighbors:
     """Neighbours of support rows item[0]..item[1] among all."""
     own = np.arange(*item, dtype=np.int64)
     return knn(index.support[item[0] : item[1]], None, n_neighbors, index.metric, index=index, exclude=own)
@@ -184,7 +185,7 @@ def list_count(s: int) -> int:
     return int(2 ** max(0, round(log2(2.8 * sqrt(s)))))
 
 
-def assign_block(item: Item, rows: Rows, indices: I64 | None, shell: IvfIndex) -> tuple[I64, NDArray[np.float32]]:
+def assign_block(item: RowRange, rows: Rows, indices: I64 | None, shell: IvfIndex) -> tuple[I64, NDArray[np.float32]]:
     """The list of each support row of a range, and the row as it is stored there."""
     points = read_block(item, rows, indices)
     numbers = np.arange(*item, dtype=np.int64) if indices is None else indices[item[0] : item[1]]
@@ -204,7 +205,7 @@ def _fill_lists(rows: Rows, indices: I64 | None, metric: Metric, engine: Engine,
     index = IvfIndex.train(trained[good] if good.any() else trained, metric, min(lists, max(1, int(good.sum()))), start)
     del trained
     items = ranges(s, block_step(rows.d))
-    early: dict[Item, tuple[I64, NDArray[np.float32]]] = {}
+    early: dict[RowRange, tuple[I64, NDArray[np.float32]]] = {}
     at = 0
     for item, block in engine.imap(assign_block, items, rows, indices, index.emptied()):
         early[item] = block
@@ -255,7 +256,7 @@ def attach(shared: Shared) -> IvfIndex:
 
 
 def recall_block(
-    item: Item, shared: Shared, sample: I64, n_neighbors: int, ladder: tuple[int, ...]
+    item: RowRange, shared: Shared, sample: I64, n_neighbors: int, ladder: tuple[int, ...]
 ) -> NDArray[np.float64]:
     """Recall of the sampled rows item[0]..item[1] for each number of probes; sample: (q,) places in the lists."""
     index = attach(shared)
@@ -283,7 +284,7 @@ def _measure_recall(shared: Shared, s: int, lists: int, k: int, engine: Engine, 
     return Estimate(float(told.mean()), error), ladder[chosen]
 
 
-def search_block(item: Item, shared: Shared, n_neighbors: int, probes: int) -> tuple[I64, Neighbors]:
+def search_block(item: RowRange, shared: Shared, n_neighbors: int, probes: int) -> tuple[I64, Neighbors]:
     """Rows item[0]..item[1] in the order of the lists: their numbers and neighbours."""
     index = attach(shared)
     own, low = index.listed(*item)

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.errors import DamagedError
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.evaluation import place_all
@@ -20,6 +19,7 @@ from landmark_ops.maps.tally import Found
 from landmark_ops.numerics.ranges import squares
 from landmark_ops.passes.stored_map import load_maps
 from landmark_ops.passes.undefined_rows import causes_of_rows
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.embeddings.contents import Written, describe
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.sources.rows import Rows
@@ -53,7 +53,7 @@ class Gathered(NamedTuple):
     residual: NDArray[np.float32]  # (s,)
 
 
-def extend_block(item: Item, rows: Rows, outputs: tuple[Output, ...], sample: NDArray[np.int64]) -> Extended:
+def extend_block(item: RowRange, rows: Rows, outputs: tuple[Output, ...], sample: NDArray[np.int64]) -> Extended:
     """Place rows item[0]..item[1] and commit them to every output. `sample`: sorted global row indices."""
     start, stop = item
     X = rows.read(start, stop)
@@ -81,7 +81,7 @@ def place_geodesics(fitted: LandmarkMap, lengths: Rows, start: int, stop: int) -
     return Placed(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def gather_block(item: Item, store: EmbeddingStore, sample: NDArray[np.int64]) -> Gathered:
+def gather_block(item: RowRange, store: EmbeddingStore, sample: NDArray[np.int64]) -> Gathered:
     """The sampled rows of a committed chunk."""
     start, stop = item
     embedding, residual = store.read(start, stop)
@@ -94,7 +94,7 @@ def within(sample: NDArray[np.int64], start: int, stop: int) -> NDArray[np.int64
     return sample[np.searchsorted(sample, start) : np.searchsorted(sample, stop)]
 
 
-def reread_block(item: Item, store: EmbeddingStore) -> Written | None:
+def reread_block(item: RowRange, store: EmbeddingStore) -> Written | None:
     """Describe the chunk as it now lies in storage, for comparison with its record; None where it is damaged."""
     try:
         return describe(item[0], *store.read(*item), store.read_outputs(*item))
@@ -102,7 +102,7 @@ def reread_block(item: Item, store: EmbeddingStore) -> Written | None:
         return None
 
 
-def count_bad_block(item: Item, rows: Rows) -> tuple[int, int]:
+def count_bad_block(item: RowRange, rows: Rows) -> tuple[int, int]:
     """Number of rows with NaN or Inf among item[0]..item[1], and the global index of the first, -1 if none."""
     X = rows.read(*item)
     if X.dtype.kind != "f":
@@ -112,7 +112,7 @@ def count_bad_block(item: Item, rows: Rows) -> tuple[int, int]:
 
 
 def histogram_block(
-    item: Item,
+    item: RowRange,
     store: EmbeddingStore,
     pairs: tuple[tuple[int, int], ...],
     low: NDArray[Any],

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import refuse_lacking
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.arrays import as_rows
 from landmark_ops.stores.sources.rows import ArrayRows, Rows
 
@@ -34,7 +35,11 @@ def map_rows(X: Array, fn: Callable[[Array], Array]) -> Array:
     items = ranges(len(X), task_rows(ArrayRows(X))) if len(X) else []
     if len(items) < 2:
         return fn(X)
-    found = dict(LocalEngine().imap(lambda item: fn(X[slice(*item)]), items))
+
+    def of_rows(item: RowRange) -> Array:
+        return fn(X[item.start : item.stop])
+
+    found = dict(LocalEngine().imap(of_rows, items))
     return np.concatenate([found[item] for item in items])
 
 

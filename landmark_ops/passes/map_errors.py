@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.trace_error import ExplainedSums, add_explained, explained_block
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 
 
-def map_errors_block(item: Item, rows: Rows, maps: tuple[LandmarkMap, ...]) -> list[ExplainedSums]:
+def map_errors_block(item: RowRange, rows: Rows, maps: tuple[LandmarkMap, ...]) -> list[ExplainedSums]:
     """The sums of rows item[0]..item[1] under each map."""
     return explained_block(list(maps), rows.read(*item))
 

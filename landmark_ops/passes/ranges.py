@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landmark_ops.engine.engine import Item
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 
 TASK_BYTES = 32 << 20  # decoded input of one task: 20 ms or more of work, small beside any worker's memory
@@ -27,6 +27,6 @@ def task_rows(rows: Rows, n_components: int = 1) -> int:
     return min(target // chunk * chunk, rows.n)
 
 
-def ranges(n: int, step: int) -> list[Item]:
+def ranges(n: int, step: int) -> list[RowRange]:
     """0..n cut into ranges of `step` rows, the last one shorter."""
-    return [(start, min(start + step, n)) for start in range(0, n, step)]
+    return [RowRange(start, min(start + step, n)) for start in range(0, n, step)]

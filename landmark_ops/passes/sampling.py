@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
@@ -22,6 +22,7 @@ from landmark_ops.numerics.query_sums import (
 )
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.ranges import ranges
+from landmark_ops.row_range import RowRange
 
 COVER_BATCH = 512
 MAX_QUERIES = 1000
@@ -35,7 +36,12 @@ class Cover(NamedTuple):
 
 
 def query_block(
-    item: Item, X: Array, embedding: Array, fitted: LandmarkMap, neighbors: int, landmarks: NDArray[np.float64] | None
+    item: RowRange,
+    X: Array,
+    embedding: Array,
+    fitted: LandmarkMap,
+    neighbors: int,
+    landmarks: NDArray[np.float64] | None,
 ) -> QuerySums:
     """Quality sums of one batch of queries against the whole sample."""
     return query_sums(item[0], item[1], X, embedding, fitted.block, neighbors, landmarks)
@@ -64,7 +70,7 @@ def sample_quality(
     return summarize([parts[item] for item in items], neighbors, len(X))
 
 
-def cover_block(item: Item, X: Array, fitted: LandmarkMap) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def cover_block(item: RowRange, X: Array, fitted: LandmarkMap) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Distance to, and index of, the landmark nearest to each of the sampled rows item[0]..item[1]."""
     rows = X[item[0] : item[1]]
     if isinstance(fitted.block, Kernel) and fitted.block.name == "precomputed":

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.maps.target_sums import common_mean, mean
 from landmark_ops.passes.sums import Targets
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 
 
@@ -31,7 +31,7 @@ class Scores(NamedTuple):
     untold: int
 
 
-def score_block(item: Item, store: EmbeddingStore, targets: Targets, undefined: float) -> Scores:
+def score_block(item: RowRange, store: EmbeddingStore, targets: Targets, undefined: float) -> Scores:
     """Scores of the held-out rows of one chunk, from the arrays as written.
 
     `undefined` is what stands in `prediction` for rows without one.
@@ -63,7 +63,7 @@ def add_scores(parts: list[Scores]) -> Scores:
     return whole._replace(mean=center, spread=spread)
 
 
-def count_labels_block(item: Item, store: EmbeddingStore, clusters: int) -> NDArray[np.int64]:
+def count_labels_block(item: RowRange, store: EmbeddingStore, clusters: int) -> NDArray[np.int64]:
     """How many rows of one chunk carry each label, (clusters,)."""
     labels = store.read_outputs(*item)["labels"]
     return np.bincount(labels[labels >= 0], minlength=clusters)

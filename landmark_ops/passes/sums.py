@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Done, Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.evaluation import place_all
 from landmark_ops.maps.moments import SUM_ROWS, Sum, Tile
 from landmark_ops.maps.parts import Placed
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
+from landmark_ops.row_range import Done, RowRange
 from landmark_ops.stores.sources.rows import Rows
 
 FOLD = 2  # sums of tiles held at a time
@@ -72,7 +73,7 @@ def sum_over(
     rows: Rows,
     sums: Sequence[Sum[Any]],
     engine: Engine,
-    items: list[Item],
+    items: list[RowRange],
     targets: Targets | None = None,
     done: Done | None = None,
 ) -> Summed:
@@ -81,7 +82,7 @@ def sum_over(
     return engine.reduce(sum_block, add, items, rows, tuple(sums), targets, done=done)
 
 
-def sum_block(item: Item, rows: Rows, sums: tuple[Sum[Any], ...], targets: Targets | None) -> Summed:
+def sum_block(item: RowRange, rows: Rows, sums: tuple[Sum[Any], ...], targets: Targets | None) -> Summed:
     """The sums of one range of rows, tile by tile."""
     start, stop = item
     X = rows.read(start, stop)

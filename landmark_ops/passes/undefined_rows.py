@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.tally import Found, add_tallies, refusal, tally
@@ -13,13 +13,14 @@ from landmark_ops.maps.undefined import causes, row_causes
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.domains import domain
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 
 ALLOWED = (Cause.NOT_FINITE, Cause.UNREACHED)
 LENGTH_ROWS = 16_384  # geodesics of so many rows are held at a time
 
 
-def causes_block(item: Item, rows: Rows, fitted: LandmarkMap, lengths: Rows | None) -> dict[Cause, Found]:
+def causes_block(item: RowRange, rows: Rows, fitted: LandmarkMap, lengths: Rows | None) -> dict[Cause, Found]:
     """Why rows of item[0]..item[1] have no coordinates; `lengths`: the rows' geodesics, where the map takes those."""
     parts = []
     for start in range(*item, LENGTH_ROWS):
@@ -38,7 +39,7 @@ def causes_of_rows(
 
 
 def find_causes(
-    rows: Rows, fitted: LandmarkMap, engine: Engine, items: list[Item], lengths: Rows | None = None
+    rows: Rows, fitted: LandmarkMap, engine: Engine, items: list[RowRange], lengths: Rows | None = None
 ) -> dict[Cause, Found]:
     """Why rows of these ranges have no coordinates under a map; empty where all have some."""
     if not items:
@@ -47,21 +48,21 @@ def find_causes(
 
 
 def refuse_undefined(
-    rows: Rows, fitted: LandmarkMap, engine: Engine, items: list[Item], lengths: Rows | None = None
+    rows: Rows, fitted: LandmarkMap, engine: Engine, items: list[RowRange], lengths: Rows | None = None
 ) -> None:
     """Raise InputError naming cause, count and first of the rows without coordinates; return where all have some."""
     if found := find_causes(rows, fitted, engine, items, lengths):
         raise refusal(found, fitted.block, rows.n, rows.named)
 
 
-def outside_block(item: Item, rows: Rows, block: Block) -> dict[Cause, Found]:
+def outside_block(item: RowRange, rows: Rows, block: Block) -> dict[Cause, Found]:
     """The rows of item[0]..item[1] that a metric or kernel is not defined for."""
     found = row_causes(block, rows.read(*item))
     found[found != Cause.OUTSIDE] = Cause.DEFINED
     return tally(found, np.arange(*item))
 
 
-def refuse_outside(rows: Rows, block: Block | None, engine: Engine, items: list[Item]) -> None:
+def refuse_outside(rows: Rows, block: Block | None, engine: Engine, items: list[RowRange]) -> None:
     """Raise InputError where any row breaks a condition of its metric or kernel, whichever rows become landmarks.
 
     Reads the rows once, where there is such a condition at all.

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Done, Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import DamagedError, RunError
+from landmark_ops.row_range import Done, RowRange
 from landmark_ops.stores.damage import Damage
 from landmark_ops.stores.embeddings.contents import describe, digest_of, hash_array
 from landmark_ops.stores.embeddings.documents import ROOT, Document
@@ -135,24 +136,24 @@ def _rows(
     if document.ours["status"] == "complete" and len(items) < len(records.committed):
         unchecked.append("rows without a record of their content: the table of chunks is damaged")
     names = store.row_arrays()
-    for (start, stop), found in engine.imap(examine_block, items, store, tuple(names), done=done):
-        chunk = start // step
+    for item, found in engine.imap(examine_block, items, store, tuple(names), done=done):
+        chunk = item.start // step
         recorded = {name: records.digests[name][chunk].tobytes() for name in names}
         known = any(map(any, recorded.values()))
         for name in names:
             key = chunk_key(group[name], (chunk, *(0,) * (group[name].ndim - 1)))
             what = found.get(name)
             if isinstance(what, str):
-                damages.append(Damage(name, key, what, (start, stop)))
+                damages.append(Damage(name, key, what, item))
             elif known and what != recorded[name]:
-                damages.append(Damage(name, key, OTHER_HASH, (start, stop)))
+                damages.append(Damage(name, key, OTHER_HASH, item))
         if not known and "" in found and found[""] != records.sha256[chunk].tobytes():
             key = chunk_key(group["embedding"], (chunk, 0))
-            damages.append(Damage("embedding", key, f"or another array of these rows {OTHER_HASH}", (start, stop)))
+            damages.append(Damage("embedding", key, f"or another array of these rows {OTHER_HASH}", item))
     return len(items)
 
 
-def examine_block(item: Item, store: EmbeddingStore, names: tuple[str, ...]) -> dict[str, bytes | str]:
+def examine_block(item: RowRange, store: EmbeddingStore, names: tuple[str, ...]) -> dict[str, bytes | str]:
     """The digest of each array's part of a chunk, or what is wrong with it; under "" that of all, if all are read."""
     values: dict[str, NDArray[Any]] = {}
     found: dict[str, bytes | str] = {}

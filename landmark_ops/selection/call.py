@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.numerics.distances import Callback, Metric, canonical
 from landmark_ops.numerics.kernel import Kernel, resolve_kernel

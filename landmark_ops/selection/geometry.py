@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Callback, Metric, canonical, resolve_metric
 from landmark_ops.selection.probe import probe_rows

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Done, Engine, Item
+from landmark_ops.engine.protocol import Engine
+from landmark_ops.row_range import Done, RowRange
 from landmark_ops.stores.sources.rows import Rows
 
 BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 per block
@@ -29,16 +30,16 @@ def block_rows(d: int) -> int:
     return min(max(power_of_two(BLOCK_ELEMENTS // d), low), high)
 
 
-def grid(n: int, size: int) -> list[Item]:
+def grid(n: int, size: int) -> list[RowRange]:
     """The ranges (start, stop) of `size` rows that cover 0..n; the last one may be shorter."""
-    return [(start, min(start + size, n)) for start in range(0, n, size)]
+    return [RowRange(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def cells(rows: Rows, indices: NDArray[np.int64]) -> list[Item]:
+def cells(rows: Rows, indices: NDArray[np.int64]) -> list[RowRange]:
     """The ranges, whole storage chunks each, that hold any of the rows `indices`."""
     chunk = max(rows.chunk_rows, 1)
     size = -(-block_rows(rows.d) // chunk) * chunk
-    return [(int(c) * size, min((int(c) + 1) * size, rows.n)) for c in np.unique(indices // size)]
+    return [RowRange(int(c) * size, min((int(c) + 1) * size, rows.n)) for c in np.unique(indices // size)]
 
 
 def gather(rows: Rows, indices: NDArray[np.int64], engine: Engine, done: Done | None = None) -> NDArray[Any]:
@@ -52,7 +53,7 @@ def gather(rows: Rows, indices: NDArray[np.int64], engine: Engine, done: Done | 
     return out
 
 
-def take_cell(item: Item, rows: Rows, ranked: NDArray[np.int64]) -> NDArray[Any]:
+def take_cell(item: RowRange, rows: Rows, ranked: NDArray[np.int64]) -> NDArray[Any]:
     """The rows of one range that are among the ascending `ranked`."""
     low, high = np.searchsorted(ranked, item)
     return rows.take(ranked[low:high])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landmark_ops.engine.engine import Engine
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.random_streams import Stream, derived_seed
 from landmark_ops.selection.draws import draw_rows

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, eigvalsh
 
-from landmark_ops.engine.engine import Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.grid import grid
 from landmark_ops.selection.kernel_values import diagonal, gram, not_positive
 from landmark_ops.selection.pivots import F64, Pivots
@@ -80,7 +81,7 @@ def ridge_pivots(kept: Weighted, ridge: float, kernel: Kernel) -> Pivots:
     return Pivots(kept.indices, kept.stored, L)
 
 
-def score_block(item: Item, stored: Array, pivots: Pivots, kernel: Kernel, ridge: float) -> F64:
+def score_block(item: RowRange, stored: Array, pivots: Pivots, kernel: Kernel, ridge: float) -> F64:
     """Scores of some of the rows of a sample, (b,) in [0, 1]."""
     X = working_rows(stored[item[0] : item[1]], None)
     return np.minimum(residuals(X, pivots, kernel, "float64").left / ridge, 1.0)

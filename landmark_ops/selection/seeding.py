@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.draws import first_row
 from landmark_ops.selection.nearest import nearest
 from landmark_ops.selection.request import Request
@@ -67,7 +67,7 @@ class Sampled(NamedTuple):
     seed: int
     share: float
 
-    def read(self, item: Item, rows: Rows, metric: Metric, skip: bool) -> tuple[NDArray[np.int64], Array]:
+    def read(self, item: RowRange, rows: Rows, metric: Metric, skip: bool) -> tuple[NDArray[np.int64], Array]:
         """The usable rows of a range that belong to the sample: indices (g,) and working rows (g, d)."""
         indices, _, X = read_usable(item, rows, metric, skip)
         if self.share == 1:
@@ -76,7 +76,7 @@ class Sampled(NamedTuple):
         return indices[member], X[member]
 
 
-def seed_centres(ask: Request, metric: Metric, items: list[Item]) -> Start:
+def seed_centres(ask: Request, metric: Metric, items: list[RowRange]) -> Start:
     """m starting centres by k-means|| and k-means++."""
     rows, skip, wanted = ask.rows, ask.skip_bad_rows, OVERSAMPLING * ask.count
     candidates = working_rows(first_row(ask).points, metric)
@@ -96,7 +96,7 @@ def seed_centres(ask: Request, metric: Metric, items: list[Item]) -> Start:
 
 
 def sample_block(
-    item: Item,
+    item: RowRange,
     rows: Rows,
     candidates: Array,
     metric: Metric,
@@ -123,7 +123,7 @@ def merge_samples(parts: list[Sample]) -> Sample:
 
 
 def count_block(
-    item: Item, rows: Rows, candidates: Array, metric: Metric, skip: bool, sampled: Sampled
+    item: RowRange, rows: Rows, candidates: Array, metric: Metric, skip: bool, sampled: Sampled
 ) -> NDArray[np.float64]:
     """How many rows of one block are nearest to each candidate, (c,) float64."""
     X = sampled.read(item, rows, metric, skip)[1]

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.grid import block_rows, grid, power_of_two
 from landmark_ops.selection.pivots import F64, Pivots, Precision
 from landmark_ops.selection.race import first_of_equals, race
@@ -68,7 +68,7 @@ def sweep(ask: Request, pivots: Pivots, draw: Draw, precision: Precision) -> Swe
 
 
 def sweep_block(
-    item: Item, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, draw: Draw, precision: Precision
+    item: RowRange, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, draw: Draw, precision: Precision
 ) -> Sweep:
     """The part of one block in a `sweep`."""
     indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
@@ -99,6 +99,6 @@ def merge_sweeps(parts: list[Sweep], *, draw: Draw) -> Sweep:
     )
 
 
-def kernel_items(n: int, d: int) -> list[Item]:
+def kernel_items(n: int, d: int) -> list[RowRange]:
     """The fixed grid of passes that evaluate kernels: at least SHARED_BY blocks of at least LEAST_BLOCK rows."""
     return grid(n, min(block_rows(d), max(LEAST_BLOCK, power_of_two(n // SHARED_BY))))

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.tally import refusal, tally
@@ -15,6 +14,7 @@ from landmark_ops.maps.undefined import row_causes
 from landmark_ops.numerics.distances import Array, Metric, transform_rows
 from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 
 Rule = Metric | Kernel | None  # what decides which rows can be landmarks: finite ones, within the domain of these
@@ -69,7 +69,7 @@ def usable(points: Array, rule: Rule) -> NDArray[np.bool_]:
     return np.asarray(finite & (row_causes(rule, points) == Cause.DEFINED))
 
 
-def read_usable(item: Item, rows: Rows, metric: Rule, skip_bad_rows: bool) -> Block:
+def read_usable(item: RowRange, rows: Rows, metric: Rule, skip_bad_rows: bool) -> Block:
     """The usable rows of a range; InputError for the others unless they may be skipped."""
     start, stop = item
     stored = rows.read(start, stop)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Done, Engine, Item
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Sum
@@ -29,6 +29,7 @@ from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.sums import Targets, as_numbers, sum_over
 from landmark_ops.passes.undefined_rows import refuse_undefined
+from landmark_ops.row_range import Done, RowRange
 from landmark_ops.selection.grid import gather
 from landmark_ops.selection.usable_rows import good
 from landmark_ops.solver.method import Solution
@@ -63,7 +64,7 @@ class Source:
 
     rows: Rows
     engine: Engine
-    items: list[Item]
+    items: list[RowRange]
     seed: int
     targets: Targets | None = None
     missing: Callable[[int], None] | None = None

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.neighbors.geodesics import Geodesics, geodesic_support, landmark_geodesics
 from landmark_ops.neighbors.graph import NeighborGraph, neighbor_graph
@@ -20,6 +19,7 @@ from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.geodesics import Policy
 from landmark_ops.numerics.random_streams import Stream, generator
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.usable_rows import usable
 from landmark_ops.solver.asks import Source
 from landmark_ops.stores.sources.rows import Rows
@@ -81,7 +81,7 @@ class AskGraph:
         return np.union1d(drawn if there is None else there[drawn], landmarks)
 
 
-def usable_block(item: Item, rows: Rows, metric: Metric) -> NDArray[np.int64]:
+def usable_block(item: RowRange, rows: Rows, metric: Metric) -> NDArray[np.int64]:
     """Row numbers of the usable rows of one range."""
     return item[0] + np.flatnonzero(usable(rows.read(*item), metric))
 

@@ -13,10 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.affine_weights import Weights, affine_weights
 from landmark_ops.numerics.distances import Array
 from landmark_ops.passes.ranges import ranges
+from landmark_ops.row_range import RowRange
 from landmark_ops.solver.asks import Source
 from landmark_ops.solver.geodesic_graph import Graph
 from landmark_ops.solver.method import F64
@@ -86,7 +86,7 @@ def own_neighbors(graph: sp.csr_array, count: int) -> NDArray[np.int64]:
 
 
 def rebuild_block(
-    item: Item, rows: Rows, support: NDArray[np.int64], near: NDArray[np.int64], regularization: float
+    item: RowRange, rows: Rows, support: NDArray[np.int64], near: NDArray[np.int64], regularization: float
 ) -> sp.csr_array:
     """Weights by which support rows item[0]..item[1] are rebuilt from their neighbours, sparse (b, s).
 
@@ -103,7 +103,7 @@ def rebuild_block(
 
 
 def weights_block(
-    item: Item, rows: Rows, indices: NDArray[np.int64] | None, weights: Weights, Z: Array
+    item: RowRange, rows: Rows, indices: NDArray[np.int64] | None, weights: Weights, Z: Array
 ) -> sp.csr_array:
     """Weights of support rows item[0]..item[1], sparse (b, m)."""
     X = rows.read(*item) if indices is None else rows.take(indices[item[0] : item[1]])

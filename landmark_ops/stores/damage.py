@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from landmark_ops.row_range import RowRange
+
 
 class Damage(NamedTuple):
     """One object of an output that is not what was committed."""
@@ -11,4 +13,4 @@ class Damage(NamedTuple):
     array: str  # the array or group it belongs to
     key: str  # of the object, below the output
     what: str
-    rows: tuple[int, int] | None = None  # that lie in it
+    rows: RowRange | None = None  # that lie in it

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dask
@@ -16,7 +18,9 @@ import pytest
 from distributed import Client, LocalCluster
 
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.engine.engine import FAN_IN, TASKS_PER_WORKER, LocalEngine
+from landmark_ops.engine.fold import FAN_IN
+from landmark_ops.engine.protocol import TASKS_PER_WORKER
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import BadRowsError, InputError, RunError
 from landmark_ops.maps.moments import moments
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
@@ -27,7 +31,7 @@ from tests.rows import ChunkedRows
 
 T = TypeVar("T")
 
-ITEMS = [(i, i + 1) for i in range(60)]
+ITEMS = ranges(60, 1)
 TEXT = "".join(f"{i}," for i in range(60))
 # As flows.base.runtime sets it: by default a worker that is down 15 s after an earlier death is never started again.
 NANNIES_STAY = {"distributed.deploy.lost-worker-timeout": "365 days"}
@@ -119,6 +123,36 @@ def test_reduce_keeps_the_order(engine):
     settle(engine)
 
 
+def test_items_are_anything(engine):
+    """Shards, files, lists: each task is sent its own, and unhashable or equal ones are told apart."""
+    items = ["a.tar", Path("b"), {"id": 3}, [1, 2], None, ("c", 4), "a.tar", [1, 2]]
+    seen: list[Any] = []
+    found = within(lambda: list(engine.imap(fns.say, items, "!", done=seen.append)))
+    assert sorted(result for _, result in found) == sorted(f"{item}!" for item in items)
+    assert all(result == f"{item}!" for item, result in found)
+    assert sorted(map(str, seen)) == sorted(map(str, items))
+    seen.clear()
+    assert within(lambda: engine.reduce(fns.say, fns.concatenate, items, done=seen.append)) == "".join(map(str, items))
+    assert sorted(map(str, seen)) == sorted(map(str, items))
+    settle(engine)
+
+
+def test_a_task_is_sent_its_own_item_only(threads, monkeypatch):
+    """What the items weigh together never travels with one of them."""
+    sent: list[int] = []
+    plain = threads.client.map
+
+    def record(fn, *arguments, **options):
+        sent.extend(len(pickle.dumps(one)) for one in arguments[1])
+        return plain(fn, *arguments, **options)
+
+    monkeypatch.setattr(threads.client, "map", record)
+    items = [f"{at}" * 500 for at in range(40)]
+    assert len(within(lambda: list(threads.imap(fns.say, items)))) == 40
+    assert len(sent) == 40
+    assert max(sent) < 1200
+
+
 def test_nothing_to_do(engine):
     assert within(lambda: list(engine.imap(fns.text, []))) == []
     with pytest.raises(ValueError, match="nothing to fold"):
@@ -184,7 +218,7 @@ def test_a_slow_consumer_is_not_overrun(threads):
 
 def test_reduce_keeps_a_window(threads, monkeypatch):
     """The scheduler remembers what sums are made of: without groups, these 500 items would be 570 tasks at the end."""
-    monkeypatch.setattr("landmark_ops.engine.cluster.GROUP", FAN_IN)
+    monkeypatch.setattr("landmark_ops.engine.grouped_fold.GROUP", FAN_IN)
     counts = []
 
     def watch(item):
@@ -200,7 +234,7 @@ def test_reduce_folds_along_the_tree_of_threads(threads, monkeypatch, count):
     """Where the tree is cut into groups makes no difference, not even of rounding."""
     expected = LocalEngine(2).reduce(fns.text, fns.bracket, ranges(count, 1))
     assert within(lambda: threads.reduce(fns.text, fns.bracket, ranges(count, 1))) == expected
-    monkeypatch.setattr("landmark_ops.engine.cluster.GROUP", FAN_IN)
+    monkeypatch.setattr("landmark_ops.engine.grouped_fold.GROUP", FAN_IN)
     assert within(lambda: threads.reduce(fns.text, fns.bracket, ranges(count, 1))) == expected
 
 
@@ -322,6 +356,13 @@ def test_a_block_that_kills_the_only_worker_is_placed_among_the_running(lone):
     assert low <= 30 < high
     with pytest.raises(RunError, match="the sums over 60 blocks were lost with their workers 4 times"):
         within(lambda: lone.reduce(fns.die, fns.concatenate, ITEMS, 30))
+
+
+def test_an_item_that_is_no_range_is_called_what_it_is(processes):
+    processes.client.wait_for_workers(2, timeout=PATIENCE)
+    message = r"^faces-03\.tar: every worker that took this item died, most likely out of memory: raise cluster\.memory"
+    with pytest.raises(RunError, match=message):
+        within(lambda: list(processes.imap(fns.die_of_item, ["faces-03.tar"])))
 
 
 def test_a_sum_that_kills_its_workers_ends(processes):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landmark_ops.engine.engine import FAN_IN, TASKS_PER_WORKER, Fold, LocalEngine
+from landmark_ops.engine.fold import FAN_IN, Fold
+from landmark_ops.engine.protocol import TASKS_PER_WORKER
+from landmark_ops.engine.threads import LocalEngine
+from tests.block_functions import say
 
 ITEMS = [(i, i + 1) for i in range(100)]
 
@@ -85,6 +89,21 @@ def test_fold_never_hands_out_its_own_list():
 def test_imap_yields_each_item_once(workers, count):
     found = list(LocalEngine(workers).imap(text, ITEMS[:count], "a", "b"))
     assert sorted(found) == sorted((item, f"{item[0]}ab,") for item in ITEMS[:count])
+
+
+ANYTHING = ["a.tar", Path("b"), {"id": 3}, [1, 2], None, ("c", 4), frozenset({5}), 2.5]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_items_are_anything(workers):
+    """Unhashable and equal ones too: each is one item, named by itself."""
+    items, seen = [*ANYTHING, *ANYTHING], []
+    engine = LocalEngine(workers)
+    found = list(engine.imap(say, items, "!", done=seen.append))
+    assert sorted(result for _, result in found) == sorted(f"{item}!" for item in items)
+    assert all(result == f"{item}!" for item, result in found)
+    assert sorted(map(str, seen)) == sorted(map(str, items))
+    assert engine.reduce(say, "".join, items) == "".join(map(str, items))
 
 
 def test_no_items():

@@ -95,7 +95,7 @@ def check_pages() -> None:
 @pytest.fixture
 def frozen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.base.runtime.FROZEN_SECONDS", 1.5)
-    monkeypatch.setattr("landmark_ops.engine.cluster.SPREAD_SECONDS", 0.5)
+    monkeypatch.setattr("landmark_ops.engine.shared.SPREAD_SECONDS", 0.5)
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def running_cluster() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 @pytest.mark.parametrize("call", [joined, folded], ids=["imap", "reduce"])
 def test_a_lost_scheduler_is_named(call: Any, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     """One line, in seconds, and nothing of Dask's on the terminal."""
-    monkeypatch.setattr("landmark_ops.engine.cluster.RECONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("landmark_ops.engine.losses.RECONNECT_SECONDS", 0.5)
     began = 0.0
     message = r"the Dask scheduler tcp://127\.0\.0\.1:\d+ was lost: is it running, and reachable\? What is committed is"
     with running_cluster() as (address, scheduler), pytest.raises(RunError, match=message):  # noqa: PT012, SIM117

@@ -15,7 +15,7 @@ import landmark_ops
 from flows.base.progress import Progress
 from landmark_ops import InputError, open_map
 from landmark_ops.configs.method import METHODS, SUPERVISED
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.numerics.kernel import resolve_kernel
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.stores.sources.rows import ArrayRows
@@ -155,14 +155,14 @@ def interrupt(config: dict[str, Any], stage: str, count: int) -> None:
     def opened(self: Progress, name: str) -> None:
         running[0], done[0] = name, 0
 
-    def advance(self: Progress, item: Any) -> None:
+    def rows_done(self: Progress, item: Any) -> None:
         done[0] += 1
         if (running[0], done[0]) == (stage, count):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Progress, "_open", opened)
-        patch.setattr(Progress, "advance", advance)
+        patch.setattr(Progress, "rows_done", rows_done)
         with pytest.raises(KeyboardInterrupt):
             run_embed(config)
 

@@ -9,6 +9,7 @@ import pytest
 
 from flows.base import progress
 from flows.base.progress import BarProgress, PlainProgress, Progress, make_progress
+from landmark_ops.row_range import RowRange
 
 
 class Terminal(io.StringIO):
@@ -20,7 +21,7 @@ def two_stages(shown: Progress) -> None:
     with shown.stage("select", 1000):
         shown.plan_rows(4000)
         for start in range(0, 4000, 1000):
-            shown.advance((start, start + 1000))
+            shown.rows_done(RowRange(start, start + 1000))
     with shown.stage("solve"):
         pass
 
@@ -56,7 +57,7 @@ def test_plain_lines_within_a_long_stage(monkeypatch: pytest.MonkeyPatch) -> Non
     with shown.stage("extend", 4000):
         for start in range(0, 4000, 1000):
             now[0] += 3
-            shown.advance((start, start + 1000))
+            shown.rows_done(RowRange(start, start + 1000))
     assert stream.getvalue().splitlines() == [
         "extend     50%  2,000 of 4,000 rows, 333 rows/s, 6.0 s left",
         "extend    100%  4,000 of 4,000 rows, 333 rows/s, 0 s left",

@@ -21,6 +21,7 @@ import zarr
 from flows.base.progress import Progress
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.passes.stored_map import load_map
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
@@ -41,26 +42,25 @@ pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
 X = points()
 STEP = 42  # rows of a task of 1 KiB
 CHUNKS = 10
-Item = tuple[int, int]
 
 
 @contextmanager
-def watching(act: Callable[[str, int], None] = lambda stage, count: None) -> Iterator[dict[str, list[Item]]]:
+def watching(act: Callable[[str, int], None] = lambda stage, count: None) -> Iterator[dict[str, list[RowRange]]]:
     """The ranges done by each stage; `act(stage, count)` is called after every one and may end the run."""
-    seen: dict[str, list[Item]] = {}
+    seen: dict[str, list[RowRange]] = {}
     running = [""]
 
     def opened(self: Progress, name: str) -> None:
         running[0] = name
         seen[name] = []
 
-    def advance(self: Progress, item: Item) -> None:
+    def rows_done(self: Progress, item: RowRange) -> None:
         seen[running[0]].append(item)
         act(running[0], len(seen[running[0]]))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Progress, "_open", opened)
-        patch.setattr(Progress, "advance", advance)
+        patch.setattr(Progress, "rows_done", rows_done)
         yield seen
 
 
@@ -392,7 +392,7 @@ flows.base.runtime.IN_PROCESS_BYTES = {in_process}
 landmark_ops.passes.ranges.TASK_BYTES = 1 << 10
 landmark_ops.stores.embeddings.records.FLUSH_SECONDS = 0.1
 plain = Progress.advance
-Progress.advance = lambda self, item: (time.sleep({seconds}), plain(self, item))[1]
+Progress.advance = lambda self, count: (time.sleep({seconds}), plain(self, count))[1]
 """
 
 

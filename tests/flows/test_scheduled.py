@@ -49,7 +49,7 @@ flows.base.runtime.IN_PROCESS_BYTES = 20_000
 landmark_ops.passes.ranges.TASK_BYTES = 1 << 10
 landmark_ops.stores.embeddings.records.FLUSH_SECONDS = 0.1
 plain = Progress.advance
-Progress.advance = lambda self, item: (time.sleep(0.2 if self.total and self.total > 1000 else 0), plain(self, item))[1]
+Progress.advance = lambda self, n: (time.sleep(0.2 if self.total and self.total > 1000 else 0), plain(self, n))[1]
 
 if __name__ == "__main__":
     embed.with_options(retries=1, retry_delay_seconds=1).serve(

@@ -19,7 +19,7 @@ from flows.cli.app import app
 from flows.cli.verify import verify_place
 from flows.embed.repair import repair
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import DamagedError, InputError, RunError
 from landmark_ops.passes.verification import verify_embedding
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore

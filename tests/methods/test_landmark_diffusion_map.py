@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics.pairwise import rbf_kernel
 
 from landmark_ops import LandmarkDiffusionMap
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_diffusion_map import LandmarkDiffusionMapMethod
 from landmark_ops.passes.ranges import ranges

@@ -9,7 +9,7 @@ from sklearn.datasets import make_swiss_roll
 from sklearn.manifold import Isomap
 
 from landmark_ops import LandmarkIsomap, LandmarkMDS
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
 from landmark_ops.passes.ranges import ranges

@@ -11,7 +11,7 @@ from sklearn.manifold._locally_linear import barycenter_kneighbors_graph
 from sklearn.neighbors import kneighbors_graph
 
 from landmark_ops import LocallyLinearLandmarks
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.locally_linear_landmarks import LocallyLinearLandmarksMethod
 from landmark_ops.numerics.affine_weights import Weights

@@ -14,7 +14,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import KernelCenterer
 from threadpoolctl import threadpool_limits
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.nystroem_ridge import NystroemRidgeMethod

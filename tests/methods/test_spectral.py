@@ -13,7 +13,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from landmark_ops import SpectralClustering, SpectralEmbedding
 from landmark_ops.configs.embed import parse_config
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import make_swiss_roll
 from sklearn.manifold import Isomap
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.neighbors import geodesics as module
 from landmark_ops.neighbors.geodesics import geodesic_support, graph_bytes, landmark_geodesics

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import kneighbors_graph
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.neighbors import graph as module
 from landmark_ops.neighbors.graph import list_count, neighbor_graph

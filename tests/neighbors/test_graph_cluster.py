@@ -9,7 +9,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.neighbors.geodesics import landmark_geodesics
 from landmark_ops.neighbors.graph import neighbor_graph
 from landmark_ops.numerics.distances import Metric

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, derived_seed, generator, row_numbers
 from landmark_ops.selection.probe import probe_rows

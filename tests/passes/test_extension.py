@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.passes.extension import (

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist, pdist
 from sklearn.manifold import trustworthiness
 
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.numerics.kernel import kernel_block

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.engine.engine import Engine, LocalEngine
+from landmark_ops.engine.protocol import Engine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.stores.sources.rows import ArrayRows
 
 

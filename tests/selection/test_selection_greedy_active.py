@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 import landmark_ops.selection.strategies.active as active
 import landmark_ops.selection.strategies.greedy as greedy
 import landmark_ops.selection.sweep as sweeps
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric, resolve_metric
 from landmark_ops.numerics.kernel import Kernel, kernel_block

@@ -17,10 +17,12 @@ import landmark_ops.selection.strategies.greedy as greedy
 import landmark_ops.selection.strategies.leverage as leverage
 import landmark_ops.selection.sweep as sweeps
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.engine.engine import Engine, Item, LocalEngine
+from landmark_ops.engine.protocol import Engine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel, resolve_kernel
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.call import select_landmarks
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.probe import probe_rows
@@ -179,7 +181,7 @@ def test_a_cosine_kernel_needs_directions(strategy: str, rng: np.random.Generato
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_progress_goes_through_exactly_what_was_planned(strategy: str, rng: np.random.Generator) -> None:
     plans: list[int] = []
-    gone: list[Item] = []
+    gone: list[RowRange] = []
     choose(rng.normal(size=(1_500, 3)), 10, strategy, planned=plans.append, done=gone.append)
     assert sum(stop - start for start, stop in gone) == plans[-1]
 

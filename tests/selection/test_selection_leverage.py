@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import landmark_ops.selection.strategies.bless as bless
 import landmark_ops.selection.strategies.leverage as leverage
 import landmark_ops.selection.sweep as sweeps
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.landmarks import Landmarks

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import landmark_ops.selection.strategies.rpcholesky as rpcholesky
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.landmarks import Landmarks

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 import landmark_ops.selection.seeding as seeding
 import landmark_ops.selection.strategies.kmeans as kmeans
-from landmark_ops.engine.engine import LocalEngine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 import landmark_ops.selection.strategies.kmeans as kmeans
 import landmark_ops.selection.strategies.maxmin as maxmin
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.engine.engine import Engine, Item, LocalEngine
+from landmark_ops.engine.protocol import Engine
+from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.random_streams import as_seed
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.call import select_landmarks
 from landmark_ops.selection.geometry import kernel_metric
 from landmark_ops.selection.landmarks import Landmarks
@@ -150,7 +152,7 @@ def test_progress_goes_through_exactly_what_was_planned(
 ) -> None:
     X = rng.normal(size=(2_500, 3))
     plans: list[int] = []
-    gone: list[Item] = []
+    gone: list[RowRange] = []
     select(strategy, Request(ArrayRows(X), 10, 0, engine, planned=plans.append, done=gone.append))
     assert sum(stop - start for start, stop in gone) == plans[-1]
     assert plans == sorted(plans, reverse=True)

@@ -13,7 +13,7 @@ from sklearn.datasets import make_blobs
 
 import landmark_ops.selection.draws as draws
 import landmark_ops.selection.strategies.maxmin as maxmin
-from landmark_ops.engine.engine import Engine
+from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric, transform_rows
 from landmark_ops.selection.landmarks import Landmarks

@@ -14,10 +14,10 @@ import numpy as np
 from scipy.linalg.blas import dger
 from scipy.sparse import csr_array
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.candidates import Candidates
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.pivots import F64, Pivots, Precision, no_pivots, precision_for
@@ -117,7 +117,7 @@ def sketch(
 
 
 def sketch_block(
-    item: Item,
+    item: RowRange,
     rows: Rows,
     pivots: Pivots,
     stored: Array,

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Metric
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.grid import block_rows, gather, grid
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.nearest import nearest
@@ -103,7 +103,7 @@ def farthest_start(ask: Request, metric: Metric) -> NDArray[np.float64]:
 
 
 def lloyd(
-    ask: Request, centres: NDArray[np.float64], metric: Metric, items: list[Item]
+    ask: Request, centres: NDArray[np.float64], metric: Metric, items: list[RowRange]
 ) -> tuple[NDArray[np.float64], Cells, int]:
     """Move each centre to the mean of its cell, up to ITERATIONS times (Lloyd 1982).
 
@@ -124,7 +124,7 @@ def lloyd(
     return centres, cells, iteration
 
 
-def cells_of_block(item: Item, rows: Rows, centres: Array, metric: Metric, skip_bad_rows: bool) -> Cells:
+def cells_of_block(item: RowRange, rows: Rows, centres: Array, metric: Metric, skip_bad_rows: bool) -> Cells:
     """The cells of one block's rows; sums are taken row by row, in order, in float64."""
     X = read_usable(item, rows, metric, skip_bad_rows).X
     which, gaps = nearest(X, centres, metric)

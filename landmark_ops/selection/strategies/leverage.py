@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.draws import draw_rows
 from landmark_ops.selection.grid import BLOCK_ELEMENTS
 from landmark_ops.selection.landmarks import Landmarks
@@ -131,7 +131,7 @@ def level_above(kept: Weighted, share: float, number: int, ask: Request, kernel:
     return thinned(found, ask, kernel, number) if len(found.indices) else kept
 
 
-def level_block(item: Item, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, level: Level) -> Weighted:
+def level_block(item: RowRange, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, level: Level) -> Weighted:
     """The rows of one block that belong to a level and are kept by their score."""
     indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
     member = row_numbers(level.seed, RowStream.LEVERAGE_MEMBER, *item, level.number)[indices - item[0]] < level.share

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.engine.engine import Item
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.row_range import RowRange
 from landmark_ops.selection.draws import first_row
 from landmark_ops.selection.grid import BLOCK_ELEMENTS, block_rows, grid, power_of_two
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
@@ -78,7 +78,7 @@ def maxmin_block_rows(n: int, m: int, d: int) -> int:
     return max(block_rows(d), 2 * power_of_two(ROWS_PER_LANDMARK * m - 1))
 
 
-def cover_block(item: Item, rows: Rows, start: Array, m: int, metric: Metric, skip_bad_rows: bool) -> Cover:
+def cover_block(item: RowRange, rows: Rows, start: Array, m: int, metric: Metric, skip_bad_rows: bool) -> Cover:
     """The m - 1 farthest-first rows of one block, beginning away from `start` (1, d); fewer if fewer are distinct."""
     indices, stored, X = read_usable(item, rows, metric, skip_bad_rows)
     picks, radius = farthest_first(X, working_rows(start, metric)[0], m - 1, metric)

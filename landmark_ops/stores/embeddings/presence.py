@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import DamagedError
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.damage import Damage
 from landmark_ops.stores.embeddings.documents import ROOT, Document
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
@@ -54,7 +55,7 @@ def _missing_chunks(path: str, array: Any, sizes: Mapping[str, int], may_lack: s
     step = array.chunks[0] if array.ndim else 1
     for index in product(*(range(-(-size // chunk)) for size, chunk in zip(array.shape, array.chunks, strict=True))):
         key = chunk_key(array, index)
-        rows = (index[0] * step, min((index[0] + 1) * step, array.shape[0])) if "/" not in path else None
+        rows = RowRange(index[0] * step, min((index[0] + 1) * step, array.shape[0])) if "/" not in path else None
         if key not in sizes:
             if not (index and index[0] in may_lack):
                 yield Damage(path, key, "is missing", rows)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import DamagedError
+from landmark_ops.row_range import RowRange
 from landmark_ops.stores.embeddings.contents import Written
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 
@@ -85,10 +86,11 @@ class ChunkRecords:
                 array[...] = columns[name]
         self._flushed = time.monotonic()
 
-    def items(self, *, committed: bool) -> list[tuple[int, int]]:
+    def items(self, *, committed: bool) -> list[RowRange]:
         """The row ranges of the chunks that are, or are not, committed, in order."""
         chunks = np.flatnonzero(self.committed.astype(bool) == committed)
-        return [(int(c) * self.chunk_rows, min((int(c) + 1) * self.chunk_rows, self.n)) for c in chunks]
+        starts = (int(chunk) * self.chunk_rows for chunk in chunks)
+        return [RowRange(start, min(start + self.chunk_rows, self.n)) for start in starts]
 
     def matches(self, start: int, written: Written) -> bool:
         """Whether a chunk read back is the one that was committed."""
