@@ -126,11 +126,10 @@ def address(uri: str, config: EmbedConfig) -> str:
 def read_given(config: EmbedConfig) -> NDArray[Any] | None:
     """The user's own landmarks: row numbers (m,) or points (m, d)."""
     landmarks = config.landmarks
-    if landmarks.strategy != "given":
-        return None
     if landmarks.indices is not None:
         return np.asarray(landmarks.indices, np.int64)
-    assert landmarks.points is not None
+    if landmarks.points is None:
+        return None
     try:
         with open(Path(landmarks.points).expanduser(), "rb") as file:  # which np.load leaves open where it fails
             array = np.load(file, allow_pickle=False)

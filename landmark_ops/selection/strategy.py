@@ -32,8 +32,8 @@ class Strategy:
         Whether it stops at a relative trace error, before `count` landmarks.
     takes_own
         Whether the landmarks are the user's own, as indices or points: then there is nothing to choose or compare.
-    place
-        Where it stands in lists that people read, the simplest first; those of one place by name.
+    order
+        Where it stands in lists that people read, the simplest first; those of one order by name.
     colour, mark
         How it is drawn, the same in every picture.
     """
@@ -45,7 +45,7 @@ class Strategy:
     any_kernel: bool = False
     takes_tolerance: bool = False
     takes_own: bool = False
-    place: int = 100
+    order: int = 100
     colour: str = "#1f2933"
     mark: str = "o"
 
@@ -70,7 +70,7 @@ STRATEGIES: Registry[Strategy] = Registry("strategy", "landmark_ops.selection.st
 
 def strategies() -> list[Strategy]:
     """All of them, in the order in which people read them."""
-    return sorted(STRATEGIES, key=lambda one: (one.place, one.name))
+    return sorted(STRATEGIES, key=lambda one: (one.order, one.name))
 
 
 def strategy_names() -> list[str]:

@@ -202,5 +202,5 @@ def pool_rows(n: int, d: int, m: int) -> int:
 
 
 STRATEGIES.register(
-    Strategy("active", select_active, passes=1, compares_by="either", place=7, colour="#c2362b", mark="P")
+    Strategy("active", select_active, passes=1, compares_by="either", order=7, colour="#c2362b", mark="P")
 )

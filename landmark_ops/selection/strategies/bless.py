@@ -89,5 +89,5 @@ def select_bless(ask: Request) -> Landmarks:
 
 
 STRATEGIES.register(
-    Strategy("bless", select_bless, passes=3, compares_by="kernel", place=4, colour="#d06fb0", mark="v")
+    Strategy("bless", select_bless, passes=3, compares_by="kernel", order=4, colour="#d06fb0", mark="v")
 )

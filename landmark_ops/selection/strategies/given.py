@@ -74,4 +74,4 @@ def few(values: NDArray[Any]) -> str:
     return ", ".join(str(v) for v in values[:3]) + (f" and {len(values) - 3} more" if len(values) > 3 else "")
 
 
-STRATEGIES.register(Strategy("given", select_given, passes=1, takes_own=True, place=8))
+STRATEGIES.register(Strategy("given", select_given, passes=1, takes_own=True, order=8))

@@ -154,5 +154,5 @@ def add_sketches(parts: list[F64]) -> F64:
 
 
 STRATEGIES.register(
-    Strategy("greedy", select_greedy, passes=2, compares_by="kernel", place=6, colour="#9a7b0a", mark="X")
+    Strategy("greedy", select_greedy, passes=2, compares_by="kernel", order=6, colour="#9a7b0a", mark="X")
 )

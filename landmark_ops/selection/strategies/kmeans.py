@@ -145,6 +145,6 @@ def add_cells(parts: list[Cells]) -> Cells:
 
 STRATEGIES.register(
     Strategy(
-        "kmeans", select_kmeans, passes=11, compares_by="metric", any_kernel=True, place=2, colour="#2563a8", mark="s"
+        "kmeans", select_kmeans, passes=11, compares_by="metric", any_kernel=True, order=2, colour="#2563a8", mark="s"
     )
 )

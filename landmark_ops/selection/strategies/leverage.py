@@ -162,5 +162,5 @@ def merge_kept(parts: list[Weighted]) -> Weighted:
 
 
 STRATEGIES.register(
-    Strategy("leverage", select_leverage, passes=3, compares_by="kernel", place=3, colour="#8e4bb8", mark="D")
+    Strategy("leverage", select_leverage, passes=3, compares_by="kernel", order=3, colour="#8e4bb8", mark="D")
 )

@@ -146,5 +146,5 @@ def describe(cover: Cover, blocks: int, metric: Metric) -> str:
 
 
 STRATEGIES.register(
-    Strategy("maxmin", select_maxmin, passes=1, compares_by="metric", place=1, colour="#e08214", mark="^")
+    Strategy("maxmin", select_maxmin, passes=1, compares_by="metric", order=1, colour="#e08214", mark="^")
 )

@@ -147,7 +147,7 @@ STRATEGIES.register(
         passes=8,
         compares_by="kernel",
         takes_tolerance=True,
-        place=5,
+        order=5,
         colour="#0f8b6d",
         mark="o",
     )

@@ -16,4 +16,4 @@ def select_uniform(ask: Request) -> Landmarks:
     return draw_rows(ask, ask.count, ask.count)
 
 
-STRATEGIES.register(Strategy("uniform", select_uniform, passes=1, place=0, colour="#52606d", mark="o"))
+STRATEGIES.register(Strategy("uniform", select_uniform, passes=1, order=0, colour="#52606d", mark="o"))
