@@ -29,8 +29,8 @@ from flows.detect import flow as flow
 from landmark_ops.configs.detect import DetectConfig, DetectorConfig, ShardsConfig, TablesConfig
 from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.detectors.model_file import is_local, resolve
-from landmark_ops.detectors.pipeline_spec import get_pipeline, list_pipelines
-from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.models import get_spec
+from landmark_ops.detectors.pipelines import get_pipeline, list_pipelines
 from landmark_ops.engine.allocator import keep_freed_memory
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.errors import InputError, RunError

@@ -31,7 +31,7 @@ def list_models(specs: Specs = None) -> None:
     """Every known model: name, landmark set, licence, size, and whether its file is here."""
     with plain_errors():
         from landmark_ops.detectors.model_file import is_local
-        from landmark_ops.detectors.registry import list_specs
+        from landmark_ops.detectors.models import list_specs
 
         rows = [("MODEL", "LANDMARKS", "LICENCE", "SIZE", "HERE")]
         for spec in list_specs(specs):
@@ -50,7 +50,7 @@ def show(
     """All of one model: what its licence allows, where its file comes from, input, outputs, thresholds."""
     with plain_errors():
         from landmark_ops.detectors.model_file import verify as verify_file
-        from landmark_ops.detectors.registry import get_spec
+        from landmark_ops.detectors.models import get_spec
 
         spec = get_spec(name, specs)
         for label, text in _description(spec, verify_file(spec)):
@@ -111,7 +111,7 @@ def verify(names: Names = None, specs: Specs = None) -> None:
 
 
 def _chosen(names: list[str] | None, specs: Path | None, every: bool) -> list[ModelSpec]:
-    from landmark_ops.detectors.registry import get_spec, list_specs
+    from landmark_ops.detectors.models import get_spec, list_specs
 
     return list_specs(specs) if every else [get_spec(name, specs) for name in dict.fromkeys(names or ())]
 

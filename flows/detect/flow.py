@@ -25,11 +25,12 @@ from flows.detect.report import publish_detect
 from flows.detect.shard_task import Job, ShardDone, detect_shard, enough
 from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.detectors.model_file import read_model
-from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
-from landmark_ops.detectors.pipelines import check_thresholds
-from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.models import get_spec
+from landmark_ops.detectors.pipeline_spec import Pipeline
+from landmark_ops.detectors.pipelines import get_pipeline
 from landmark_ops.detectors.session import load_session
 from landmark_ops.detectors.spec import ModelSpec
+from landmark_ops.detectors.thresholds import check_thresholds
 from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.errors import InputError

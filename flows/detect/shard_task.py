@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from flows.detect.earlier import Earlier, Gone, Turn, digest_of, moved_rows
 from flows.detect.overlays import Overlays, Picture
 from landmark_ops.detectors.instances import Instances
+from landmark_ops.detectors.pipeline_run import run_pipeline
 from landmark_ops.detectors.pipeline_spec import Pipeline
-from landmark_ops.detectors.pipelines import run_pipeline
 from landmark_ops.detectors.session import NotANumber, Session, load_session
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.images.decode import Decoded

@@ -10,12 +10,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from landmark_ops.detectors.crops import Image
 from landmark_ops.detectors.instances import Floats, Instances
+from landmark_ops.detectors.models import get_spec
 from landmark_ops.detectors.pictures import Picture, as_list, name_of, open_picture
-from landmark_ops.detectors.pipeline_spec import Pipeline, get_pipeline
-from landmark_ops.detectors.pipelines import run_pipeline
-from landmark_ops.detectors.registry import get_spec
-from landmark_ops.detectors.sampling import Image
+from landmark_ops.detectors.pipeline_run import run_pipeline
+from landmark_ops.detectors.pipeline_spec import Pipeline
+from landmark_ops.detectors.pipelines import get_pipeline
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.errors import InputError

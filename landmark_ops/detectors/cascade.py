@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from landmark_ops.detectors.crops import Image, inputs
 from landmark_ops.detectors.decoder import finder, refiner
 from landmark_ops.detectors.decoders.mtcnn_pnet import WINDOW
 from landmark_ops.detectors.decoders.parameters import number
-from landmark_ops.detectors.finding import mapped_back, same_size, shrink
+from landmark_ops.detectors.finder_input import mapped_back, same_size, shrink
 from landmark_ops.detectors.instances import Floats, Found, Parameters, nothing_found
 from landmark_ops.detectors.nms import keep
-from landmark_ops.detectors.sampling import Image, inputs
 from landmark_ops.detectors.session import Session
 from landmark_ops.images.geometry import Affine, crop
 

@@ -45,6 +45,16 @@ class Points(NamedTuple):
     presence: Floats
     extra: dict[str, Floats]
 
+    def select(self, keep: NDArray[np.bool_]) -> Points:
+        """Those of some crops, in the same order. `keep`: (n,)."""
+        extra = {key: values[keep] for key, values in self.extra.items()}
+        return Points(self.keypoints[keep], self.scores[keep], self.visible[keep], self.presence[keep], extra)
+
+    def without(self, absent: NDArray[np.bool_]) -> Points:
+        """The same with those of absent parts NaN; how (un)sure the net was stays. `absent`: (n,)."""
+        hidden = [np.where(absent.reshape(-1, *[1] * (array.ndim - 1)), np.nan, array) for array in self[:3]]
+        return Points(hidden[0], hidden[1], hidden[2], self.presence, self.extra)
+
 
 class Instances(NamedTuple):
     """The instances of one image, best first, or in the order of the caller's own boxes.

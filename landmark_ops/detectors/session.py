@@ -12,21 +12,20 @@ import threading
 from collections import OrderedDict
 from typing import Any, NoReturn, cast
 
-import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from landmark_ops.detectors.graph_check import Graph, Port, check_graph
+from landmark_ops.detectors.graph_check import Graph, check_graph
 from landmark_ops.detectors.model_file import read_model
 from landmark_ops.detectors.model_origin import Progress
-from landmark_ops.detectors.spec import InputSpec, ModelSpec
+from landmark_ops.detectors.net_input import prepare
+from landmark_ops.detectors.ports import dims_of, matching_input
+from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.errors import InputError, RunError
 
 PROVIDERS_VARIABLE = "LANDMARKS_PROVIDERS"
 MAX_LOADED = 32
-ELEMENTS = {"float32": 1, "uint8": 2}  # ONNX numbers of element types
-REAL = (1, 10, 11)  # those of float32, float16 and float64
 
 _loaded: OrderedDict[tuple[str, int, tuple[str, ...]], tuple[Graph, Any]] = OrderedDict()
 _loading = threading.Lock()
@@ -41,25 +40,14 @@ class Session:
 
     def __init__(self, spec: ModelSpec, graph: Graph, network: Any) -> None:
         self.spec = spec
-        port = _matching_input(spec, graph)
+        port = matching_input(spec, graph)
         self._input, self._fixed = port.name, port.dims[0]
         self._network = network
-        self._empty = [_dims_of(name, graph) for name in spec.outputs]
+        self._empty = [dims_of(name, graph) for name in spec.outputs]
 
     def prepare(self, images: NDArray[np.uint8]) -> NDArray[np.float32] | NDArray[np.uint8]:
-        """Images (n, h, w, 3) RGB uint8 as the network's input: colour order, (x - mean) / std, axes.
-
-        Returns (n, 3, h, w) or (n, h, w, 3), C-contiguous, h and w exchanged where the spec says `transpose_xy`.
-        Raises InputError where shape or dtype are not what the spec asks for.
-        """
-        want = self.spec.input
-        _check_images(images, self.spec)
-        if want.transpose_xy:
-            images = images.swapaxes(1, 2)
-        if want.dtype == "uint8":
-            coloured = images[..., ::-1] if want.colour == "BGR" else images
-            return np.ascontiguousarray(coloured.transpose(0, 3, 1, 2) if want.layout == "NCHW" else coloured)
-        return _planes(images, want) if want.layout == "NCHW" else _pixels(images, want)
+        """Images (n, h, w, 3) RGB uint8 as the network's input; see `net_input.prepare`."""
+        return prepare(images, self.spec)
 
     def run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """The spec's outputs, in its order, each with the batch as first axis.
@@ -168,107 +156,5 @@ def _network(data: bytes, spec: ModelSpec, threads: int, providers: tuple[str, .
     return network
 
 
-def _planes(images: NDArray[np.uint8], want: InputSpec) -> NDArray[np.float32]:
-    """(n, h, w, 3) RGB as (n, 3, h, w), (x - mean) / std, planes in the order of the net's colours."""
-    n, height, width, _ = images.shape
-    batch = np.empty((n, 3, height, width), np.float32)
-    for image, planes in zip(images, batch, strict=True):
-        stored = cv2.split(image)  # every third byte at a time takes NumPy three times as long
-        for plane, values, mean, std in zip(
-            planes, stored[::-1] if want.colour == "BGR" else stored, want.mean, want.std, strict=True
-        ):
-            if mean == 0:
-                plane[...] = values
-            else:
-                np.subtract(values, np.float32(mean), out=plane, dtype=np.float32)
-            if std != 1:
-                np.divide(plane, np.float32(std), out=plane)
-    return batch
-
-
-def _pixels(images: NDArray[np.uint8], want: InputSpec) -> NDArray[np.float32]:
-    """(n, h, w, 3) RGB as the same of float32, (x - mean) / std, channels in the order of the net's colours."""
-    # One number for all three where they agree: NumPy is ten times as fast without a second axis of length 3.
-    mean, std = (np.asarray(three[0] if len(set(three)) == 1 else three, np.float32) for three in (want.mean, want.std))
-    batch = np.subtract(images[..., ::-1] if want.colour == "BGR" else images, mean, dtype=np.float32, order="C")
-    if (std != 1).any():
-        np.divide(batch, std, out=batch)
-    return batch
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _matching_input(spec: ModelSpec, graph: Graph) -> Port:
-    """The graph's one input, compared with the spec in everything the file states."""
-    where, want = f"model {spec.name}", spec.input
-    if len(graph.inputs) != 1:
-        names = ", ".join(port.name for port in graph.inputs)
-        raise InputError(f"{where}: the file has {len(graph.inputs)} inputs ({names}): it has to take one image tensor")
-    port = graph.inputs[0]
-    if want.name not in (None, port.name):
-        raise InputError(f"{where}: the spec's input is {want.name!r}, the file's {port.name!r}: correct input.name")
-    if port.element != ELEMENTS[want.dtype]:
-        raise InputError(
-            f"{where}: the spec's input is {want.dtype}, the file's has ONNX element type {port.element}: "
-            "correct input.dtype (1 is float32, 2 uint8, others are not supported)"
-        )
-    _check_dims(spec, port)
-    held = {output.name: output for output in graph.outputs}
-    for name in spec.outputs:
-        if name not in held:
-            raise InputError(f"{where}: the file has no output {name!r}: its outputs are {', '.join(held)}")
-        if held[name].element not in REAL:
-            raise InputError(
-                f"{where}: output {name} has ONNX element type {held[name].element}: decoders read real numbers (1 is "
-                "float32, 10 float16, 11 float64): export the values themselves, not quantised or as indices"
-            )
-        _check_batch(where, held[name], port)
-    return port
-
-
-def _check_dims(spec: ModelSpec, port: Port) -> None:
-    want = spec.input
-    sides = (want.width, want.height) if want.transpose_xy else (want.height, want.width)
-    expected = (want.max_batch, 3, *sides) if want.layout == "NCHW" else (want.max_batch, *sides, 3)
-    if len(port.dims) != 4:
-        raise InputError(f"model {spec.name}: the file's input has dims {list(port.dims)}: it has to have four")
-    for axis, (got, asked) in enumerate(zip(port.dims, expected, strict=True)):
-        if got is not None and got != asked:
-            raise InputError(
-                f"model {spec.name}: axis {axis} of the file's input is {got}, the spec says {asked or 'any'} "
-                f"(file {list(port.dims)}, spec {list(expected)}): correct input.layout, width, height or max_batch"
-            )
-
-
-def _check_batch(where: str, output: Port, port: Port) -> None:
-    """The first axis of an output against that of the input, as far as the file states them."""
-    if not output.dims or (None not in (output.dims[0], port.dims[0]) and output.dims[0] != port.dims[0]):
-        raise InputError(
-            f"{where}: output {output.name} has dims {list(output.dims)}, the input {list(port.dims)}: the first "
-            "axis of both has to be the batch: export it so"
-        )
-
-
-def _dims_of(name: str, graph: Graph) -> tuple[int, ...]:
-    """The output's dims without the batch, 0 where dynamic: what an empty batch answers."""
-    port = next(output for output in graph.outputs if output.name == name)
-    return tuple(dim or 0 for dim in port.dims[1:])
-
-
-def _check_images(images: NDArray[np.uint8], spec: ModelSpec) -> None:
-    want = spec.input
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise InputError(
-            f"model {spec.name}: images of shape {images.shape} and type {images.dtype}: give (n, h, w, 3) RGB uint8"
-        )
-    height, width = images.shape[1:3]
-    if want.width is not None and (width, height) != (want.width, want.height):
-        raise InputError(
-            f"model {spec.name}: images of {width} x {height} px: the network takes {want.width} x {want.height}"
-        )
-    if width % want.multiple or height % want.multiple or not (width and height):
-        raise InputError(
-            f"model {spec.name}: images of {width} x {height} px: sides must be multiples of {want.multiple}"
-        )

@@ -69,7 +69,7 @@ class InputSpec(_Part):
     channel in the order of `colour`, on the 0..255 scale: (x - mean) / std. `transpose_xy`: rows and columns change
     places (MTCNN's nets). `fit`: how an image or region is brought to the size. `border`: what lies beyond the image,
     black (0, 0, 0) or the nearest colour of its edge. `sampling`: `exact`, or `mediapipe` for nets that were trained
-    on crops of MediaPipe's, whose grid lies half a pixel off and is not the same; see `sampling`.
+    on crops of MediaPipe's, whose grid lies half a pixel off and is not the same; see `crops`.
     `max_batch`: 1 where the file has a fixed batch, None where any number of images go in at once.
     """
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from landmark_ops.detectors.decoder import finder, locator
 from landmark_ops.detectors.instances import Outputs, Parameters, Size
-from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, list_pipelines
+from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule
+from landmark_ops.detectors.pipelines import list_pipelines
 from landmark_ops.detectors.session import Session
 from landmark_ops.errors import InputError, RunError
 

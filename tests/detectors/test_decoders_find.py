@@ -15,8 +15,8 @@ from landmark_ops.detectors.decoders.retinaface import decode_retinaface, prior_
 from landmark_ops.detectors.decoders.ultralight import decode_ultralight
 from landmark_ops.detectors.decoders.yunet import decode_yunet
 from landmark_ops.detectors.instances import Found
+from landmark_ops.detectors.models import get_spec, list_specs
 from landmark_ops.detectors.nms import blend, iou, keep, suppress
-from landmark_ops.detectors.registry import get_spec, list_specs
 from landmark_ops.errors import InputError
 
 SIZE = (96, 64)  # width and height differ, so that exchanged axes show

@@ -15,7 +15,7 @@ from landmark_ops.detectors.decoders.movenet import decode_movenet
 from landmark_ops.detectors.decoders.pipnet import decode_pipnet, reverse_index
 from landmark_ops.detectors.decoders.regression68 import decode_regression68
 from landmark_ops.detectors.decoders.simcc import decode_simcc
-from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.models import get_spec
 from landmark_ops.errors import InputError
 
 

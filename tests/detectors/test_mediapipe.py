@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from landmark_ops.detectors.instances import Instances
-from landmark_ops.detectors.pipeline_spec import get_pipeline
-from landmark_ops.detectors.pipelines import run_pipeline
-from landmark_ops.detectors.registry import get_spec
+from landmark_ops.detectors.models import get_spec
+from landmark_ops.detectors.pipeline_run import run_pipeline
+from landmark_ops.detectors.pipelines import get_pipeline
 from landmark_ops.detectors.session import load_session
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from landmark_ops.detectors.sampling import per_run
+from landmark_ops.detectors.crops import per_run
 from landmark_ops.detectors.session import load_session
 from landmark_ops.errors import InputError, RunError
 from tests.detectors.tiny_onnx import onnx_bytes

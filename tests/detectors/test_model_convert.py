@@ -9,7 +9,7 @@ import pytest
 
 from landmark_ops.detectors.converter import CONVERTERS
 from landmark_ops.detectors.model_file import resolve
-from landmark_ops.detectors.registry import get_spec, list_specs
+from landmark_ops.detectors.models import get_spec, list_specs
 from landmark_ops.detectors.session import load_session
 from landmark_ops.errors import InputError
 

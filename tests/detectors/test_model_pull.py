@@ -173,7 +173,7 @@ def test_two_processes_pull_once(upstream, https_server, cache, tmp_path):
     values = upstream.model_dump(mode="json", exclude_none=True)
     path.write_text(yaml.safe_dump(values))
     code = (
-        "from landmark_ops.detectors.registry import read_spec; "
+        "from landmark_ops.detectors.models import read_spec; "
         "from landmark_ops.detectors.model_file import read_model; "
         f"print(len(read_model(read_spec({str(path)!r}))))"
     )

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from landmark_ops.detectors import session as session_module
-from landmark_ops.detectors.registry import get_spec, list_specs
+from landmark_ops.detectors.models import get_spec, list_specs
 from landmark_ops.detectors.session import load_session
 from landmark_ops.errors import InputError, RunError
 from tests.detectors.tiny_onnx import onnx_bytes

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from landmark_ops.detectors.registry import get_spec, list_specs, read_spec
+from landmark_ops.detectors.models import get_spec, list_specs, read_spec
 from landmark_ops.errors import InputError
 
 SHIPPED = {

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from landmark_ops.detectors import pipelines, sampling
+from landmark_ops.detectors import crops
 from landmark_ops.detectors.api import detect
-from landmark_ops.detectors.finding import fit, same_size
+from landmark_ops.detectors.crops import per_run
+from landmark_ops.detectors.finder_input import fit, same_size
 from landmark_ops.detectors.instances import Instances
-from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step, get_pipeline, list_pipelines
-from landmark_ops.detectors.pipelines import run_pipeline
+from landmark_ops.detectors.models import get_spec
+from landmark_ops.detectors.pipeline_run import run_pipeline
+from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step
+from landmark_ops.detectors.pipelines import get_pipeline, list_pipelines
 from landmark_ops.detectors.regions import regions
-from landmark_ops.detectors.registry import get_spec
-from landmark_ops.detectors.sampling import per_run
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.errors import InputError
 
@@ -167,7 +168,7 @@ def test_find_crop_point_and_back(nets: dict[str, Net]) -> None:
 def test_batches_span_images_and_change_nothing(
     nets: dict[str, Net], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "CPU_PIXELS", 2**20)
+    monkeypatch.setattr(crops, "CPU_PIXELS", 2**20)
     images = [
         picture(*size, tuple(rng.uniform(20, 40, 2)))
         for size in [(120, 90), (80, 80), (120, 90), (300, 301), (64, 99)] * 3
@@ -259,7 +260,7 @@ def test_input_sizes_depend_on_the_image_alone() -> None:
 def test_large_inputs_go_by_fewer_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LANDMARKS_PROVIDERS", raising=False)
     assert [per_run((side, side), 16) for side in (64, 112, 192, 512, 4000)] == [16, 10, 3, 1, 1]
-    monkeypatch.setattr(sampling, "chosen_providers", lambda: ("CUDAExecutionProvider",))
+    monkeypatch.setattr(crops, "chosen_providers", lambda: ("CUDAExecutionProvider",))
     assert per_run((4000, 4000), 16) == 16
 
 
@@ -297,7 +298,7 @@ def test_shipped_pipelines_name_known_models_and_sizes() -> None:
 
 
 def test_mistakes_are_told(nets: dict[str, Net], tmp_path: Path) -> None:
-    run = pipelines.run_pipeline
+    run = run_pipeline
     images = [picture(64, 64, (30, 30))]
     with pytest.raises(
         InputError, match=r"pipeline 'face68' is unknown: did you mean face-68\? There are face-5, .*holistic-543"

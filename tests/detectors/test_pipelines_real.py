@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from landmark_ops.detectors import pipelines
+from landmark_ops.detectors import locate_stage
 from landmark_ops.detectors.api import detect
 from landmark_ops.detectors.decoders import blazepose, hand
-from landmark_ops.detectors.finding import find
+from landmark_ops.detectors.find_stage import find
 from landmark_ops.detectors.instances import Instances
+from landmark_ops.detectors.models import get_spec
 from landmark_ops.detectors.nms import iou
-from landmark_ops.detectors.pipeline_spec import get_pipeline, list_pipelines
-from landmark_ops.detectors.pipelines import run_pipeline
+from landmark_ops.detectors.pipeline_run import run_pipeline
+from landmark_ops.detectors.pipelines import get_pipeline, list_pipelines
 from landmark_ops.detectors.regions import affines as exact_affines
-from landmark_ops.detectors.registry import get_spec
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.images.geometry import Affine
 
@@ -215,7 +215,7 @@ def test_half_a_pixel_is_all_that_lies_between_us_and_the_reference(
         later, earlier = Affine([[1, 0, 0.5], [0, 1, 0.5]]), Affine([[1, 0, -0.5], [0, 1, -0.5]])
         return [later.compose(to_crop).compose(earlier) for to_crop in exact_affines(*given)]
 
-    monkeypatch.setattr(pipelines, "affines", edges_for_centres)
+    monkeypatch.setattr(locate_stage, "affines", edges_for_centres)
     monkeypatch.setattr(hand, "EDGE", 0.0)
     monkeypatch.setattr(blazepose, "EDGE", 0.0)
     rounded = "mp-none-0a038096.jpg", "coco-000000000785.jpg"

@@ -13,8 +13,8 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from landmark_ops.detectors.api import detect
-from landmark_ops.detectors.pipeline_spec import get_pipeline, list_pipelines
-from landmark_ops.detectors.registry import get_spec, read_spec
+from landmark_ops.detectors.models import get_spec, read_spec
+from landmark_ops.detectors.pipelines import get_pipeline, list_pipelines
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.errors import InputError

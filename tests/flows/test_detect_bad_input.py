@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 from typer.testing import CliRunner, Result
 
 from flows.cli.app import app
-from landmark_ops.detectors.pipeline_spec import list_pipelines
+from landmark_ops.detectors.pipelines import list_pipelines
 from landmark_ops.stores.lock import OutputLock
 from tests.flows.detecting_data import (
     TinyModels,
@@ -161,7 +161,7 @@ def test_a_wrong_hash_beside_the_spec(config: dict[str, Any], tmp_path: Path, mo
 
 
 def test_a_wrong_hash_on_the_mirror(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from landmark_ops.detectors.registry import get_spec
+    from landmark_ops.detectors.models import get_spec
 
     file = tmp_path / "mirror" / get_spec("yunet-n").file
     file.parent.mkdir(parents=True)

@@ -15,9 +15,9 @@ from PIL import Image
 
 from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.detectors.decoder import DECODERS, Finder
-from landmark_ops.detectors.pipeline_spec import list_pipelines
-from landmark_ops.detectors.pipelines import LIMITS, SETTINGS
+from landmark_ops.detectors.pipelines import list_pipelines
 from landmark_ops.detectors.spec import parse_spec
+from landmark_ops.detectors.thresholds import LIMITS, SETTINGS
 from landmark_ops.keypoints.landmark_sets import available
 from tests.flows.detecting_data import bare_page, rows, run_detect  # noqa: F401  a fixture
 

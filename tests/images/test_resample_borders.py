@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from landmark_ops.detectors.sampling import inputs
+from landmark_ops.detectors.crops import inputs
 from landmark_ops.detectors.spec import InputSpec
 from landmark_ops.images.geometry import Affine, crop
 from landmark_ops.images.resample import warp, warp_into, warp_plain

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from landmark_ops.detectors.pipeline_spec import get_pipeline
+from landmark_ops.detectors.pipelines import get_pipeline
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.landmark_sets import read_set, set_of
 

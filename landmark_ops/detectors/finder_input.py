@@ -1,4 +1,4 @@
-"""The find stage: whole images to a finder's input, in true batches, and what it found back to image pixels.
+"""Whole images to a finder's input, in true batches, and what it found back to image pixels.
 
 Images of any size go through one affine each. A net with a fixed input takes them letterboxed or stretched. A net that
 takes any size gets the image as it is, or shrunk to `max_side`, with black to the right and below up to the next
@@ -15,26 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from landmark_ops.detectors.decoder import finder
+from landmark_ops.detectors.crops import per_run
 from landmark_ops.detectors.decoders.parameters import number
 from landmark_ops.detectors.instances import Floats, Found, Parameters, Size
-from landmark_ops.detectors.sampling import Image, inputs, per_run
-from landmark_ops.detectors.session import Session
 from landmark_ops.detectors.spec import InputSpec
 from landmark_ops.images.geometry import Affine, crop, letterbox, stretch
-
-
-def find(images: Sequence[Image], session: Session, parameters: Parameters, batch: int) -> list[Found]:
-    """What the finder sees in each image, in image pixels, best first."""
-    fits = [fit(session.spec.input, image.shape[1], image.shape[0], parameters) for image in images]
-    decode = finder(session.spec.decoder, session.spec.name)
-    found: list[Found | None] = [None] * len(images)
-    for members in same_size([size for _, size in fits], batch, session.spec.input.max_batch or 1):
-        to_input, size = [fits[i][0] for i in members], fits[members[0]][1]
-        pixels = session.prepare(inputs([images[i] for i in members], to_input, size, session.spec.input, parameters))
-        for i, affine, seen in zip(members, to_input, decode(session.run(pixels), size, parameters), strict=True):
-            found[i] = mapped_back(seen, affine)
-    return [seen for seen in found if seen is not None]
 
 
 def fit(wanted: InputSpec, width: int, height: int, parameters: Parameters) -> tuple[Affine, Size]:
