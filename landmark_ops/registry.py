@@ -6,44 +6,38 @@ folder is gone through when the first name is looked up. So a new one is one fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from importlib import import_module
+from operator import attrgetter
 from pkgutil import iter_modules
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from landmark_ops.errors import InputError
 
-
-class Named(Protocol):
-    """Anything with a name."""
-
-    @property
-    def name(self) -> str:
-        """How configs and calls say it."""
-        ...
-
-
-E = TypeVar("E", bound=Named)
+E = TypeVar("E")
 
 
 class Registry(Generic[E]):
     """The entries of one kind, in alphabetical order of their names.
 
-    `kind`: what messages call one of them. `package`: the folder whose files register them.
+    `kind`: what messages call one of them. `package`: the folder whose files register them. `name_of`: how configs and
+    calls say one, its `name` where left out.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, name_of: Callable[[E], str] = attrgetter("name")) -> None:
         self.kind = kind
         self._package = package
+        self._name_of = name_of
         self._entries: dict[str, E] = {}
         self._loaded = False
 
     def register(self, entry: E) -> E:
         """Add an entry and hand it back. ValueError where another has its name: a mistake in code, not of a user."""
-        if entry.name in self._entries:
-            raise ValueError(f"{self.kind} {entry.name} is registered twice")
-        self._entries[entry.name] = entry
+        name = self._name_of(entry)
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name} is registered twice")
+        self._entries[name] = entry
         return entry
 
     def unregister(self, name: str) -> None:

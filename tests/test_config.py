@@ -21,8 +21,10 @@ from landmark_ops.configs.embed import (
     load_config_as,
     parse_config,
 )
-from landmark_ops.configs.method import METHODS, SUPERVISED, LandmarkMDSConfig, NystroemConfig
 from landmark_ops.errors import InputError
+from landmark_ops.methods.landmark_mds import LandmarkMDSConfig
+from landmark_ops.methods.nystroem import NystroemConfig
+from landmark_ops.solver.section import METHODS
 
 BASE = "source: {uri: in.zarr}\noutput: {uri: out.zarr}\n"
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -162,9 +164,9 @@ def test_thumbnails(shape):
     assert parse_config(BASE + f"report: {{thumbnail: {shape}}}").report.thumbnail == tuple(json.loads(shape))
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", METHODS.names)
 def test_every_method_by_name(name):
-    target = "target: {array: y}\n" if name in SUPERVISED else ""
+    target = "target: {array: y}\n" if METHODS[name].supervised else ""
     assert type(parse_config(BASE + target + f"method: {{name: {name}}}").method) is METHODS[name]
 
 
@@ -179,7 +181,10 @@ def test_a_method_without_a_name_is_landmark_mds():
     [
         ("nystrom", r"'nystrom' is unknown: did you mean nystroem\?"),
         ("LandmarkMDS", r"'LandmarkMDS' is unknown: did you mean landmark_mds\?"),
-        ("zzz", r"'zzz' is unknown: did you mean landmark_mds or landmark_isomap or .* or nystroem_ridge\?"),
+        (
+            "zzz",
+            r"'zzz' is unknown: did you mean landmark_diffusion_map or .* or spectral_embedding\?",
+        ),
         ("3", "3 is unknown: .*"),
         ("null", "None is unknown: .*"),
         ("[a]", r"\['a'\] is unknown: .*"),
@@ -422,7 +427,7 @@ def test_the_result_hash_of_one_method_does_not_depend_on_its_neighbours():
         ("methods: [{name: zzz}]", r"config: method\.name: 'zzz' is unknown: .*"),
         ("methods: [{name: nystroem, kernal: rbf}]", r"config: methods\.0\.kernal is no known key: did you mean .*\?"),
         ("method: {name: sparse_gp}", "config: method sparse_gp learns from a target: give target: .*"),
-        ("target: {array: y}", "config: target: only sparse_gp and nystroem_ridge learn from one: leave it out"),
+        ("target: {array: y}", "config: target: only nystroem_ridge and sparse_gp learn from one: leave it out"),
         ("method: {name: sparse_gp}\ntarget: {held_out: 0.2}", "config: target: names nothing: give array, .*"),
         ("landmarks: {tolerance: 0.1}", "config: landmarks: tolerance belongs to strategy: rpcholesky, not uniform"),
     ],
@@ -447,9 +452,7 @@ def test_every_key_is_known_to_matter_or_not():
     for section, field in EmbedConfig.model_fields.items():
         if section == "methods":
             continue  # a list of what `method` is one of
-        models: list[Any] = {"method": list(METHODS.values()), "target": [TargetConfig]}.get(
-            section, [field.annotation]
-        )
+        models: list[Any] = {"method": list(METHODS), "target": [TargetConfig]}.get(section, [field.annotation])
         keys |= {f"{section}.{key}" for model in models for key in model.model_fields}
     assert keys - named == {"output.store", "cluster.kind"}  # one value each, so far
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 a mistake in config, input or arguments, 1 a failure while
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,12 +50,10 @@ def embed(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False)
     """Embed the rows of a source: select landmarks, solve, place every row, report. Run again to resume."""
     from landmark_ops.configs.embed import load_config
 
-    with plain_errors():
-        settings = load_config(config, overrides or ())
-        with interruptible():
-            from flows.cli.launch import launch_embed
+    with plain_errors(), interruptible():
+        from flows.cli.launch import launch_embed
 
-            result = launch_embed(settings, "quiet" if quiet else "auto")
+        result = launch_embed(partial(load_config, config, overrides or ()), "quiet" if quiet else "auto")
     if result["outcome"] == "already complete":
         print("already complete, nothing to do: the source and the configuration are unchanged")
         print("chunks     all there with their sizes, content not checked (landmarks verify)")
@@ -71,12 +70,11 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
     from landmark_ops.configs.detect import DetectConfig
     from landmark_ops.configs.embed import load_config_as
 
-    with plain_errors():
-        settings = load_config_as(DetectConfig, config, overrides or ())
-        with interruptible():
-            from flows.cli.launch import launch_detect
+    with plain_errors(), interruptible():
+        from flows.cli.launch import launch_detect
 
-            result = launch_detect(settings, "quiet" if quiet else "auto")
+        read = partial(load_config_as, DetectConfig, config, overrides or ())
+        result = launch_detect(read, "quiet" if quiet else "auto")
     if result["outcome"] == "nothing new":
         print(f"nothing new: every {'name' if result['rewritten'] else 'image'} is in the tables already")
     print(
@@ -130,12 +128,11 @@ def compare(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = Fals
     """Compare selection strategies and numbers of landmarks on your own rows: one table, one picture, no embedding."""
     from landmark_ops.configs.embed import CompareConfig, load_config_as
 
-    with plain_errors():
-        settings = load_config_as(CompareConfig, config, overrides or ())
-        with interruptible():
-            from flows.cli.launch import launch_compare
+    with plain_errors(), interruptible():
+        from flows.cli.launch import launch_compare
 
-            result = launch_compare(settings, "quiet" if quiet else "auto")
+        read = partial(load_config_as, CompareConfig, config, overrides or ())
+        result = launch_compare(read, "quiet" if quiet else "auto")
     print("\n".join([*result["lines"], "", f"page  {result['page']}"]))
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
-def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+def launch_embed(config: EmbedConfig | Callable[[], EmbedConfig], mode: Literal["auto", "quiet"]) -> dict[str, Any]:
     """Run the embed flow with progress on stderr; see `launch`."""
 
-    def prepare(progress: Progress) -> Callable[[], dict[str, Any]]:
+    def prepare(config: EmbedConfig, progress: Progress) -> Callable[[], dict[str, Any]]:
         from flows.embed.inputs import open_run
 
         open_run(config)
@@ -35,13 +35,13 @@ def launch_embed(config: EmbedConfig, mode: Literal["auto", "quiet"]) -> dict[st
 
         return lambda: dict(followed(embed, run_embed, progress)(config))
 
-    return launch(prepare, mode)
+    return launch(config, prepare, mode)
 
 
-def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+def launch_detect(config: DetectConfig | Callable[[], DetectConfig], mode: Literal["auto", "quiet"]) -> dict[str, Any]:
     """Run the detect flow with progress on stderr; see `launch`."""
 
-    def prepare(progress: Progress) -> Callable[[], dict[str, Any]]:
+    def prepare(config: DetectConfig, progress: Progress) -> Callable[[], dict[str, Any]]:
         import distributed  # noqa: F401  imported while the server starts
 
         from flows.detect.flow import detect, open_work, run_detect
@@ -49,13 +49,15 @@ def launch_detect(config: DetectConfig, mode: Literal["auto", "quiet"]) -> dict[
         open_work(config, recover=False)
         return lambda: dict(followed(detect, run_detect, progress)(config))
 
-    return launch(prepare, mode)
+    return launch(config, prepare, mode)
 
 
-def launch_compare(config: CompareConfig, mode: Literal["auto", "quiet"]) -> dict[str, Any]:
+def launch_compare(
+    config: CompareConfig | Callable[[], CompareConfig], mode: Literal["auto", "quiet"]
+) -> dict[str, Any]:
     """Run the compare flow with progress on stderr; see `launch`."""
 
-    def prepare(progress: Progress) -> Callable[[], dict[str, Any]]:
+    def prepare(config: CompareConfig, progress: Progress) -> Callable[[], dict[str, Any]]:
         from flows.compare.trials import open_comparison
 
         open_comparison(config)
@@ -66,28 +68,34 @@ def launch_compare(config: CompareConfig, mode: Literal["auto", "quiet"]) -> dic
 
         return lambda: dict(followed(compare, run_compare, progress)(config))
 
-    return launch(prepare, mode)
+    return launch(config, prepare, mode)
 
 
 def launch(
-    prepare: Callable[[Progress], Callable[[], dict[str, Any]]], mode: Literal["auto", "quiet"]
+    config: C | Callable[[], C],
+    prepare: Callable[[C, Progress], Callable[[], dict[str, Any]]],
+    mode: Literal["auto", "quiet"],
 ) -> dict[str, Any]:
-    """Run the flow that `prepare` returns.
+    """Run the flow that `prepare` returns for a config, or for the one that `config` reads.
 
-    The temporary Prefect server needs seconds to come up: it starts first, and `prepare` checks source and output and
-    imports the heavy modules meanwhile. A mistake is answered without waiting for it.
+    The temporary Prefect server needs seconds to come up: it starts first. Meanwhile the config is read, which imports
+    what it names, and `prepare` checks source and output and imports the heavy modules. A mistake is answered without
+    waiting for the server.
     """
     server = PrefectServer()
     server.start()
-    progress = make_progress(mode)
     try:
-        with progress.stage("open"):
-            run = prepare(progress)
-            server.wait()
-        with quiet_server(server):
-            return run()
+        settings = config() if callable(config) else config
+        progress = make_progress(mode)
+        try:
+            with progress.stage("open"):
+                run = prepare(settings, progress)
+                server.wait()
+            with quiet_server(server):
+                return run()
+        finally:
+            progress.close()
     finally:
-        progress.close()
         server.stop()
 
 

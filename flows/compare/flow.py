@@ -13,13 +13,11 @@ from flows.base.progress import Progress
 from flows.base.runtime import open_engine
 from flows.base.stage import stage
 from flows.compare.trials import Comparison, Setting, open_comparison, prepare_stage, try_stage
-from flows.embed.report import METHOD_NAMES
 from flows.embed.run import Run
 from landmark_ops import __version__
 from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.numerics.kernel import Kernel
-from landmark_ops.report.compare.content import CompareReport, Trial
+from landmark_ops.report.compare.content import CompareReport, Floor, Trial
 from landmark_ops.report.compare.page import write_compare_report
 from landmark_ops.report.compare.table import compare_lines, compare_markdown
 from landmark_ops.stores.locations import join, write_bytes
@@ -72,7 +70,7 @@ def report_stage(run: Run, report: CompareReport, place: str) -> str:
 
 def compose(run: Run, comparison: Comparison, setting: Setting, trials: list[Trial]) -> CompareReport:
     """Everything the page says."""
-    config, rows, block = run.config, comparison.rows, setting.block
+    config, rows, left = run.config, comparison.rows, setting.left
     assert isinstance(config, CompareConfig)
     shape = " × ".join(str(size) for size in rows.row_shape)
     seeds = config.compare.repeats
@@ -82,30 +80,15 @@ def compose(run: Run, comparison: Comparison, setting: Setting, trials: list[Tri
         f"landmarks, {seeds} seed{'s' if seeds > 1 else ''} each, chosen among all {rows.n:,} rows of {shape} "
         f"{rows.dtype.name}; errors measured on {len(setting.X):,} rows drawn uniformly"
     ]
-    if isinstance(block, Kernel):
-        how = "as configured" if getattr(config.method, "gamma", None) else "median rule on sampled rows"
-        measure = "relative trace error"
-        meaning = (
-            "Relative trace error: Σ(k(x, x) − |f(x)|²) / Σk(x, x) with all Nystrom features f of the landmarks, the "
-            f"share of the kernel they leave unexplained, exact over the measured rows. Kernel {block.name}, gamma "
-            f"{block.gamma:.6g} ({how}), the same for all strategies."
-        )
-    else:
-        k = getattr(config.method, "n_components", None)
-        measure = "unexplained share"
-        meaning = (
-            f"Unexplained share: the mean squared {block.name} distance of rows from where {k} components place them, "
-            "relative to the total variance of the rows (half the mean squared distance between two of them)."
-        )
     method = {key: value for key, value in config.method.model_dump(exclude_none=True).items() if key != "name"}
     return CompareReport(
-        title=f"Landmarks for {METHOD_NAMES[config.method.name]} of {config.source.uri}",
+        title=f"Landmarks for {config.method.title} of {config.source.uri}",
         summary="".join(parts),
-        measure=measure,
-        meaning=meaning,
+        measure=left.measure,
+        meaning=left.meaning,
         baseline=baseline_of(config, comparison),
         trials=trials,
-        floor=setting.floor,
+        floor=None if left.bound is None else Floor(*left.bound),
         stages=run.progress.stages,
         provenance={
             "source": rows.describe(),

@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from flows.base.stage import stage
 from flows.embed.inputs import address, check_apart, check_counts, check_writable, open_source
-from flows.embed.methods import kernel_of, make_method
 from flows.embed.plan import check_local, landmark_count, make_plan
 from flows.embed.run import Run
 from flows.embed.tasks import asks, refuse_bad_rows
 from landmark_ops.configs.embed import CompareConfig
-from landmark_ops.configs.method import KernelConfig, LandmarkMDSConfig
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.maps.pair_errors import PAIR_ROWS, stress
-from landmark_ops.maps.trace_error import ExplainedSums, trace_error
-from landmark_ops.maps.variance import variance_terms
-from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.numerics.distances import Array, Metric, resolve_metric, transform_rows
+from landmark_ops.maps.trace_error import ExplainedSums
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import SEEDS, Stream, generator
 from landmark_ops.passes.map_errors import add_map_errors, map_errors_block
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import refuse_outside
-from landmark_ops.report.compare.content import Floor, Trial
+from landmark_ops.report.compare.content import Trial
 from landmark_ops.selection.grid import gather
-from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select
 from landmark_ops.selection.strategy import STRATEGIES, strategies
 from landmark_ops.selection.usable_rows import good
 from landmark_ops.solver.geometry import named_block
-from landmark_ops.solver.method import NEGATIVE_MASS
-from landmark_ops.solver.nystrom_error import solve_features
+from landmark_ops.solver.unexplained import Unexplained
 from landmark_ops.stores.sources.rows import ArrayRows, Rows
 
 MEASURE_BYTES = 256 << 20  # of measured rows held by the flow and each worker: caps compare.rows for very wide rows
 MEASURE_ROWS = 4096  # measured rows per task
-STRESS_ROWS = 1000
-WIDEST = 4096  # features up to which the best linear projection is worked out
 SERIES = 4  # numbers of landmarks where none are given
 
 
@@ -63,15 +54,11 @@ class Comparison(NamedTuple):
 class Setting:
     """What is the same for all strategies.
 
-    `block`: the kernel or metric with its parameters fixed. `metric`: the geometry of strategies that look at
-    distances. `X`: (r, d) the measured rows. `variance`: their total variance, 1 for kernels.
+    `left`: what is measured of each choice of landmarks. `X`: (r, d) the rows it is measured on.
     """
 
-    block: Kernel | Metric
-    metric: Metric | None
+    left: Unexplained
     X: Array
-    variance: float
-    floor: Floor | None
 
 
 def open_comparison(config: CompareConfig) -> Comparison:
@@ -97,14 +84,13 @@ def open_comparison(config: CompareConfig) -> Comparison:
 def check_method(config: CompareConfig) -> None:
     """InputError for methods whose landmarks no single error judges, and for rows that are blocks already."""
     method = config.method
-    make_method(method)
-    if not isinstance(method, KernelConfig | LandmarkMDSConfig):
+    block = named_block(method.make())
+    if not method.compared:
         raise InputError(
             f"method {method.name}: compare measures what landmarks leave of a kernel or, with landmark_mds, of "
             "distances: set method.name: landmark_mds with the same metric, or a kernel method"
         )
-    name = method.kernel if isinstance(method, KernelConfig) else method.metric
-    if name == "precomputed":
+    if block is not None and block.name == "precomputed":
         raise InputError(
             f"method {method.name} on precomputed blocks: their columns belong to landmarks chosen already, there is "
             "nothing to compare: give the rows themselves and a named metric or kernel"
@@ -113,14 +99,14 @@ def check_method(config: CompareConfig) -> None:
 
 def default_strategies(config: CompareConfig) -> tuple[str, ...]:
     """All that work for the method: without a kernel, those that choose by one do not."""
-    kernel = isinstance(config.method, KernelConfig)
+    kernel = config.method.make().choice is not None
     return tuple(one.name for one in strategies() if not one.takes_own and (kernel or not one.needs_kernel))
 
 
 def default_counts(config: CompareConfig, n: int) -> tuple[int, ...]:
     """A series up to landmarks.count (1,000, or every row, where left out), each half the next."""
     top = landmark_count(config, n)
-    least = config.method.n_components + 1 if isinstance(config.method, LandmarkMDSConfig) else 2
+    least = config.method.fewest_compared
     halves = {-(-top // 2**power) for power in range(SERIES)}
     return tuple(count for count in halves if count >= least) or (top,)
 
@@ -139,19 +125,14 @@ def prepare_stage(run: Run) -> Setting:
     with run.progress.stage("prepare"):
         if not skip:
             items = ranges(run.rows.n, task_rows(run.rows))
-            refuse_outside(run.rows, named_block(make_method(method)), run.engine, items)
+            refuse_outside(run.rows, named_block(method.make()), run.engine, items)
         try:
             probe = probe_rows(run.rows, config.landmarks.seed, run.engine, skip_bad_rows=skip)
         except BadRowsError as error:
             refuse_bad_rows(run, None, error)
             raise
         X = measured_rows(run, config)
-        if isinstance(method, KernelConfig):
-            metric = make_method(method).selection_metric(lambda: probe)
-            return Setting(kernel_of(method).resolve(np.asarray(probe, np.float64)), metric, X, 1.0, None)
-        assert isinstance(method, LandmarkMDSConfig)
-        block = resolve_metric(method.metric, method.metric_params, probe)
-        return Setting(block, block, X, total_variance(X, block), floor_of(X, block, method.n_components))
+        return Setting(method.unexplained(probe, X), X)
 
 
 def measured_rows(run: Run, config: CompareConfig) -> Array:
@@ -174,34 +155,6 @@ def measured_rows(run: Run, config: CompareConfig) -> Array:
     return X
 
 
-def total_variance(X: Array, metric: Metric) -> float:
-    """Half the mean squared distance between two rows; for metrics that are not Euclidean, of some of them."""
-    few = X if metric.transform is not None else generator(0, Stream.COMPARED_PAIRS).permutation(X)[:PAIR_ROWS]
-    with np.errstate(invalid="ignore"):
-        variance = float(np.nanmean(variance_terms(defined(few, metric), metric)))
-    if not variance > 0:
-        raise InputError(
-            f"all {len(X):,} measured rows coincide under {metric.name}: the data is constant, there is nothing to "
-            "compare; check the source and its array or columns"
-        )
-    return variance
-
-
-def defined(X: Array, metric: Metric) -> Array:
-    """The rows that have a direction, where the metric needs one."""
-    return X if metric.transform is None else X[np.isfinite(transform_rows(X, metric.transform)).all(axis=1)]
-
-
-def floor_of(X: Array, metric: Metric, k: int) -> Floor | None:
-    """What k components leave at least: PCA of the measured rows. Only Euclidean geometry has such a bound."""
-    if metric.transform is None or X.shape[1] > WIDEST:
-        return None
-    rows = transform_rows(np.asarray(defined(X, metric), np.float64), metric.transform)
-    values = np.linalg.eigvalsh(np.cov(rows, rowvar=False, bias=True).reshape(X.shape[1], X.shape[1]))
-    left = float(values[: max(len(values) - k, 0)].clip(min=0).sum() / values.sum())
-    return Floor(f"PCA, the least that {k} components leave", left) if left > 1e-12 else None
-
-
 @stage("try strategy")
 def try_stage(run: Run, strategy: str, counts: tuple[int, ...], setting: Setting) -> list[Trial]:
     """Select by one strategy at every count and with every seed, then measure all the maps in one pass.
@@ -215,9 +168,9 @@ def try_stage(run: Run, strategy: str, counts: tuple[int, ...], setting: Setting
     with run.progress.stage(strategy):  # how many rows it goes through, each strategy says itself
         for at, count in enumerate(counts):
             for repeat in range(repeats):
-                left = (len(counts) - at) * repeats - repeat
+                remaining = (len(counts) - at) * repeats - repeat
                 seed = (config.landmarks.seed + repeat) % SEEDS
-                chosen.append(attempt(run, strategy, count, seed, setting, left))
+                chosen.append(attempt(run, strategy, count, seed, setting, remaining))
                 if chosen[-1][0].refused:
                     break
         maps = tuple(fitted for _, fitted in chosen if fitted is not None)
@@ -230,17 +183,17 @@ def try_stage(run: Run, strategy: str, counts: tuple[int, ...], setting: Setting
 
 
 def attempt(
-    run: Run, strategy: str, count: int, seed: int, setting: Setting, left: int
+    run: Run, strategy: str, count: int, seed: int, setting: Setting, remaining: int
 ) -> tuple[Trial, LandmarkMap | None]:
-    """One selection, timed, and the map of its landmarks; `left` selections of this stage, this one included."""
+    """One selection, timed, and the map of its landmarks; `remaining` selections of this stage, this one included."""
     before = run.progress.done
 
     def planned(total: int) -> None:
-        run.progress.plan_rows(before + total * left)
+        run.progress.plan_rows(before + total * remaining)
 
-    known = STRATEGIES[strategy]
-    by_kernel = isinstance(setting.block, Kernel) and known.by_kernel
-    by_metric = known.by_metric or asks(setting.block)
+    known, left = STRATEGIES[strategy], setting.left
+    by_kernel = isinstance(left.block, Kernel) and known.by_kernel
+    by_metric = known.by_metric or asks(left.block)
     try:
         began = time.perf_counter()
         ask = Request(
@@ -248,15 +201,15 @@ def attempt(
             count,
             seed,
             run.engine,
-            setting.metric if by_metric else None,
+            left.metric if by_metric else None,
             run.config.source.bad_rows == "mark",
             done=run.progress.rows_done,
             planned=planned,
-            kernel=setting.block if by_kernel and isinstance(setting.block, Kernel) else None,
+            kernel=left.block if by_kernel and isinstance(left.block, Kernel) else None,
         )
         landmarks = select(strategy, ask)
         seconds = time.perf_counter() - began
-        fitted = solve(run, landmarks, setting)
+        fitted = left.place(landmarks.points, compute_dtype(run.rows.dtype))
     except BadRowsError as error:  # a fault of the source, not of the strategy
         refuse_bad_rows(run, None, error)
         raise
@@ -266,34 +219,10 @@ def attempt(
     return Trial(strategy, count, seed, seconds=seconds, evaluations=counted, note=landmarks.note), fitted
 
 
-def solve(run: Run, landmarks: Landmarks, setting: Setting) -> LandmarkMap:
-    """The map whose residuals are the error: all Nystrom features, or Landmark MDS."""
-    Z, dtype = landmarks.points, compute_dtype(run.rows.dtype)
-    if isinstance(setting.block, Kernel):
-        solution = solve_features(Z, setting.block, dtype)
-        if solution.negative_mass > NEGATIVE_MASS:  # then features may explain more of a row than there is of it
-            raise InputError(
-                f"kernel {setting.block.name} is not positive semidefinite on these landmarks "
-                f"({solution.negative_mass:.1%} of its spectrum is negative): it has no trace error to compare by"
-            )
-        return solution.map
-    method = run.config.method
-    assert isinstance(method, LandmarkMDSConfig)
-    return LandmarkMDSMethod(method.n_components, setting.block.name, setting.block.params).start(Z, dtype).map
-
-
 def measure(trial: Trial, fitted: LandmarkMap, sums: ExplainedSums, setting: Setting) -> Trial:
     """The trial with its error."""
-    changes: dict[str, Any]
-    if isinstance(setting.block, Kernel):
-        changes = {"error": trace_error(sums).value}
-    else:
-        few = generator(0, Stream.COMPARED_STRESS).permutation(setting.X)[:STRESS_ROWS]
-        placed = fitted(np.asarray(few, np.float64))
-        has = np.isfinite(placed).all(axis=1)
-        share = sums.residual / max(sums.rows, 1) / setting.variance
-        changes = {"error": share, "stress": stress(few[has], placed[has], setting.block, len(setting.X)).value}
-    if sums.rows == 0 or not np.isfinite(changes["error"]):
+    errors = setting.left.errors(fitted, sums)
+    if sums.rows == 0 or not np.isfinite(errors.share):
         why = f"none of the {len(setting.X):,} measured rows has coordinates or a positive k(x, x) under its map"
         return Trial(trial.strategy, trial.count, trial.seed, note=trial.note, refused=why)
-    return Trial(**{**trial.__dict__, **changes})
+    return replace(trial, error=errors.share, stress=errors.stress)

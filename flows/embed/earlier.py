@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.configs.method import SUPERVISED
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.passes.stored_map import load_map
@@ -45,7 +44,7 @@ def read_earlier(config: EmbedConfig, rows: Rows) -> Earlier | None:
     if status is None or status.get("status") != "complete":
         state = "nothing is there" if status is None else f"its status is {status.get('status')}"
         raise InputError(f"landmarks.add_to {uri}: no complete embedding to add to: {state}")
-    if status["method"] != config.method.name or config.method.name in (*SUPERVISED, "spectral_clustering"):
+    if status["method"] != config.method.name or not config.method.grows:
         raise InputError(
             f"landmarks.add_to {uri}: made by {status['method']}, this run is {config.method.name}: coordinates can be "
             "kept where both are the same method, and one whose result is its coordinates"

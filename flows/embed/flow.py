@@ -23,7 +23,6 @@ from flows.embed.scores import Outcome, error_stage, score_stage
 from flows.embed.tasks import Work
 from landmark_ops import __version__
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.configs.method import SUPERVISED
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
@@ -97,7 +96,7 @@ def run_stages(run: Run, opened: Opened, plan: Plan) -> None:
         quality, cover = reporting.quality_stage(run, work, sample)
         outcome = score_stage(run, work, errors)
         reporting.report_stage(run, work, sample, quality, cover, outcome)
-        measured = {} if work.part.config.method.name in SUPERVISED else reporting.quality_attributes(quality)
+        measured = {} if work.part.config.method.supervised else reporting.quality_attributes(quality)
         attributes = {**measured, **outcome.attributes()}
         tasks.complete_stage(run, work, attributes, int(work.records.bad_rows.sum()), undefined_attributes(outcome))
         report_files.settle(work.part.store)
@@ -147,7 +146,7 @@ def attributes(part: Part, opened: Opened) -> dict[str, Any]:
         "config": config.model_dump(mode="json", exclude={"cluster", "methods", "compare"}),
         "result_hash": config.result_hash(),
         "given_sha256": hash_given(opened.given, opened.earlier),
-        **({"target": opened.targets.rows.uri} if opened.targets and config.method.name in SUPERVISED else {}),
+        **({"target": opened.targets.rows.uri} if opened.targets and config.method.supervised else {}),
     }
 
 

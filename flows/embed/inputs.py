@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.embed.earlier import Earlier, read_earlier
-from flows.embed.methods import make_method
 from flows.embed.plan import landmark_count
 from flows.embed.run import Part
 from landmark_ops.configs.embed import EmbedConfig, TargetConfig
@@ -68,7 +67,7 @@ def open_run(config: EmbedConfig) -> Opened:
     rows = open_source(config)
     singles = config.single()
     for single in singles.values():
-        make_method(single.method)
+        single.method.make()
     given = read_given(config)
     earlier = read_earlier(config, rows)
     for single in singles.values():
@@ -157,7 +156,7 @@ def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
         )
     if m < 2:
         raise InputError(f"landmarks.count={m}: at least 2 landmarks are needed to span a direction")
-    k = getattr(config.method, "n_components", None)
+    k = config.method.dimensions
     if k is not None and k > m:
         raise InputError(
             f"method.n_components={k} exceeds landmarks.count={m}: m landmarks span at most m components: "

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from flows.base.runtime import machine_memory, on_threads, worker_count, worker_memory
-from flows.embed.methods import kernel_of, make_method
 from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
-from landmark_ops.configs.method import (
-    AnyMethodConfig,
-    KernelConfig,
-    LandmarkIsomapConfig,
-    LandmarkMDSConfig,
-    LocallyLinearLandmarksConfig,
-    NystroemRidgeConfig,
-    SparseGPConfig,
-    SpectralClusteringConfig,
-    width,
-)
 from landmark_ops.errors import InputError
 from landmark_ops.maps.evaluation import TILE_ROWS, compute_dtype
-from landmark_ops.maps.moments import SUM_ROWS
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.geodesic_block import SUPPORT_ROWS
-from landmark_ops.passes.extension import GEODESIC_ROWS
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.selection.strategy import STRATEGIES
+from landmark_ops.solver.section import MethodSection, Sizes
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.units import duration, size
 
@@ -92,10 +78,10 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
     """Sizes of the run `config` describes over `rows`; `given` is the number of landmarks of strategy `given`."""
     m = landmark_count(config, rows.n, given)
     methods = config.all_methods
-    k = sum(width(method, m) for method in methods)
-    step = task_rows(rows, max(width(method, m) for method in methods))
+    k = sum(method.width(m) for method in methods)
+    step = task_rows(rows, max(method.width(m) for method in methods))
     itemsize = compute_dtype(rows.dtype).itemsize
-    summing = max(make_method(method).passes for method in methods)
+    summing = max(method.make().passes for method in methods)
     passes = STRATEGIES[config.landmarks.strategy].passes + summing + 1
     row_bytes = rows.d * rows.dtype.itemsize
     task = (
@@ -106,19 +92,9 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
     )
     flow = scratch = 0
     for method in methods:
-        if isinstance(method, KernelConfig) and make_method(method).passes:  # (m, m) sums, and their tiles
-            wide = 8 if isinstance(method, SparseGPConfig | NystroemRidgeConfig) else itemsize
-            task += m * m * (8 + wide) * 2 + SUM_ROWS * m * wide * 2
-        if isinstance(method, SpectralClusteringConfig):  # coordinates in float64, and distances to the centroids
-            task += step * (2 * width(method, m) + 3 * method.n_clusters) * 8
-        if isinstance(method, LandmarkIsomapConfig | LocallyLinearLandmarksConfig):
-            from landmark_ops.neighbors.geodesics import graph_bytes
-
-            graph = graph_bytes(min(rows.n, method.max_support), rows.d, method.n_neighbors, m)
-            # rows are placed by parts of their geodesics, with the map and its support in memory, and hashed
-            support = min(rows.n, SUPPORT_ROWS) * (m + rows.d) * 4
-            task = max(task + 3 * GEODESIC_ROWS * m * 4 + 4 * support, graph.worker)
-            flow, scratch = max(flow, graph.flow), scratch + graph.scratch
+        cost = method.cost(Sizes(rows.n, rows.d, m, step, itemsize))
+        task = max(task + cost.task, cost.worker)
+        flow, scratch = max(flow, cost.flow), scratch + cost.scratch
     threads = worker_count(config.cluster) if on_threads(config.cluster, rows.nbytes) else 0
     sample = min(config.report.sample, rows.n)
     held = m * m * 8 * SQUARES + m * rows.d * 8 * 2 + sample * (row_bytes + k * 4) * SAMPLES
@@ -193,27 +169,14 @@ def expected_seconds(plan: Plan, config: EmbedConfig, rows: Rows, workers: int) 
         good = X[np.isfinite(X).all(axis=1)] if X.dtype.kind == "f" else X
         Z = good[np.linspace(0, len(good) - 1, min(plan.n_landmarks, len(good))).astype(int)]
         few = X[: max(1, min(count, 4096))]
-        placing = sum(
-            seconds_per_row(method, Z, few) * (make_method(method).passes + 1) for method in config.all_methods
-        )
+        placing = sum(seconds_per_row(method, Z, few) * (method.make().passes + 1) for method in config.all_methods)
     busy = rows.n * (plan.passes * reading + placing)
     return busy / max(1, min(workers, plan.tasks)) + 0.003 * plan.tasks * plan.passes
 
 
-def seconds_per_row(config: AnyMethodConfig, Z: Array, few: Array) -> float:
-    """Seconds to place one row by the blocks of a method: measured on its kernel's features, or on Landmark MDS."""
-    from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-    from landmark_ops.solver.features import nystrom_features
-
-    dtype = compute_dtype(few.dtype)
-    if isinstance(config, KernelConfig):
-        fitted = nystrom_features(kernel_of(config), Z, dtype).map
-        k = min(width(config, len(Z)), fitted.n_components)
-        fitted = replace(fitted, readout=fitted.readout[:, :k], offset=fitted.offset[:k])
-    elif isinstance(config, LandmarkMDSConfig):
-        fitted = LandmarkMDSMethod(config.n_components, config.metric, config.metric_params).start(Z, dtype).map
-    else:
-        fitted = LandmarkMDSMethod(1, getattr(config, "metric", "euclidean")).start(Z, dtype).map
+def seconds_per_row(method: MethodSection, Z: Array, few: Array) -> float:
+    """Seconds to place one row by the blocks of a method, or of another that costs about the same."""
+    fitted = method.timed_map(Z, compute_dtype(few.dtype))
     fitted(few[:1])  # prepare the factors outside the clock
     began = time.perf_counter()
     fitted(few)

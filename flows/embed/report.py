@@ -12,7 +12,6 @@ from flows.embed import report_files
 from flows.embed.run import Run
 from flows.embed.scores import Outcome
 from flows.embed.tasks import Sample, Work
-from landmark_ops.configs.method import SUPERVISED
 from landmark_ops.errors import InputError
 from landmark_ops.maps.heads import Clusters, Regression
 from landmark_ops.maps.tally import describe
@@ -37,28 +36,6 @@ from landmark_ops.report.markdown import quality_markdown
 from landmark_ops.stores.locations import join
 
 BINS = 384  # cells per side of a density picture: about one per pixel of a panel
-METHOD_NAMES = {
-    "landmark_mds": "Landmark MDS",
-    "landmark_isomap": "Landmark Isomap",
-    "locally_linear_landmarks": "Locally linear landmarks",
-    "nystroem": "Nystrom features",
-    "nystroem_kernel_pca": "Nystrom kernel PCA",
-    "spectral_embedding": "Spectral embedding",
-    "spectral_clustering": "Spectral clustering",
-    "landmark_diffusion_map": "Landmark diffusion map",
-    "sparse_gp": "Sparse Gaussian process",
-    "nystroem_ridge": "Nystrom ridge",
-}
-SPECTRUM_NAMES = {
-    "landmark_mds": "the centred distances",
-    "landmark_isomap": "the centred geodesics",
-    "locally_linear_landmarks": "the reduced pencil",
-    "nystroem_kernel_pca": "the features' covariance",
-    "spectral_embedding": "the normalised affinity",
-    "spectral_clustering": "the normalised affinity",
-    "landmark_diffusion_map": "the diffusion operator",
-}  # of all others it is the kernel
-RESIDUAL_NAMES = {"sparse_gp": "variance of the latent function"}
 
 
 @stage("quality")
@@ -127,7 +104,7 @@ def compose(
     """Everything the report says."""
     landmarks, solution = work.landmarks, work.solution
     config, rows, block = work.part.config, run.rows, row_geometry(solution.map.block)
-    method = METHOD_NAMES[config.method.name]
+    method = config.method.title
     warnings = [*solution.warnings, *outcome.warnings()]
     if outcome.undefined:
         warnings.append(f"{describe(outcome.undefined, solution.map.block)}: they have NaN coordinates")
@@ -135,7 +112,7 @@ def compose(
     thumbnails = None
     if config.report.thumbnail is not None:
         thumbnails = np.asarray(landmarks.points).reshape(len(landmarks.points), *config.report.thumbnail)
-    supervised = config.method.name in SUPERVISED
+    supervised = config.method.supervised
     shape = " × ".join(str(size) for size in rows.row_shape)
     m, k = solution.map.n_landmarks, solution.map.n_components
     return EmbedReport(
@@ -148,13 +125,13 @@ def compose(
         spectrum=solution.spectrum,
         kept=solution.rank if supervised else k,
         negative_mass=solution.negative_mass,
-        spectrum_name=SPECTRUM_NAMES.get(config.method.name, "the kernel"),
+        spectrum_name=config.method.spectrum_of,
         coverage=Coverage(
             cover.nearest,
             distance,
             cover.cell_sizes,
             sample.residual.astype(np.float64),
-            RESIDUAL_NAMES.get(config.method.name, "squared distance unexplained"),
+            config.method.residuals_are,
         ),
         # distances between predictions mean nothing
         quality=outcome.measures() + ([] if supervised else measures(quality, distance)),

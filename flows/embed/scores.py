@@ -14,13 +14,12 @@ from flows.embed.tasks import Work, watch_progress, why_undefined
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.heads import Classes, Clusters, Head, Regression
 from landmark_ops.maps.tally import Found
-from landmark_ops.numerics.blocks import block_key
 from landmark_ops.passes.extension import add_histograms
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.scores import Scores, add_scores, count_labels_block, score_block
 from landmark_ops.report.content import Measure
 from landmark_ops.solver.asks import Source
-from landmark_ops.solver.nystrom_error import NystromErrors, nystrom_error
+from landmark_ops.solver.nystrom_error import NystromErrors, error_key, nystrom_error
 
 CONSTANT = 1e-14  # of a target's mean: a deviation this small is rounding, and R^2 has no meaning
 
@@ -126,7 +125,7 @@ def error_stage(run: Run, works: list[Work]) -> list[NystromErrors | None]:
     found = []
     for work in works:
         fitted = work.solution.map
-        key = (block_key(fitted.block), fitted.n_components if work.part.config.method.name == "nystroem" else None)
+        key = error_key(fitted)
         if key not in known:
             items = ranges(run.rows.n, work.records.chunk_rows)
             seed = run.config.landmarks.seed

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from flows.base.stage import stage
 from flows.embed.earlier import Earlier, grow
 from flows.embed.inputs import Opened, fingerprint_of
-from flows.embed.methods import make_method
 from flows.embed.plan import Plan
 from flows.embed.run import Part, Run
 from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_words_of
@@ -83,7 +82,7 @@ class Sample(NamedTuple):
 def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
     """Choose the landmarks, in the geometry of the first method that has the kind the strategy asks for."""
     config = run.config.landmarks
-    methods = [make_method(method) for method in run.config.all_methods]
+    methods = [method.make() for method in run.config.all_methods]
     skip = run.config.source.bad_rows == "mark"
     asking = next((block for block in map(named_block, methods) if asks(block)), None)
 
@@ -185,7 +184,7 @@ def scratch_address(part: Part) -> str:
 
 def solver(part: Part, chosen: Chosen) -> Method:
     """The method of a part; the bandwidth its landmarks were chosen by is its own."""
-    return with_bandwidth(make_method(part.config.method, part.config.landmarks.seed), chosen.kernel)
+    return with_bandwidth(part.config.method.make(part.config.landmarks.seed), chosen.kernel)
 
 
 @stage("commit map")
@@ -290,17 +289,12 @@ def extend_group(
     done = run.progress.rows_done
     for item, part in run.engine.imap(extend_block, items, run.rows, outputs, sample, done=done):
         for work, written, undefined in zip(works, part.written, part.undefined, strict=True):
-            if written.bad_rows and strict and not leaves_rows_out(work):
+            if written.bad_rows and strict and not work.part.config.method.leaves_rows_out:
                 everything = ranges(run.rows.n, work.records.chunk_rows)
                 refuse_undefined(run.rows, work.solution.map, run.engine, everything, work.solution.blocks)
             work.records.add(item[0], written)
             work.undefined[item] = undefined
         rows[item] = part.rows
-
-
-def leaves_rows_out(work: Work) -> bool:
-    """Whether the user asked for rows without coordinates: those off the largest component of the graph."""
-    return getattr(work.part.config.method, "components", None) == "largest"
 
 
 def why_undefined(run: Run, work: Work) -> dict[Cause, Found]:

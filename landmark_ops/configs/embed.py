@@ -25,10 +25,11 @@ from pydantic_core import CoreSchema
 
 from landmark_ops.configs.compare import CompareSection
 from landmark_ops.configs.landmarks import LandmarksConfig
-from landmark_ops.configs.method import METHODS, SUPERVISED, AnyMethodConfig, LandmarkMDSConfig, MethodConfig
+from landmark_ops.configs.method import DEFAULT_METHOD, MethodConfig, read_method
 from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
 from landmark_ops.configs.section import Listed, Section
 from landmark_ops.errors import InputError
+from landmark_ops.solver.section import METHODS, MethodSection
 from landmark_ops.units import parse_size
 from landmark_ops.wording import shown
 
@@ -109,7 +110,7 @@ class EmbedConfig(Section):
     source: SourceConfig
     output: OutputConfig
     landmarks: LandmarksConfig = LandmarksConfig()
-    method: MethodConfig = LandmarkMDSConfig()
+    method: MethodConfig = Field(default_factory=lambda: read_method({"name": DEFAULT_METHOD}))
     methods: Annotated[tuple[MethodConfig, ...], Listed] = ()
     target: TargetConfig | None = None
     cluster: ClusterConfig = ClusterConfig()
@@ -149,17 +150,18 @@ class EmbedConfig(Section):
 
     @model_validator(mode="after")
     def _supervised_methods_have_a_target(self) -> EmbedConfig:
-        learning = [one.name for one in self.all_methods if one.name in SUPERVISED]
+        learning = [one.name for one in self.all_methods if one.supervised]
         if learning and self.target is None:
             raise ValueError(
                 f"method {learning[0]} learns from a target: give target: {{array: ...}} or {{column: ...}}"
             )
         if self.target is not None and not learning:
-            raise ValueError(f"target: only {' and '.join(SUPERVISED)} learn from one: leave it out")
+            learners = [name for name in METHODS.names if METHODS[name].supervised]
+            raise ValueError(f"target: only {' and '.join(learners)} learn from one: leave it out")
         return self
 
     @property
-    def all_methods(self) -> tuple[AnyMethodConfig, ...]:
+    def all_methods(self) -> tuple[MethodSection, ...]:
         """The methods of this run, one or several."""
         return self.methods or (self.method,)
 
@@ -185,7 +187,7 @@ class EmbedConfig(Section):
         for key in ("tolerance", "add_to"):  # outputs made before there were such stay complete
             if parts["landmarks"][key] is None:
                 del parts["landmarks"][key]
-        if self.target is not None and self.method.name in SUPERVISED:
+        if self.target is not None and self.method.supervised:
             parts["target"] = self.target.model_dump()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -202,9 +204,9 @@ class CompareConfig(EmbedConfig):
 
 def named(method: dict[str, Any]) -> dict[str, Any]:
     """A method's section with its name filled in; ValueError for one that is unknown."""
-    name = method.get("name", "landmark_mds")
+    name = method.get("name", DEFAULT_METHOD)
     if str(name) not in METHODS:
-        near = get_close_matches(str(name), METHODS, 1, 0.3) or list(METHODS)
+        near = get_close_matches(str(name), METHODS.names, 1, 0.3) or METHODS.names
         raise ValueError(f"method.name: {name!r} is unknown: did you mean {' or '.join(near)}?")
     return {**method, "name": name}
 

@@ -1,146 +1,64 @@
-"""The `method:` section of a config, one class per method; unknown keys are refused."""
+"""The method of a config: of whichever kind its name says, among those that are registered."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, SchemaValidator
+from pydantic_core.core_schema import no_info_plain_validator_function, tagged_union_schema
 
-from landmark_ops.configs.section import AnyOf, Section
+from landmark_ops.solver.section import METHODS, MethodSection, name_of
 
-
-class LandmarkMDSConfig(Section):
-    """Landmark MDS."""
-
-    name: Literal["landmark_mds"] = "landmark_mds"
-    n_components: PositiveInt = 10
-    metric: str = "euclidean"
-    metric_params: dict[str, JsonValue] | None = None
-    align: bool = False
+#: The method of a config that names none.
+DEFAULT_METHOD = "landmark_mds"
 
 
-class LandmarkIsomapConfig(Section):
-    """Landmark Isomap: Landmark MDS of distances along a graph of nearest neighbours."""
+class AnyMethod:
+    """Annotation of a method's section: as the union of all sections, told apart by name.
 
-    name: Literal["landmark_isomap"]
-    n_components: PositiveInt = 10
-    n_neighbors: PositiveInt = 10
-    metric: str = "euclidean"
-    components: Literal["error", "join", "largest"] = "error"
-    max_support: Annotated[int, Field(ge=100)] = 1_000_000
+    The union is made of what is registered when a config is read or its schema is asked for. Importing a config imports
+    no method.
+    """
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """What reads a section; it is written out as its own class says."""
+        return no_info_plain_validator_function(read_method)
 
-class LocallyLinearLandmarksConfig(Section):
-    """Laplacian eigenmaps or locally linear embedding, each row an affine combination of near landmarks."""
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """`anyOf` in place of `oneOf`, which Prefect's form does not show, and without a discriminator.
 
-    name: Literal["locally_linear_landmarks"]
-    n_components: PositiveInt = 10
-    n_neighbors: PositiveInt = 10
-    objective: Literal["laplacian", "lle"] = "laplacian"
-    n_weights: PositiveInt | None = None
-    regularization: PositiveFloat = 1e-3
-    max_support: Annotated[int, Field(ge=100)] = 1_000_000
-
-
-class KernelConfig(Section):
-    """Kernel parameters, shared by all kernel methods."""
-
-    kernel: str = "rbf"
-    gamma: float | None = None
-    degree: float = 3.0
-    coef0: float = 1.0
-    nu: float = 1.5
+        Prefect first checks a deployment's parameters with nothing required: a method without its name fits several.
+        """
+        schema = handler(union_of(sections()))
+        schema.pop("discriminator", None)
+        schema["anyOf"] = schema.pop("oneOf")
+        return schema
 
 
-class NystroemConfig(KernelConfig):
-    """Nystrom features."""
-
-    name: Literal["nystroem"]
-    n_components: PositiveInt | None = None
-
-
-class NystroemKernelPCAConfig(KernelConfig):
-    """Nystrom kernel PCA."""
-
-    name: Literal["nystroem_kernel_pca"]
-    n_components: PositiveInt = 10
+def sections() -> tuple[type[MethodSection], ...]:
+    """Those of all methods, first the one that is meant where none is named: a form shows it first."""
+    default = METHODS[DEFAULT_METHOD]
+    return (default, *(one for one in METHODS if one is not default))
 
 
-class SpectralEmbeddingConfig(KernelConfig):
-    """One-shot Nystrom spectral embedding."""
-
-    name: Literal["spectral_embedding"]
-    n_components: PositiveInt = 10
+def union_of(sections: tuple[type[MethodSection], ...]) -> CoreSchema:
+    """Their union, told apart by name."""
+    return tagged_union_schema({name_of(one): one.__pydantic_core_schema__ for one in sections}, "name")
 
 
-class SpectralClusteringConfig(KernelConfig):
-    """Spectral clustering: the spectral embedding, rows at unit length, and k-means."""
-
-    name: Literal["spectral_clustering"]
-    n_clusters: Annotated[int, Field(ge=2)] = 8
-    n_components: PositiveInt | None = None
+@cache
+def reader_of(sections: tuple[type[MethodSection], ...]) -> SchemaValidator:
+    """What reads one of these sections."""
+    return SchemaValidator(union_of(sections))
 
 
-class LandmarkDiffusionMapConfig(KernelConfig):
-    """Landmark diffusion maps (Roseland)."""
-
-    name: Literal["landmark_diffusion_map"]
-    n_components: PositiveInt = 10
-    t: PositiveFloat = 1.0
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.0
+def read_method(value: Any) -> MethodSection:
+    """The section that `value` is, or holds the keys of; ValidationError where it is none."""
+    section: MethodSection = reader_of(sections()).validate_python(value)
+    return section
 
 
-class SparseGPConfig(KernelConfig):
-    """Sparse Gaussian process regression; gamma, signal and noise left out are found by the VFE bound on a sample."""
-
-    name: Literal["sparse_gp"]
-    approximation: Literal["vfe", "fitc", "dtc", "sor"] = "vfe"
-    noise: PositiveFloat | None = None
-    signal: PositiveFloat | None = None
-
-
-class NystroemRidgeConfig(KernelConfig):
-    """Kernel ridge regression, or classification by one ridge per class, on Nystrom features."""
-
-    name: Literal["nystroem_ridge"]
-    task: Literal["regression", "classification"] = "regression"
-    alpha: PositiveFloat = 1.0
-
-
-AnyMethodConfig = (
-    LandmarkMDSConfig
-    | LandmarkIsomapConfig
-    | LocallyLinearLandmarksConfig
-    | NystroemConfig
-    | NystroemKernelPCAConfig
-    | SpectralEmbeddingConfig
-    | SpectralClusteringConfig
-    | LandmarkDiffusionMapConfig
-    | SparseGPConfig
-    | NystroemRidgeConfig
-)
-MethodConfig = Annotated[AnyMethodConfig, Field(discriminator="name"), AnyOf()]
-METHODS: dict[str, type[AnyMethodConfig]] = {
-    "landmark_mds": LandmarkMDSConfig,
-    "landmark_isomap": LandmarkIsomapConfig,
-    "locally_linear_landmarks": LocallyLinearLandmarksConfig,
-    "nystroem": NystroemConfig,
-    "nystroem_kernel_pca": NystroemKernelPCAConfig,
-    "spectral_embedding": SpectralEmbeddingConfig,
-    "spectral_clustering": SpectralClusteringConfig,
-    "landmark_diffusion_map": LandmarkDiffusionMapConfig,
-    "sparse_gp": SparseGPConfig,
-    "nystroem_ridge": NystroemRidgeConfig,
-}
-SUPERVISED = ("sparse_gp", "nystroem_ridge")
-
-
-def width(config: AnyMethodConfig, m: int) -> int:
-    """Columns of the embedding a method writes from m landmarks, as far as the config tells; classes count as 10."""
-    if isinstance(config, SparseGPConfig):
-        return 1
-    if isinstance(config, NystroemRidgeConfig):
-        return 1 if config.task == "regression" else 10
-    if isinstance(config, SpectralClusteringConfig):
-        return config.n_components or config.n_clusters
-    return config.n_components or m
+MethodConfig = Annotated[MethodSection, AnyMethod()]

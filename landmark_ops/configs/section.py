@@ -31,20 +31,6 @@ class Section(BaseModel):
         return schema
 
 
-class AnyOf:
-    """Annotation of a union told apart by name: by its schema one of them fits, not exactly one.
-
-    Prefect first checks a deployment's parameters with nothing required: a method without its name fits several.
-    """
-
-    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """`anyOf` in place of `oneOf`, which Prefect's form does not show either."""
-        schema = handler(core_schema)
-        schema.pop("discriminator", None)
-        schema["anyOf"] = schema.pop("oneOf")
-        return schema
-
-
 class OneOf:
     """Annotation of a text that is one of some names, which are asked for as a value is checked or a schema written.
 

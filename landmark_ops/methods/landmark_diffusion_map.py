@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
@@ -25,6 +26,7 @@ from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.solver.features import block_map
+from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import (
     DEFAULT_KERNEL,
     F64,
@@ -37,6 +39,7 @@ from landmark_ops.solver.method import (
     landmark_kernel,
 )
 from landmark_ops.solver.precomputed import check_precomputed
+from landmark_ops.solver.section import METHODS
 
 LEAST = 1e-37  # of powers of eigenvalues: coordinates of less would be lost in float32
 DEGREE_FLOOR = 1e-12  # of the mean degree; degrees of a positive kernel are positive, this only guards divisions
@@ -102,6 +105,20 @@ class LandmarkDiffusionMapMethod(OfKernel):
         return Solution(
             fitted, fitted(Z64), values, spectrum.values, rank, 0.0, cutoff, duplicate_warning(Z), {"steps t": self.t}
         )
+
+
+@METHODS.register
+class LandmarkDiffusionMapConfig(KernelSection):
+    """Landmark diffusion maps (Roseland)."""
+
+    title = "Landmark diffusion map"
+    spectrum_of = "the diffusion operator"
+    solver = LandmarkDiffusionMapMethod
+
+    name: Literal["landmark_diffusion_map"]
+    n_components: PositiveInt = 10
+    t: PositiveFloat = 1.0
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 def density_total(density: F64, alpha: float, tile: Tile) -> Moments:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.callables import check_callable
-from landmark_ops.numerics.distances import Array, Callback, Metric, dists, resolve_metric
+from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, dists, resolve_metric
 from landmark_ops.numerics.geodesics import Policy
-from landmark_ops.solver.classical_scaling import scale_landmarks
-from landmark_ops.solver.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured
+from landmark_ops.solver.classical_scaling import scale_landmarks, scale_rows
+from landmark_ops.solver.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured, graph_cost
 from landmark_ops.solver.geometry import metric_before_landmarks
 from landmark_ops.solver.method import KernelChoice, Probe, Solution
+from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes
 
 
 @dataclass(frozen=True)
@@ -60,3 +63,36 @@ class LandmarkIsomapMethod:
         if found.graph.recall is not None:
             facts["graph recall"] = found.graph.recall.value
         return solution._replace(embedding=embedding, facts=facts, blocks=geodesics.rows if found.whole else None)
+
+
+@METHODS.register
+class LandmarkIsomapConfig(MethodSection):
+    """Landmark Isomap: Landmark MDS of distances along a graph of nearest neighbours."""
+
+    title = "Landmark Isomap"
+    spectrum_of = "the centred geodesics"
+    solver = LandmarkIsomapMethod
+
+    name: Literal["landmark_isomap"]
+    n_components: PositiveInt = 10
+    n_neighbors: PositiveInt = 10
+    metric: str = "euclidean"
+    components: Literal["error", "join", "largest"] = "error"
+    max_support: Annotated[int, Field(ge=100)] = 1_000_000
+
+    def check_names(self) -> None:
+        """InputError for a metric that is unknown."""
+        canonical(self.metric)
+
+    @property
+    def leaves_rows_out(self) -> bool:
+        """Those off the largest component of the graph, where nothing else is wanted of them."""
+        return self.components == "largest"
+
+    def cost(self, sizes: Sizes) -> Cost:
+        """That of its graph and the geodesics along it."""
+        return graph_cost(sizes, self.n_neighbors, self.max_support)
+
+    def timed_map(self, Z: Array, dtype: np.dtype[Any]) -> LandmarkMap:
+        """By its distances, as if they were not along a graph."""
+        return scale_rows(Z, 1, self.metric).map

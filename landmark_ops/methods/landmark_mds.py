@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import JsonValue, PositiveInt
 
 from landmark_ops.errors import InputError, Word
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments, moments
-from landmark_ops.maps.tally import landmark_refusal
-from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.distances import (
     Array,
     Callback,
     Metric,
+    canonical,
     resolve_metric,
-    sq_dists,
 )
 from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
-from landmark_ops.solver.classical_scaling import scale_landmarks
+from landmark_ops.solver.classical_scaling import scale_rows
 from landmark_ops.solver.geometry import metric_before_landmarks
 from landmark_ops.solver.method import (
     KernelChoice,
@@ -31,7 +31,8 @@ from landmark_ops.solver.method import (
     Solution,
     check_sums,
 )
-from landmark_ops.solver.precomputed import check_precomputed
+from landmark_ops.solver.section import METHODS, MethodSection
+from landmark_ops.solver.unexplained import DistanceShare, Unexplained
 
 
 @dataclass(frozen=True)
@@ -72,26 +73,7 @@ class LandmarkMDSMethod:
 
     def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
         """Classical scaling of the landmarks."""
-        Z64 = np.asarray(Z, np.float64)
-        metric = resolve_metric(self.metric, self.metric_params, Z64)
-        if metric.name == "precomputed":
-            check_precomputed(Z64)
-        D = np.asarray(sq_dists(Z64, Z64, metric), np.float64)
-        if metric.fn is not None:
-            check_callable(np.sqrt(D), metric.fn, metric.blockwise, Z64, metric.params, "metric")
-        if not np.isfinite(D).all():
-            raise landmark_refusal(metric, Z64)
-        if not (D > 0).any() and metric.transform == "none" and (Z64[0] != Z64).any():
-            raise InputError(
-                f"metric {metric.name}: the landmarks lie so near each other that squares of their distances are 0 in "
-                "float64: multiply the rows by a power of ten"
-            )
-        if not (D > 0).any():
-            raise InputError(
-                f"all {len(Z)} landmarks are identical under {metric.name}: the data is constant, there is nothing "
-                "to embed; check the source and its array or columns"
-            )
-        return scale_landmarks(D, Z, metric, self.n_components)
+        return scale_rows(Z, self.n_components, self.metric, self.metric_params)
 
     def finish(self, solution: Solution, moments: Moments) -> Solution:
         """Rotate onto the principal axes of all rows, centred on their mean; distances do not change.
@@ -104,3 +86,36 @@ class LandmarkMDSMethod:
         return solution._replace(
             map=solution.map.rotated(rotation, moments.mean), embedding=embedding, eigenvalues=axes.values
         )
+
+
+@METHODS.register
+class LandmarkMDSConfig(MethodSection):
+    """Landmark MDS."""
+
+    title = "Landmark MDS"
+    spectrum_of = "the centred distances"
+    compared = True
+    solver = LandmarkMDSMethod
+
+    name: Literal["landmark_mds"] = "landmark_mds"
+    n_components: PositiveInt = 10
+    metric: str = "euclidean"
+    metric_params: dict[str, JsonValue] | None = None
+    align: bool = False
+
+    def check_names(self) -> None:
+        """InputError for a metric that is unknown."""
+        canonical(self.metric)
+
+    @property
+    def fewest_compared(self) -> int:
+        """One more than components."""
+        return self.n_components + 1
+
+    def unexplained(self, probe: Array, X: Array) -> Unexplained:
+        """Of the distances."""
+        return DistanceShare.of(resolve_metric(self.metric, self.metric_params, probe), self.n_components, X)
+
+    def timed_map(self, Z: Array, dtype: np.dtype[Any]) -> LandmarkMap:
+        """Its own map."""
+        return scale_rows(Z, self.n_components, self.metric, self.metric_params).map

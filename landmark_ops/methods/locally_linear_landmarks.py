@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.linalg import eigh
 
 from landmark_ops.errors import InputError
@@ -20,9 +21,10 @@ from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.numerics.geodesics import components_of
-from landmark_ops.solver.geodesic_graph import AskGraph, Graph
+from landmark_ops.solver.geodesic_graph import AskGraph, Graph, graph_cost
 from landmark_ops.solver.method import KernelChoice, Probe, Solution, check_n_components, duplicate_warning
 from landmark_ops.solver.pencil import AskPencil, Objective
+from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes
 
 PENCIL_CUTOFF = 1e-10  # of the largest eigenvalue of U^T B U: directions no row has any weight in
 LEAST_WEIGHTS = 10
@@ -82,3 +84,24 @@ class LocallyLinearLandmarksMethod:
         closeness = 1 - values / (2.0 if self.objective == "laplacian" else float(values[-1]))
         facts: dict[str, float | str] = {"graph": found.graph.note, "weights per row": float(count)}
         return Solution(fitted, fitted(Z64), closeness[1 : k + 1], closeness, rank, 0.0, PENCIL_CUTOFF, warnings, facts)
+
+
+@METHODS.register
+class LocallyLinearLandmarksConfig(MethodSection):
+    """Laplacian eigenmaps or locally linear embedding, each row an affine combination of near landmarks."""
+
+    title = "Locally linear landmarks"
+    spectrum_of = "the reduced pencil"
+    solver = LocallyLinearLandmarksMethod
+
+    name: Literal["locally_linear_landmarks"]
+    n_components: PositiveInt = 10
+    n_neighbors: PositiveInt = 10
+    objective: Literal["laplacian", "lle"] = "laplacian"
+    n_weights: PositiveInt | None = None
+    regularization: PositiveFloat = 1e-3
+    max_support: Annotated[int, Field(ge=100)] = 1_000_000
+
+    def cost(self, sizes: Sizes) -> Cost:
+        """That of its graph."""
+        return graph_cost(sizes, self.n_neighbors, self.max_support)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import PositiveInt
 
 from landmark_ops.numerics.distances import Array
 from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import (
     DEFAULT_KERNEL,
     KernelChoice,
     OfKernel,
     Solution,
 )
+from landmark_ops.solver.section import METHODS
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,14 @@ class NystroemMethod(OfKernel):
     def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
         """The features; see `nystrom_features`."""
         return nystrom_features(self.kernel, Z, dtype, self.n_components)
+
+
+@METHODS.register
+class NystroemConfig(KernelSection):
+    """Nystrom features."""
+
+    title = "Nystrom features"
+    solver = NystroemMethod
+
+    name: Literal["nystroem"]
+    n_components: PositiveInt | None = None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import PositiveInt
 
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
@@ -18,6 +19,7 @@ from landmark_ops.maps.moments import Moments, moments
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import (
     DEFAULT_KERNEL,
     KernelChoice,
@@ -27,6 +29,7 @@ from landmark_ops.solver.method import (
     check_sums,
     too_alike,
 )
+from landmark_ops.solver.section import METHODS
 
 # Centring subtracts the square of the mean feature: what it exceeds the largest variance by is lost in rounding. Up to
 # these factors coordinates keep 1e-5 of the largest; linear kernels of rows far from the origin, and kernels that are
@@ -95,6 +98,18 @@ class NystroemKernelPCAMethod(OfKernel):
             spectrum=spectrum.values,
             rank=rank,
         )
+
+
+@METHODS.register
+class NystroemKernelPCAConfig(KernelSection):
+    """Nystrom kernel PCA."""
+
+    title = "Nystrom kernel PCA"
+    spectrum_of = "the features' covariance"
+    solver = NystroemKernelPCAMethod
+
+    name: Literal["nystroem_kernel_pca"]
+    n_components: PositiveInt = 10
 
 
 def offset_ratio(summed: Moments) -> float:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveFloat
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.class_sums import ClassSums, add_class_sums, class_sums, narrow_classes
@@ -26,7 +27,9 @@ from landmark_ops.maps.target_sums import TargetSums, about, add_target_sums, ta
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
 from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import KernelChoice, OfKernel, Solution, too_alike
+from landmark_ops.solver.section import METHODS, Cost, Sizes
 
 F64 = NDArray[np.float64]
 Task = Literal["regression", "classification"]
@@ -114,6 +117,28 @@ class NystroemRidgeMethod(OfKernel):
             eigenvalues=ridge.variances(beta),
             facts=facts,
         )
+
+
+@METHODS.register
+class NystroemRidgeConfig(KernelSection):
+    """Kernel ridge regression, or classification by one ridge per class, on Nystrom features."""
+
+    title = "Nystrom ridge"
+    supervised = True
+    grows = False
+    solver = NystroemRidgeMethod
+
+    name: Literal["nystroem_ridge"]
+    task: Literal["regression", "classification"] = "regression"
+    alpha: PositiveFloat = 1.0
+
+    def width(self, m: int) -> int:
+        """One value, or one score per class, of which a config does not tell how many: 10."""
+        return 1 if self.task == "regression" else 10
+
+    def cost(self, sizes: Sizes) -> Cost:
+        """As of all kernel methods, with sums in float64."""
+        return super().cost(sizes._replace(itemsize=8))
 
 
 @dataclass(frozen=True, eq=False)

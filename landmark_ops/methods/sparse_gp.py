@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import PositiveFloat
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.heads import Regression
@@ -35,7 +36,9 @@ from landmark_ops.numerics.random_streams import Stream
 from landmark_ops.numerics.vfe_bound import NO_GAMMA, Parameters, maximise
 from landmark_ops.solver.asks import Draw, Drawn
 from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import NEGATIVE_MASS, KernelChoice, Probe, Solution
+from landmark_ops.solver.section import METHODS, Cost, Sizes
 
 Approximation = Literal["vfe", "fitc", "dtc", "sor"]
 APPROXIMATIONS = ("vfe", "fitc", "dtc", "sor")
@@ -248,6 +251,30 @@ class SparseGPMethod:
             warnings=(*features.warnings, *limit_warnings(parameters)),
             facts=facts,
         )
+
+
+@METHODS.register
+class SparseGPConfig(KernelSection):
+    """Sparse Gaussian process regression; gamma, signal and noise left out are found by the VFE bound on a sample."""
+
+    title = "Sparse Gaussian process"
+    residuals_are = "variance of the latent function"
+    supervised = True
+    grows = False
+    solver = SparseGPMethod
+
+    name: Literal["sparse_gp"]
+    approximation: Literal["vfe", "fitc", "dtc", "sor"] = "vfe"
+    noise: PositiveFloat | None = None
+    signal: PositiveFloat | None = None
+
+    def width(self, m: int) -> int:
+        """The mean."""
+        return 1
+
+    def cost(self, sizes: Sizes) -> Cost:
+        """As of all kernel methods, with sums in float64."""
+        return super().cost(sizes._replace(itemsize=8))
 
 
 def limit_warnings(parameters: Parameters) -> tuple[str, ...]:

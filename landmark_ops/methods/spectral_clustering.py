@@ -7,11 +7,12 @@ rows, and of new ones, from the nearest centroid.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from landmark_ops.maps.heads import Clusters
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
@@ -20,7 +21,9 @@ from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.lazy import map_rows
 from landmark_ops.solver.asks import Draw, Drawn
-from landmark_ops.solver.method import DEFAULT_KERNEL, KernelChoice, OfKernel, Solution
+from landmark_ops.solver.kernel_section import KernelSection
+from landmark_ops.solver.method import DEFAULT_KERNEL, KernelChoice, Method, OfKernel, Solution
+from landmark_ops.solver.section import METHODS, Cost, Sizes
 
 SAMPLE_ROWS = 100_000  # centroids of k dimensions are known to a few hundredths of a cell's width from so many
 
@@ -56,3 +59,33 @@ class SpectralClusteringMethod(OfKernel):
         }
         landmarks = fitted(np.asarray(fitted.landmarks, np.float64))
         return solution._replace(map=fitted, embedding=landmarks, facts=facts)
+
+
+@METHODS.register
+class SpectralClusteringConfig(KernelSection):
+    """Spectral clustering: the spectral embedding, rows at unit length, and k-means."""
+
+    title = "Spectral clustering"
+    spectrum_of = "the normalised affinity"
+    grows = False
+    solver = SpectralClusteringMethod
+
+    name: Literal["spectral_clustering"]
+    n_clusters: Annotated[int, Field(ge=2)] = 8
+    n_components: PositiveInt | None = None
+
+    @classmethod
+    def method_of(cls, parameters: Mapping[str, Any], seed: int = 0) -> Method:
+        """The method, which draws the order of rows that k-means starts in."""
+        method = super().method_of(parameters, seed)
+        assert isinstance(method, SpectralClusteringMethod)
+        return replace(method, seed=seed)
+
+    def width(self, m: int) -> int:
+        """As many as clusters where not said."""
+        return self.n_components or self.n_clusters
+
+    def cost(self, sizes: Sizes) -> Cost:
+        """Beside the sums, coordinates in float64 and distances to the centroids."""
+        cost = super().cost(sizes)
+        return cost._replace(task=cost.task + sizes.step * (2 * self.width(sizes.m) + 3 * self.n_clusters) * 8)

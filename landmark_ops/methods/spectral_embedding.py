@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import PositiveInt
 
 from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
@@ -21,6 +22,7 @@ from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.solver.features import block_map, nystrom_features
+from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import (
     DEFAULT_KERNEL,
     F64,
@@ -30,6 +32,7 @@ from landmark_ops.solver.method import (
     check_n_components,
     check_sums,
 )
+from landmark_ops.solver.section import METHODS
 
 DEGREE_FLOOR = 1e-6  # of the mean degree: Nystrom degrees of rows far from all others may come out negative
 DISCONNECTED = 1e-6  # an eigenvalue within this of 1 says that clusters do not touch
@@ -86,6 +89,18 @@ class SpectralEmbeddingMethod(OfKernel):
             rank=rank,
             warnings=warnings,
         )
+
+
+@METHODS.register
+class SpectralEmbeddingConfig(KernelSection):
+    """One-shot Nystrom spectral embedding."""
+
+    title = "Spectral embedding"
+    spectrum_of = "the normalised affinity"
+    solver = SpectralEmbeddingMethod
+
+    name: Literal["spectral_embedding"]
+    n_components: PositiveInt = 10
 
 
 def scaled_features(features: LandmarkMap, total: F64, rows: int) -> LandmarkMap:

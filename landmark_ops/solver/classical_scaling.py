@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.tally import landmark_refusal
 from landmark_ops.numerics.blocks import Block
-from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.callables import check_callable
+from landmark_ops.numerics.distances import Array, Callback, resolve_metric, sq_dists
 from landmark_ops.numerics.eigen import double_center, symmetric_eigen
 from landmark_ops.solver.method import F64, Solution, check_n_components, duplicate_warning
+from landmark_ops.solver.precomputed import check_precomputed
 
 RANK_CUTOFF = 1e-10  # of the largest eigenvalue; float32 input leaves noise near 1e-14 of it
+
+
+def scale_rows(
+    Z: Array, n_components: int, metric: str | Callback = "euclidean", metric_params: Mapping[str, Any] | None = None
+) -> Solution:
+    """Classical scaling of landmarks Z (m, d) by their distances under a metric.
+
+    Raises InputError for distances that are undefined or all 0, and for more components than their rank.
+    """
+    Z64 = np.asarray(Z, np.float64)
+    resolved = resolve_metric(metric, metric_params, Z64)
+    if resolved.name == "precomputed":
+        check_precomputed(Z64)
+    D = np.asarray(sq_dists(Z64, Z64, resolved), np.float64)
+    if resolved.fn is not None:
+        check_callable(np.sqrt(D), resolved.fn, resolved.blockwise, Z64, resolved.params, "metric")
+    if not np.isfinite(D).all():
+        raise landmark_refusal(resolved, Z64)
+    if not (D > 0).any() and resolved.transform == "none" and (Z64[0] != Z64).any():
+        raise InputError(
+            f"metric {resolved.name}: the landmarks lie so near each other that squares of their distances are 0 in "
+            "float64: multiply the rows by a power of ten"
+        )
+    if not (D > 0).any():
+        raise InputError(
+            f"all {len(Z)} landmarks are identical under {resolved.name}: the data is constant, there is nothing "
+            "to embed; check the source and its array or columns"
+        )
+    return scale_landmarks(D, Z, resolved, n_components)
 
 
 def scale_landmarks(D: F64, Z: Array, block: Block, n_components: int) -> Solution:

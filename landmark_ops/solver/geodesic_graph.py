@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.neighbors.geodesics import Geodesics, geodesic_support, landmark_geodesics
+from landmark_ops.neighbors.geodesics import Geodesics, geodesic_support, graph_bytes, landmark_geodesics
 from landmark_ops.neighbors.graph import NeighborGraph, neighbor_graph
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.geodesic_block import Geodesic
+from landmark_ops.numerics.geodesic_block import SUPPORT_ROWS, Geodesic
 from landmark_ops.numerics.geodesics import Policy
 from landmark_ops.numerics.random_streams import Stream, generator
+from landmark_ops.passes.extension import GEODESIC_ROWS
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.usable_rows import usable
 from landmark_ops.solver.asks import Source
+from landmark_ops.solver.section import Cost, Sizes
 from landmark_ops.stores.sources.rows import Rows
 
 
@@ -120,3 +122,13 @@ class AskGeodesics:
             )
         block = geodesic_support(source.rows, graph, geodesics, positions, source.engine, seed=source.seed)
         return Measured(geodesics, block)
+
+
+def graph_cost(sizes: Sizes, n_neighbors: int, max_support: int) -> Cost:
+    """What the graph takes, and rows that are placed by parts of their geodesics.
+
+    For these the map and its support are in memory, and hashed.
+    """
+    graph = graph_bytes(min(sizes.n, max_support), sizes.d, n_neighbors, sizes.m)
+    support = min(sizes.n, SUPPORT_ROWS) * (sizes.m + sizes.d) * 4
+    return Cost(3 * GEODESIC_ROWS * sizes.m * 4 + 4 * support, graph.worker, graph.flow, graph.scratch)

@@ -11,6 +11,7 @@ from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.pair_errors import FrobeniusError, check_features, frobenius_error, pair_rows
 from landmark_ops.maps.trace_error import TraceError, explained, sampled_trace_error, trace_error
+from landmark_ops.numerics.blocks import block_key
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import Stream
@@ -38,6 +39,20 @@ def solve_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> Solution:
     return nystrom_features(choice, Z, dtype)
 
 
+def error_key(fitted: LandmarkMap) -> tuple[Any, int | None]:
+    """What the error depends on: equal for maps, of the same landmarks, that have the same error."""
+    return block_key(fitted.block), fitted.n_components if gives_features(fitted) else None
+
+
+def gives_features(fitted: LandmarkMap) -> bool:
+    """Whether the coordinates are Nystrom features themselves."""
+    try:
+        check_features(fitted)
+    except InputError:
+        return False
+    return True
+
+
 def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) -> NystromErrors | None:
     """The errors of the Nystrom approximation that a kernel method rests on: one pass in float64, and one sample.
 
@@ -50,10 +65,8 @@ def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) ->
     kernel = fitted.block
     if not isinstance(kernel, Kernel) or kernel.name == "precomputed":
         return None
-    try:
-        check_features(fitted)
-        features = fitted
-    except InputError:
+    features = fitted
+    if not gives_features(fitted):
         features = kernel_features(fitted.landmarks, kernel, compute_dtype(source.rows.dtype))
     n = source.rows.n
     trace = trace_error(source.sum([explained(features)])[0]) if exact else None

@@ -14,10 +14,10 @@ from sklearn.datasets import make_moons, make_swiss_roll
 import landmark_ops
 from flows.base.progress import Progress
 from landmark_ops import InputError, open_map
-from landmark_ops.configs.method import METHODS, SUPERVISED
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.numerics.kernel import resolve_kernel
 from landmark_ops.selection.probe import probe_rows
+from landmark_ops.solver.section import METHODS
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.flows.running import arrays, attributes, landmark_indices, make_config, run_embed
 
@@ -60,7 +60,7 @@ def configure(source: str, out: Path, method: dict[str, Any], **sections: Any) -
 
 
 def test_every_method_of_the_config_has_an_estimator_here():
-    assert ESTIMATORS.keys() | set(SUPERVISED) == METHODS.keys()
+    assert ESTIMATORS.keys() | {name for name in METHODS.names if METHODS[name].supervised} == set(METHODS.names)
 
 
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))

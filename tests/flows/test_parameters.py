@@ -19,10 +19,10 @@ from flows.detect.flow import detect
 from flows.embed.flow import embed
 from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.configs.embed import CompareConfig, EmbedConfig, parse_config_as
-from landmark_ops.configs.method import METHODS
 from landmark_ops.configs.plain_yaml import parse_yaml
 from landmark_ops.configs.section import Section
 from landmark_ops.errors import InputError
+from landmark_ops.solver.section import METHODS
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 FLOWS: dict[type[Section], Any] = {EmbedConfig: embed, DetectConfig: detect, CompareConfig: compare}
@@ -155,7 +155,7 @@ def section(model: Any, **fixed: Any) -> Any:
     return st.dictionaries(st.sampled_from(keys), values, max_size=3).map(lambda found: {**fixed, **found})
 
 
-methods = st.sampled_from(sorted(METHODS)).flatmap(lambda name: section(METHODS[name], name=name)) | section(
+methods = st.sampled_from(METHODS.names).flatmap(lambda name: section(METHODS[name], name=name)) | section(
     METHODS["landmark_mds"]
 )
 
