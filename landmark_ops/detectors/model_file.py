@@ -48,9 +48,9 @@ def resolve(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
     return cached
 
 
-def read_model(spec: ModelSpec, *, progress: Progress | None = None) -> bytes:
+def read_model(spec: ModelSpec) -> bytes:
     """The bytes of a model's file, compared with the spec's sha256 after reading: what a session is made of."""
-    path = resolve(spec, progress=progress)
+    path = resolve(spec)
     try:
         data = path.read_bytes()
     except OSError as error:

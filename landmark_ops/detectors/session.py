@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from landmark_ops.detectors.graph_check import Graph, check_graph
 from landmark_ops.detectors.model_file import read_model
-from landmark_ops.detectors.model_origin import Progress
 from landmark_ops.detectors.net_input import prepare
 from landmark_ops.detectors.ports import dims_of, matching_input
 from landmark_ops.detectors.spec import ModelSpec
@@ -27,7 +26,7 @@ from landmark_ops.errors import InputError, RunError
 PROVIDERS_VARIABLE = "LANDMARKS_PROVIDERS"
 MAX_LOADED = 32
 
-_loaded: OrderedDict[tuple[str, int, tuple[str, ...]], tuple[Graph, Any]] = OrderedDict()
+_loaded: OrderedDict[tuple[str, tuple[str, ...]], tuple[Graph, Any]] = OrderedDict()
 _loading = threading.Lock()
 
 
@@ -98,23 +97,23 @@ class Session:
         raise TypeError(f"Session of {self.spec.name} cannot be pickled: send its spec and call load_session there")
 
 
-def load_session(spec: ModelSpec, *, threads: int = 1, progress: Progress | None = None) -> Session:
+def load_session(spec: ModelSpec) -> Session:
     """The session of a model, fetched where it is not there yet.
 
-    `threads` is onnxruntime's intra-op pool: 1 beside other workers on the same cores. Networks are kept per process
-    (`MAX_LOADED` of them, least recently used first out), by hash: specs that differ in thresholds share one.
+    Networks are kept per process (`MAX_LOADED` of them, least recently used first out), by hash: specs that differ in
+    thresholds share one.
 
     Raises InputError for a file whose hash, graph, input or outputs are not what the spec says, RunError where it
     cannot be fetched.
     """
     providers = chosen_providers()
-    key = (spec.sha256, threads, providers)
+    key = (spec.sha256, providers)
     with _loading:
         if key not in _loaded:
-            data = read_model(spec, progress=progress)
+            data = read_model(spec)
             graph = check_graph(data, f"model {spec.name}")
             Session(spec, graph, None)  # a spec that does not fit is told before onnxruntime takes its time
-            _loaded[key] = graph, _network(data, spec, threads, providers)
+            _loaded[key] = graph, _network(data, spec, providers)
             while len(_loaded) > MAX_LOADED:
                 _loaded.popitem(last=False)
         _loaded.move_to_end(key)
@@ -134,9 +133,9 @@ def chosen_providers() -> tuple[str, ...]:
     return named or ("CPUExecutionProvider",)
 
 
-def _network(data: bytes, spec: ModelSpec, threads: int, providers: tuple[str, ...]) -> Any:
+def _network(data: bytes, spec: ModelSpec, providers: tuple[str, ...]) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # there are other workers on the same cores
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.enable_cpu_mem_arena = False  # it grows with every new shape and gives nothing back

@@ -11,6 +11,7 @@ from landmark_ops.errors import RunError
 MARK = b"\xff\xfe\0\x17drawn by landmark-ops"
 """A comment segment in every picture that is written here, right after the first one."""
 _AFTER_FIRST = 20
+QUALITY = 85  # of 100
 
 
 def is_drawn(data: bytes) -> bool:
@@ -30,11 +31,11 @@ def shrunk(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], floa
     return np.asarray(cv2.resize(image, size, interpolation=rule), np.uint8), shrink
 
 
-def to_jpeg(image: NDArray[np.uint8], side: int, quality: int = 85) -> bytes:
+def to_jpeg(image: NDArray[np.uint8], side: int) -> bytes:
     """An RGB picture (H, W, 3) as JPEG, shrunk to at most `side` pixels."""
     small, _ = shrunk(image, side)
     # A reversed view would be copied pixel by pixel, which takes longer than the encoding itself.
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not ok:
         height, width = image.shape[:2]
         raise RunError(f"a picture of {width} x {height} could not be encoded as JPEG")

@@ -66,17 +66,14 @@ class Affine:
         return Affine(product)
 
 
-def letterbox(width: int, height: int, target_w: int, target_h: int, *, centre: bool, upscale: bool = True) -> Affine:
+def letterbox(width: int, height: int, target_w: int, target_h: int, *, centre: bool) -> Affine:
     """Fit a picture into a target with its shape kept; the rest of the target is padding, right and below or around.
 
     The fitted picture has whole pixels, round(side · r), and whole-pixel padding, as detectors were trained; the two
     sides therefore differ in scale by up to half a pixel over their length, and the map says so exactly.
-    `upscale=False` leaves smaller pictures at their size.
     """
     check_sides(width, height, target_w, target_h)
     r = min(target_w / width, target_h / height)
-    if not upscale:
-        r = min(r, 1.0)
     fit_w, fit_h = max(1, round(width * r)), max(1, round(height * r))
     left, top = ((target_w - fit_w) // 2, (target_h - fit_h) // 2) if centre else (0, 0)
     return Affine(resize_rows(fit_w / width, fit_h / height, left, top))

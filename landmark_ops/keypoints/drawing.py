@@ -45,14 +45,12 @@ def overlay(
     instances: Sequence[Drawn],
     points: LandmarkSet | None = None,
     *,
-    ids: bool | None = None,
     scale: float = 1.0,
 ) -> Image:
     """The image with instances drawn over it. `points`: the set the keypoints belong to, whose edges are drawn.
 
-    ids: numbers beside the points; None draws them where there are at most 33 and room for them. scale: image pixels
-    per pixel of the coordinates, for an image that was decoded smaller. Raises `InputError` for keypoints of another
-    set.
+    Numbers stand beside the points where there are at most 33 and room for them. scale: image pixels per pixel of the
+    coordinates, for an image that was decoded smaller. Raises `InputError` for keypoints of another set.
     """
     canvas = np.ascontiguousarray(image).copy()
     for at, drawn in enumerate(instances):
@@ -75,7 +73,7 @@ def overlay(
         for index, place in enumerate(places):
             seen = drawn.visible is None or not drawn.visible[index] < 0.5
             _dot(canvas, place, colour, radius, filled=seen)
-        show = ids if ids is not None else len(keypoints) <= 33 and extent >= 160
+        show = len(keypoints) <= 33 and extent >= 160
         if show:
             for index, point in enumerate(keypoints):
                 _text(canvas, str(index), point + np.array([radius * 1.6, -radius]), _text_height(extent) * 0.5, colour)

@@ -22,8 +22,6 @@ _POINT = pa.struct([(name, pa.float32()) for name in ("x", "y", "z", "score", "v
 _BOX = pa.struct([(name, pa.float32()) for name in ("x0", "y0", "x1", "y1")])
 _WHEN = pa.timestamp("us", tz="UTC")
 
-GENERATION = "config_hash"
-
 KEYPOINTS = pa.schema(
     [
         ("image_id", pa.string()),

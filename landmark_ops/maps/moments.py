@@ -106,14 +106,3 @@ def moments(fitted: LandmarkMap) -> Sum[Moments]:
 def totals(fitted: LandmarkMap) -> Sum[Moments]:
     """Ask for the first moment of a map's outputs over all rows."""
     return Sum((fitted,), first_only, add_moments, name="degrees")
-
-
-def moments_of(features: LandmarkMap, X: Array) -> Moments:
-    """Moments of f over the rows X (b, d)."""
-    k = features.n_components
-    parts = [Moments(0, np.zeros(k), np.zeros((k, k)))]
-    for start in range(0, len(X), SUM_ROWS):
-        placed = features.place(X[start : start + SUM_ROWS])
-        placed = Placed(*(column[np.isfinite(placed.embedding).all(axis=1)] for column in placed))
-        parts.append(first_and_second(Tile([placed], None)))
-    return add_moments(parts)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.target_sums import TargetSums
 
-F64 = NDArray[np.float64]
 LARGEST_EXACT = 2.0**53  # integers are exact in float64 up to here
 VARIANCES = (1e-280, 1e280)  # of a target: sums of squares over all rows, and their inverses, stay in float64
 ROUNDED = 1e-6  # of a target's standard deviation, what rounding integers to float64 may take

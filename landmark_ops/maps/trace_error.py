@@ -9,13 +9,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import SUM_ROWS, Sum, Tile
 from landmark_ops.numerics.distances import Array
-
-F64 = NDArray[np.float64]
 
 
 class ExplainedSums(NamedTuple):

@@ -18,7 +18,6 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Array
 
-F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 

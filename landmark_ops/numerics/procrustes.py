@@ -20,9 +20,9 @@ ROUNDING = 1e-30  # of |target|^2: coinciding targets lie so far from their own 
 class Motion(NamedTuple):
     """y -> (y - shift) @ rotation, as `LandmarkMap.rotated` takes it, and how well it fits.
 
-    rotation: (k, k) orthogonal, reflections among them. shift: (k,). residual: root of the weighted sum of squared
-    distances left, over that of the targets from their mean (from 0 where no shift was allowed); a fraction of 1, NaN
-    where all targets coincide.
+    rotation: (k, k) orthogonal, reflections among them. shift: (k,). residual: root of the mean squared distance left,
+    over that of the targets from their mean (from 0 where no shift was allowed); a fraction of 1, NaN where all targets
+    coincide.
     """
 
     rotation: F64
@@ -34,17 +34,18 @@ class Motion(NamedTuple):
         return np.asarray((points - self.shift) @ self.rotation)
 
 
-def procrustes(points: F64, targets: F64, *, weights: F64 | None = None, shift: bool = True) -> Motion:
-    """The motion that brings points (s, k) nearest to targets (s, j), in weighted least squares.
+def procrustes(points: F64, targets: F64, *, shift: bool = True) -> Motion:
+    """The motion that brings points (s, k) nearest to targets (s, j), in least squares.
 
-    weights: (s,) not negative, equal if left out. shift: False allows rotations about the origin alone. Where targets
+    shift: False allows rotations about the origin alone. Where targets
     have fewer components, j < k, zeros stand for the others. Directions that the targets do not determine are turned
     as little as they can be.
 
     Raises InputError for j > k (a motion cannot add components), shapes that do not fit, and numbers not finite.
     """
     points, targets = np.asarray(points, np.float64), np.asarray(targets, np.float64)
-    w = check_pairs(points, targets, weights)
+    check_pairs(points, targets)
+    w = np.full(len(points), 1 / len(points))
     k = points.shape[1]
     targets = np.pad(targets, ((0, 0), (0, k - targets.shape[1])))
     center = w @ points if shift else np.zeros(k)
@@ -73,8 +74,8 @@ def turn(cross: F64) -> F64:
     return np.asarray(R)
 
 
-def check_pairs(points: F64, targets: F64, weights: F64 | None) -> F64:
-    """The weights (s,), summing to 1; InputError for what is no two sets of paired points."""
+def check_pairs(points: F64, targets: F64) -> None:
+    """InputError for what is no two sets of paired points."""
     if points.ndim != 2 or targets.ndim != 2 or len(points) != len(targets) or len(points) == 0:
         raise InputError(
             f"procrustes: got points of shape {points.shape} and targets of shape {targets.shape}, needs (s, k) and "
@@ -88,13 +89,3 @@ def check_pairs(points: F64, targets: F64, weights: F64 | None) -> F64:
     bad = int((~(np.isfinite(points).all(axis=1) & np.isfinite(targets).all(axis=1))).sum())
     if bad:
         raise InputError(f"procrustes: {bad} of {len(points)} pairs hold NaN or Inf: leave them out")
-    if weights is None:
-        return np.full(len(points), 1 / len(points))
-    w = np.asarray(weights, np.float64)
-    total = float(w.sum()) if w.shape == (len(points),) and np.isfinite(w).all() and (w >= 0).all() else 0.0
-    if not total > 0:
-        raise InputError(
-            f"procrustes: weights of shape {w.shape} for {len(points)} points, needs one per point, finite, not "
-            "negative, and not all 0"
-        )
-    return w / total

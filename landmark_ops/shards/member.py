@@ -43,6 +43,7 @@ IMAGE_SUFFIXES = (
 #: Such a suffix, and what services add to it: photo.jpg_large, photo.jpg:orig, photo.jpg?w=200, but not photo.jpg.json.
 _IMAGE = re.compile(rf"(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?:[_:?!@&=%][^./]*)?", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.[a-z0-9_]{1,12}")
+SHOWN_SUFFIXES = 8
 
 
 class Limits(NamedTuple):
@@ -162,11 +163,12 @@ def suffix_of(name: str) -> str:
     return last[dot:] if dot > 0 and _SUFFIX.fullmatch(last, dot) else "without a suffix"
 
 
-def say_passed(passed: Mapping[str, int], shown: int = 8) -> str:
+def say_passed(passed: Mapping[str, int]) -> str:
     """Counts of files by suffix, the most frequent first: ".mp4 3, hidden 1"."""
     order = sorted(passed.items(), key=lambda item: (-item[1], item[0]))
-    rest = sum(count for _, count in order[shown:])
-    return ", ".join([f"{suffix} {count:,}" for suffix, count in order[:shown]] + [f"others {rest:,}"] * bool(rest))
+    rest = sum(count for _, count in order[SHOWN_SUFFIXES:])
+    shown = [f"{suffix} {count:,}" for suffix, count in order[:SHOWN_SUFFIXES]]
+    return ", ".join(shown + [f"others {rest:,}"] * bool(rest))
 
 
 class Selection(NamedTuple):

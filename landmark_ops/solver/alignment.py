@@ -42,22 +42,14 @@ def align_map(new: LandmarkMap, old: LandmarkMap, points: Array | None = None) -
     return new.rotated(motion.rotation, motion.shift)
 
 
-def align_solution(solution: Solution, old: LandmarkMap | F64, points: Array | None = None) -> Solution:
-    """The solution with its map, landmark coordinates and eigenvalues moved onto an older embedding.
+def align_solution(solution: Solution, old: LandmarkMap) -> Solution:
+    """The solution with its map, landmark coordinates and eigenvalues moved onto an older map, by its landmarks.
 
-    old: the older map, or what it made of `points`, (s, j). points: rows (s, d), the older map's landmarks if left out.
     Eigenvalues become the diagonal of R^T L R: what the landmarks spread along the turned axes, with the same sum; for
     more components than the old ones had they are no longer in descending order. `facts` say how far the old points
     still moved.
     """
-    if isinstance(old, LandmarkMap):
-        points = old.landmarks if points is None else points
-        targets = place(old, points)
-    elif points is None:
-        raise InputError("align_solution: got old coordinates without their points: pass the rows they belong to")
-    else:
-        targets = np.asarray(old, np.float64)
-    motion = find_motion(solution.map, points, targets)
+    motion = find_motion(solution.map, old.landmarks, place(old, old.landmarks))
     R = motion.rotation
     return solution._replace(
         map=solution.map.rotated(R, motion.shift),

@@ -93,7 +93,3 @@ class Scratch:
     def remove(self, name: str) -> None:
         """Delete one array (`name.npy`) or matrix (`name`); nothing happens where it is not there."""
         locations.remove(locations.join(self.uri, name))
-
-    def discard(self) -> None:
-        """Delete the folder."""
-        locations.remove(self.uri)

@@ -97,35 +97,37 @@ def test_options_keep_a_worker_to_itself(tiny, monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", watch)
     load_session(tiny)
-    load_session(tiny, threads=2)
-    assert [kind for kind, _, _ in seen] == [bytes, bytes]  # never a path
-    assert [options.intra_op_num_threads for _, options, _ in seen] == [1, 2]
-    for _, options, providers in seen:
-        assert options.inter_op_num_threads == 1
-        assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        assert options.enable_cpu_mem_arena is False
-        assert providers == ["CPUExecutionProvider"]
+    ((kind, options, providers),) = seen
+    assert kind is bytes  # never a path
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    assert options.enable_cpu_mem_arena is False
+    assert providers == ["CPUExecutionProvider"]
 
 
-def test_networks_are_kept_by_hash_and_file_is_read_once(tiny, tmp_path, monkeypatch):
+def test_networks_are_kept_by_hash_and_file_is_read_once(tiny, tmp_path):
     first = load_session(tiny)
     (tmp_path / "tiny/tiny.onnx").unlink()
     other = load_session(tiny.model_copy(update={"name": "stricter", "parameters": {"score_threshold": 0.9}}))
     assert other._network is first._network
     assert other.spec.parameters["score_threshold"] == 0.9
-    monkeypatch.setattr(session_module, "MAX_LOADED", 1)
     with pytest.raises(InputError, match="neither beside its spec nor on a mirror"):
-        load_session(tiny, threads=3)
+        load_session(tiny.model_copy(update={"sha256": "0" * 64}))
     assert load_session(tiny)._network is first._network
 
 
-def test_the_least_used_network_goes_first(tiny, monkeypatch):
+def test_the_least_used_network_goes_first(make_spec, tmp_path, nothing_loaded, monkeypatch):
     monkeypatch.setattr(session_module, "MAX_LOADED", 2)
-    one, two = load_session(tiny, threads=1), load_session(tiny, threads=2)
-    load_session(tiny, threads=1)
-    load_session(tiny, threads=3)
-    assert load_session(tiny, threads=1)._network is one._network
-    assert load_session(tiny, threads=2)._network is not two._network
+    specs = []
+    for name in ("first", "second", "third"):
+        data = onnx_bytes(doc_string=name)
+        (tmp_path / f"{name}.onnx").write_bytes(data)
+        specs.append(make_spec(data, name=name, file=f"{name}.onnx", folder=str(tmp_path)))
+    one, two = load_session(specs[0]), load_session(specs[1])
+    load_session(specs[0])
+    load_session(specs[2])
+    assert load_session(specs[0])._network is one._network
+    assert load_session(specs[1])._network is not two._network
 
 
 def test_threads_load_one_network(tiny):

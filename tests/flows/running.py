@@ -15,8 +15,14 @@ import zarr
 from numpy.typing import NDArray
 
 from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.stores.output_store import open_store
 
 REPO = Path(__file__).parents[2]
+
+
+def open_output(uri: str) -> Any:
+    """The Zarr group of an output, as any reader finds it."""
+    return zarr.open_group(store=open_store(uri), mode="r", zarr_format=3)
 
 
 def points(n: int = 400, d: int = 6, rank: int = 4, seed: int = 0) -> NDArray[np.float32]:

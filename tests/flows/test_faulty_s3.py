@@ -13,7 +13,6 @@ import zarr
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.embeddings.documents import open_group
 from landmark_ops.stores.output_store import open_store
 from tests.faulty_proxy import Faults, FaultyProxy, Request, at_random
 from tests.flows.detecting_data import (
@@ -26,7 +25,7 @@ from tests.flows.detecting_data import (
     tiny_models,  # noqa: F401  a fixture
     write_tars,
 )
-from tests.flows.running import make_config, points, run_embed, write_zarr
+from tests.flows.running import make_config, open_output, points, run_embed, write_zarr
 
 pytestmark = [pytest.mark.s3, pytest.mark.usefixtures("many_tasks", "bare_report", "bare_page", "hasty")]
 
@@ -50,7 +49,7 @@ def detection(s3_bucket: str, s3_proxy: FaultyProxy, tiny_models: TinyModels) ->
 
 
 def embedded(config: dict[str, Any]) -> Any:
-    return np.asarray(open_group(config["output"]["uri"], "r")["embedding"][...])  # type: ignore[index]
+    return np.asarray(open_output(config["output"]["uri"])["embedding"][...])
 
 
 def detected(config: dict[str, Any]) -> list[Any]:

@@ -35,7 +35,6 @@ from landmark_ops import LandmarkMDS
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import lease, locations, swaps
-from landmark_ops.stores.embeddings.documents import open_group
 from landmark_ops.stores.lock import OutputLock
 from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.tables.claims import claim
@@ -50,7 +49,7 @@ from tests.flows.detecting_data import (
     tar_bytes,
     tiny_models,  # noqa: F401  a fixture
 )
-from tests.flows.running import command, environment, make_config, points, run_embed
+from tests.flows.running import command, environment, make_config, open_output, points, run_embed
 from tests.flows.test_resume import interrupt
 from tests.stores import test_swap
 
@@ -211,7 +210,7 @@ def test_embed(bucket: str) -> None:
     config = make_config(f"{bucket}/x.zarr", uri)
     assert run_embed(config)["outcome"] == "done"
     assert run_embed(config)["outcome"] == "already complete"
-    group: Any = open_group(uri, "r")
+    group = open_output(uri)
     expected = LandmarkMDS(3, selection=group["landmarks/indices"][...]).fit(X).transform(X)
     before = group["embedding"][...]
     np.testing.assert_allclose(before, expected, atol=1e-5 * np.abs(expected).max())
@@ -219,7 +218,7 @@ def test_embed(bucket: str) -> None:
     config["output"]["overwrite"] = True
     config["method"]["n_components"] = 2
     interrupt(config, count=3)
-    again: Any = open_group(uri, "r")
+    again = open_output(uri)
     np.testing.assert_array_equal(again["embedding"][...], before)
     assert run_embed(config)["outcome"] == "resumed"
     for options in ({}, {"use_consolidated": False}):
@@ -240,7 +239,7 @@ def test_embed(bucket: str) -> None:
     (mended,) = repair(EmbedConfig.model_validate(config), Progress())
     assert (mended.chunks, mended.metadata) == (2, 0)
     assert verify_place(uri)[0].damaged == []
-    np.testing.assert_array_equal(open_group(uri, "r")["embedding"][...], array[...])
+    np.testing.assert_array_equal(open_output(uri)["embedding"][...], array[...])
 
 
 def test_one_of_many_replacements_wins(bucket: str) -> None:

@@ -11,10 +11,9 @@ import zarr
 
 from landmark_ops import LandmarkMDS, open_map
 from landmark_ops.errors import InputError
-from landmark_ops.stores.embeddings.documents import open_group
 from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.output_store import open_store
-from tests.flows.running import make_config, points, run_embed
+from tests.flows.running import make_config, open_output, points, run_embed
 from tests.flows.test_resume import watching
 
 pytestmark = [pytest.mark.s3, pytest.mark.usefixtures("many_tasks")]
@@ -40,7 +39,7 @@ def config(s3_bucket: str) -> dict[str, Any]:
 
 
 def embedding_of(uri: str) -> Any:
-    group: Any = open_group(uri, "r")
+    group = open_output(uri)
     return group["embedding"][...], group["landmarks/indices"][...]
 
 

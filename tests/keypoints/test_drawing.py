@@ -15,7 +15,7 @@ def grey(height: int = 200, width: int = 300) -> np.ndarray:
 def test_points_are_drawn_where_they_are_and_the_image_is_left_alone() -> None:
     image = grey()
     points = np.array([[60, 40], [120, 40], [90, 70], [70, 100], [110, 100]], float)
-    drawn = overlay(image, [Drawn(points, np.array([40, 20, 140, 120]))], landmark_set("face-5"), ids=False)
+    drawn = overlay(image, [Drawn(points, np.array([40, 20, 140, 120]))], landmark_set("face-5"))
     assert (image == 90).all()
     assert drawn.shape == image.shape
     for x, y in points.astype(int):
@@ -24,14 +24,14 @@ def test_points_are_drawn_where_they_are_and_the_image_is_left_alone() -> None:
 
 
 def test_coordinates_of_a_smaller_decode_are_scaled_about_pixel_centres() -> None:
-    drawn = overlay(grey(100, 100), [Drawn(np.array([[80.5, 80.5], [120.5, 120.5]]))], scale=0.5, ids=False)
+    drawn = overlay(grey(100, 100), [Drawn(np.array([[80.5, 80.5], [120.5, 120.5]]))], scale=0.5)
     changed = np.argwhere((drawn != 90).any(2))
     np.testing.assert_allclose(changed.mean(0), [50, 50], atol=0.5)
 
 
 def test_missing_and_far_away_points_are_left_out() -> None:
     points = np.array([[np.nan, np.nan], [1e12, 5], [50, 50], [80, 50], [60, np.inf]])
-    drawn = overlay(grey(), [Drawn(points, np.array([40, 40, 90, 90]))], landmark_set("face-5"), ids=True)
+    drawn = overlay(grey(), [Drawn(points, np.array([40, 40, 90, 90]))], landmark_set("face-5"))
     assert (drawn != 90).any()
     nothing = overlay(grey(), [Drawn(np.full((5, 2), np.nan))], landmark_set("face-5"))
     assert (nothing == 90).all()
@@ -41,7 +41,7 @@ def test_sizes_follow_the_instance() -> None:
     def painted(side: float) -> int:
         box = np.array([10, 10, 10 + side, 10 + side])
         points = np.linspace([12, 12], [8 + side, 8 + side], 5)
-        return int((overlay(grey(900, 900), [Drawn(points, box)], ids=False) != 90).any(2).sum())
+        return int((overlay(grey(900, 900), [Drawn(points, box)]) != 90).any(2).sum())
 
     assert painted(800) > 12 * painted(80)
 

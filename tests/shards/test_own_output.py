@@ -50,6 +50,6 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
     passed = open_shards(tmp_path).passed
     assert passed == {".mp4": 3, ".json": 1, "without a suffix": 2, "hidden": 2}
     assert say_passed(passed) == ".mp4 3, hidden 2, without a suffix 2, .json 1"
-    assert say_passed({f".{at}": 1 for at in range(10)}, 2) == ".0 1, .1 1, others 8"
+    assert say_passed({f".{at}": 1 for at in range(10)}).endswith(", .6 1, .7 1, others 2")
     assert say_passed({}) == ""
     assert suffix_of("x/y.TAR") == ".tar"

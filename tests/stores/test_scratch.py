@@ -9,6 +9,7 @@ import pytest
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import scratch as module
+from landmark_ops.stores.locations import remove
 from landmark_ops.stores.scratch import Scratch
 
 
@@ -16,7 +17,7 @@ from landmark_ops.stores.scratch import Scratch
 def place(request, tmp_path):
     scratch = Scratch(str(tmp_path / "deep" / "scratch") if request.param == "local" else "memory://scratch")
     yield scratch
-    scratch.discard()
+    remove(scratch.uri)
 
 
 def test_arrays_come_back(place, rng):

@@ -70,8 +70,6 @@ def _at(maps: Floats, cells: NDArray[np.intp]) -> Floats:
     return np.asarray(np.take_along_axis(flat, cells[..., None], axis=2)[..., 0])
 
 
-_NEIGHBOURS = Domain("a list of point numbers for each point", 0, whole=True, depth=2)
-
 DECODERS.register(
     Locator(
         name="pipnet",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import zarr
 from zarr.codecs import Crc32cCodec
@@ -127,8 +127,3 @@ def array_node(
         chunk_key_encoding=ENCODINGS[slot],
     )
     return json.loads(json.dumps(array.metadata.to_dict()))
-
-
-def open_group(uri: str, mode: Literal["r", "r+"]) -> zarr.Group:
-    """The Zarr v3 group at `uri`, as any reader finds it."""
-    return zarr.open_group(store=open_store(uri), mode=mode, zarr_format=3)
