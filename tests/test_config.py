@@ -454,7 +454,7 @@ def test_every_key_is_known_to_matter_or_not():
             continue  # a list of what `method` is one of
         models: list[Any] = {"method": list(METHODS), "target": [TargetConfig]}.get(section, [field.annotation])
         keys |= {f"{section}.{key}" for model in models for key in model.model_fields}
-    assert keys - named == {"output.store", "cluster.kind"}  # one value each, so far
+    assert keys - named == {"output.format", "output.store", "cluster.kind"}  # one value each, so far
 
 
 def test_the_result_hash_is_the_same_in_every_process():

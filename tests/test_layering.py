@@ -59,7 +59,7 @@ LAYERS: dict[str, set[str]] = {
     "configs.plain_yaml": {"errors", "wording"},
     "configs": {
         *("errors", "registry", "units", "wording", "configs.section", "configs.plain_yaml"),
-        *("shards.format", "selection.strategy", "solver.section"),
+        *("shards.format", "selection.strategy", "solver.section", "stores.embeddings"),
     },
     "numerics": {"errors", "registry"},
     "stores": {"row_range", "errors", "registry", "wording"},

@@ -16,7 +16,7 @@ from landmark_ops.configs.embed import CompareConfig, EmbedConfig
 if TYPE_CHECKING:
     from prefect import Flow
 
-    from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+    from landmark_ops.stores.embeddings.store import EmbeddingStore
 
 C = TypeVar("C")
 
@@ -149,11 +149,11 @@ def describe_plan(config: EmbedConfig) -> list[str]:
 def describe_place(uri: str, array: str | None, column: str | None) -> list[str]:
     """What lies at `uri`: an embedding with status and quality, or a source."""
     from landmark_ops.errors import InputError
-    from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+    from landmark_ops.stores.embeddings.format import open_output
     from landmark_ops.stores.sources.source import open_rows
 
     try:
-        status = EmbeddingStore(uri).read_status() if array is None and column is None else None
+        status = open_output(uri).read_status() if array is None and column is None else None
     except InputError:
         status = None  # something else: a source, perhaps
     if status is None:
@@ -168,15 +168,15 @@ def describe_place(uri: str, array: str | None, column: str | None) -> list[str]
             error = estimate["standard_error"]
             spread = "" if error is None else f" ± {error:.4f}"
             lines.append(f"{name.replace('_', ' ')}  {estimate['value']:.4f}{spread}")
-    return [*lines, *describe_chunks(EmbeddingStore(uri), status["status"] == "complete")]
+    return [*lines, *describe_chunks(open_output(uri), status["status"] == "complete")]
 
 
 def describe_chunks(store: EmbeddingStore, complete: bool) -> list[str]:
     """What is there of an embedding, and of its successor. DamagedError where a complete one lacks something."""
-    from landmark_ops.stores.embeddings.presence import count_committed, find_missing, raise_for
+    from landmark_ops.stores.embeddings.presence import count_committed, raise_for
 
     if complete:
-        raise_for(store.uri, find_missing(store))
+        raise_for(store.uri, store.find_missing())
     done, count = count_committed(store)
     lines = [f"chunks  {done:,} of {count:,} committed"]
     if complete:

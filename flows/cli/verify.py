@@ -9,8 +9,8 @@ from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import DamagedError, InputError
 from landmark_ops.passes.verification import Verified, verify_embedding
 from landmark_ops.stores.damage import Damage
-from landmark_ops.stores.embeddings.documents import ROOT
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.format import OUTPUTS, open_output
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.locations import children, is_folder, join, normalise
 from landmark_ops.stores.tables.verified_tables import is_tables, verify_tables
 
@@ -38,13 +38,13 @@ def verify(store: EmbeddingStore, engine: Engine) -> Verified:
     try:
         return verify_embedding(store, engine)
     except DamagedError:
-        return Verified(store.uri, {}, [Damage("", ROOT, "is missing or cannot be read")], [])
+        return Verified(store.uri, {}, [Damage("", store.metadata, "is missing or cannot be read")], [])
 
 
 def embeddings(uri: str) -> list[EmbeddingStore]:
     """The embedding at an address, or those right below it."""
     below = _below(uri)
-    return [store for store in below or [EmbeddingStore(uri)] if is_ours(store)]
+    return [store for store in below or [open_output(uri)] if is_ours(store)]
 
 
 def is_ours(store: EmbeddingStore) -> bool:
@@ -60,8 +60,9 @@ def is_ours(store: EmbeddingStore) -> bool:
 def _below(uri: str) -> list[EmbeddingStore]:
     if not is_folder(uri):
         return []
-    names = [child.name for child in children(uri) if child.is_folder and child.name.endswith(".zarr")]
-    return [EmbeddingStore(join(uri, name)) for name in names]
+    suffixes = tuple(one.suffix for one in OUTPUTS)
+    names = [child.name for child in children(uri) if child.is_folder and child.name.endswith(suffixes)]
+    return [open_output(join(uri, name)) for name in names]
 
 
 def as_json(found: list[Verified]) -> dict[str, Any]:

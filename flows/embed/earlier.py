@@ -14,7 +14,7 @@ from landmark_ops.passes.stored_map import load_map
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.format import open_output
 from landmark_ops.stores.sources.rows import Rows
 
 NEW_SEED = 1  # added to the seed: with the old one most strategies would find the old landmarks again
@@ -39,7 +39,7 @@ def read_earlier(config: EmbedConfig, rows: Rows) -> Earlier | None:
         return None
     if config.methods:
         raise InputError("landmarks.add_to: goes with a single method: its coordinates are what must not move")
-    store = EmbeddingStore(uri)
+    store = open_output(uri)
     status = store.read_status()
     if status is None or status.get("status") != "complete":
         state = "nothing is there" if status is None else f"its status is {status.get('status')}"

@@ -25,9 +25,8 @@ from landmark_ops import __version__
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.numerics.random_streams import Stream, generator
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
-from landmark_ops.stores.embeddings.presence import find_missing, raise_for
-from landmark_ops.stores.locations import exists
+from landmark_ops.stores.embeddings.presence import raise_for
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.lock import OutputLock
 
 SAMPLE_BYTES = 256 << 20  # of sampled rows held by the flow and each worker: caps report.sample for very wide rows
@@ -50,7 +49,7 @@ def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
     if opened.state == "complete":
         finish_swaps(opened, lock)
         for part in opened.parts:
-            raise_for(part.store.uri, find_missing(part.store))
+            raise_for(part.store.uri, part.store.find_missing())
         tasks.clear_scratch(opened.parts)  # of a run that was killed after its last write
         return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
@@ -76,7 +75,7 @@ def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
 def finish_swaps(opened: Opened, lock: str) -> None:
     """Tidy up after a run that was killed between its last write and its end."""
     stores = [part.store for part in opened.parts]
-    if any(exists(store.successor.address) or report_files.is_waiting(store.uri) for store in stores):
+    if any(store.successor.is_there() or report_files.is_waiting(store.uri) for store in stores):
         with OutputLock(lock) as held:
             for store in stores:
                 settle(store.fenced(held.fence))

@@ -22,8 +22,9 @@ from flows.embed.run import Part
 from landmark_ops.configs.embed import EmbedConfig, TargetConfig
 from landmark_ops.errors import DamagedError, Edge, InputError, speaks
 from landmark_ops.passes.sums import Targets, check_targets
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.format import OUTPUTS
 from landmark_ops.stores.embeddings.landmark_rows import find_replaced
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.embeddings.unfinished import can_resume
 from landmark_ops.stores.locations import is_remote, normalise
 from landmark_ops.stores.sources.rows import Rows, check_shape_and_dtype
@@ -199,7 +200,7 @@ def output_state(config: EmbedConfig, uri: str, made_of: Making) -> tuple[Embedd
     What is there is replaced by a successor built beside it; an unfinished one of the same making is gone on with.
     InputError where the output may not be touched.
     """
-    here = EmbeddingStore(uri)
+    here = OUTPUTS[config.output.format].store(uri)
     try:
         status = here.read_status()
     except DamagedError:

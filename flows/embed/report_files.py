@@ -12,8 +12,8 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-from landmark_ops.stores.embeddings.documents import ROOT, read_document
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.format import without_suffix
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.locations import is_file, join, read_bytes, remove, write_bytes
 
 PAGE = "index.html"
@@ -21,7 +21,7 @@ PAGE = "index.html"
 
 def report_address(uri: str) -> str:
     """The folder of the report, beside the embedding: out/patches.zarr -> out/patches.report."""
-    return f"{uri.removesuffix('.zarr')}.report"
+    return f"{without_suffix(uri)}.report"
 
 
 def waiting_address(uri: str) -> str:
@@ -59,11 +59,10 @@ def settle(store: EmbeddingStore) -> None:
     if not is_waiting(store.uri):
         return
     store.check()
-    document = read_document(store.uri, join(store.uri, ROOT))
-    complete = document is not None and document.ours.get("status") == "complete"
+    status = store.current.find_attributes() or {}
     try:
         with zipfile.ZipFile(io.BytesIO(read_bytes(waiting))) as archive:
-            if document is not None and complete and archive.comment.decode() == build_of(document.ours):
+            if status.get("status") == "complete" and archive.comment.decode() == build_of(status):
                 for name in sorted(archive.namelist(), key=lambda name: name != PAGE):
                     write_bytes(join(place, name), archive.read(name))
     except zipfile.BadZipFile:  # not ours, or cut off by a file system that lost its power

@@ -37,8 +37,9 @@ from landmark_ops.solver.geometry import named_block, selection_geometry, with_b
 from landmark_ops.solver.method import Method, Solution
 from landmark_ops.solver.stored_range import storable
 from landmark_ops.stores.embeddings import unfinished
+from landmark_ops.stores.embeddings.format import without_suffix
 from landmark_ops.stores.embeddings.records import ChunkRecords
-from landmark_ops.stores.locations import exists, join, remove
+from landmark_ops.stores.locations import join, remove
 
 TOLD = 4  # spacings of float32 that coordinates differ by before they are told apart
 CONSTANT = 1e-6  # of a target's standard deviation
@@ -174,7 +175,7 @@ def watch_progress(run: Run) -> Watch:
 
 def scratch_folder(uri: str) -> str:
     """Where large intermediate arrays of an output lie while it is made: out/x.zarr -> out/x.scratch."""
-    return f"{uri.removesuffix('.zarr')}.scratch"
+    return f"{without_suffix(uri)}.scratch"
 
 
 def scratch_address(part: Part) -> str:
@@ -368,7 +369,7 @@ def clear_scratch(parts: list[Part]) -> None:
     """Delete what runs of these outputs put down between their stages, once nothing needs it any more."""
     for part in parts:
         store = part.store
-        remove(scratch_address(part) if exists(store.successor.address) else scratch_folder(store.uri))
+        remove(scratch_address(part) if store.successor.is_there() else scratch_folder(store.uri))
 
 
 def give_up(parts: list[Part]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     Field,
@@ -30,6 +31,7 @@ from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
 from landmark_ops.configs.section import Listed, Section
 from landmark_ops.errors import InputError
 from landmark_ops.solver.section import METHODS, MethodSection
+from landmark_ops.stores.embeddings.format import DEFAULT, OUTPUTS
 from landmark_ops.units import parse_size
 from landmark_ops.wording import shown
 
@@ -47,10 +49,19 @@ class SourceConfig(Section):
     missing_chunks: Literal["error", "fill"] = "error"
 
 
+def _known_format(name: str) -> str:
+    return OUTPUTS[name].name
+
+
+def _list_formats(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(OUTPUTS.names)
+
+
 class OutputConfig(Section):
-    """Where the embedding goes: a Zarr v3 group."""
+    """Where the embedding goes, and as what: a Zarr v3 group, unless told otherwise."""
 
     uri: str
+    format: Annotated[str, AfterValidator(_known_format), Field(json_schema_extra=_list_formats)] = DEFAULT
     store: Literal["zarr"] = "zarr"
     overwrite: bool = False
 
@@ -170,10 +181,11 @@ class EmbedConfig(Section):
         if not self.methods:
             return {self.method.name: self}
         parts: dict[str, EmbedConfig] = {}
+        suffix = OUTPUTS[self.output.format].suffix
         for method in self.methods:
             same = sum(other == method.name or other.startswith(f"{method.name}-") for other in parts)
             name = f"{method.name}-{same + 1}" if same else method.name
-            output = self.output.model_copy(update={"uri": f"{self.output.uri.rstrip('/')}/{name}.zarr"})
+            output = self.output.model_copy(update={"uri": f"{self.output.uri.rstrip('/')}/{name}{suffix}"})
             parts[name] = self.model_copy(update={"method": method, "methods": (), "output": output})
         return parts
 

@@ -21,7 +21,7 @@ from landmark_ops.passes.stored_map import load_maps
 from landmark_ops.passes.undefined_rows import causes_of_rows
 from landmark_ops.row_range import RowRange
 from landmark_ops.stores.embeddings.contents import Written, describe
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.sources.rows import Rows
 
 GEODESIC_ROWS = 16_384  # read together where geodesics place rows: a chunk of them

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from landmark_ops.errors import Edge, InputError, speaks
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import Placed
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.format import open_output
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.sources.arrays import as_rows
 
 
@@ -80,7 +81,7 @@ def open_map(uri: str) -> OpenedMap:
     X may be an array, nested lists, a DataFrame, a dask or zarr array, or `Rows`. Raises InputError where there is no
     complete embedding.
     """
-    store = EmbeddingStore(uri)
+    store = open_output(uri)
     status = store.read_status()
     if status is None or status.get("status") != "complete":
         state = "nothing is there" if status is None else f"its status is {status.get('status')}"

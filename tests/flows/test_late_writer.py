@@ -15,7 +15,7 @@ import yaml
 import zarr
 
 from landmark_ops.stores import lease
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.output_store import open_store
 from tests.flows.running import arrays, command, environment, make_config, points, run_embed, write_npy
@@ -100,7 +100,7 @@ def test_on_local_disk(tmp_path: Path) -> None:
         os.unlink(f"{uri}.lock")
         assert run_embed(config)["outcome"] == "resumed"
         woken(process, uri)
-        assert not exists(EmbeddingStore(uri).successor.address)
+        assert not exists(ZarrStore(uri).successor.address)
     finally:
         process.kill()
         process.communicate()

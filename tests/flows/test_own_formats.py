@@ -10,8 +10,10 @@ import pytest
 
 import landmark_ops
 from flows.cli.launch import describe_place, describe_plan
-from landmark_ops import InputError, open_rows
-from landmark_ops.configs.embed import EmbedConfig
+from flows.cli.verify import verify_place
+from landmark_ops import InputError, layout_init, open_rows
+from landmark_ops.configs.embed import EmbedConfig, parse_config
+from landmark_ops.stores.embeddings.format import OUTPUTS, open_output
 from landmark_ops.stores.sources.format import SOURCES
 from landmark_ops.stores.sources.source import format_at, open_values
 from tests.flows.running import arrays, make_config, points, run_embed, write_npy
@@ -60,3 +62,61 @@ def test_a_source_format_of_somebody_else(tmp_path: Path, text_format: None) -> 
     run_embed(same)
     np.testing.assert_array_equal(arrays(tmp_path / "out.zarr")[0], arrays(tmp_path / "same.zarr")[0])
     assert landmark_ops.open_map(tmp_path / "out.zarr")(X[:3]).shape == (3, 3)
+
+
+@pytest.fixture
+def folder_format() -> Iterator[None]:
+    from tests.toys.toy_output import FolderFormat
+
+    if "folder" not in OUTPUTS:
+        OUTPUTS.register(FolderFormat())
+    yield
+    OUTPUTS.unregister("folder")
+
+
+def test_an_output_format_of_somebody_else(tmp_path: Path, folder_format: None, processes: None) -> None:
+    """Planned, written by worker processes, reported, verified, replaced by a successor and read back."""
+    X = points()
+    source = write_npy(tmp_path / "x.npy", X)
+    run_embed(make_config(source, tmp_path / "same.zarr"))
+    expected, residual = arrays(tmp_path / "same.zarr")
+    uri = str(tmp_path / "out.folder")
+    config = make_config(source, uri, output={"format": "folder"})
+    assert "400 rows of 6" in describe_plan(EmbedConfig.model_validate(config))[0]
+    assert run_embed(config)["outcome"] == "done"
+    assert (tmp_path / "out.report/index.html").exists()
+    store = open_output(uri)
+    np.testing.assert_array_equal(store.read(0, 400)[0], expected)
+    np.testing.assert_array_equal(store.read(30, 50)[1], residual[30:50])
+    np.testing.assert_array_equal(landmark_ops.open_map(uri)(X), landmark_ops.open_map(tmp_path / "same.zarr")(X))
+    assert layout_init(uri, 2).shape == (400, 2)
+    lines = describe_place(uri, None, None)
+    assert lines[0] == f"{uri}: embedding by landmark_mds, complete"
+    assert lines[-1].startswith("chunks  all 1 there")
+    (found,) = verify_place(uri)
+    assert (found.checked["chunks of rows"], found.damaged) == (1, [])
+    assert run_embed(config)["outcome"] == "already complete"
+    again = make_config(source, uri, output={"format": "folder", "overwrite": True}, method={"n_components": 2})
+    assert run_embed(again)["components"] == 2
+    assert open_output(uri).shape == (400, 2)
+
+
+def test_several_methods_are_named_by_their_format(tmp_path: Path, folder_format: None) -> None:
+    config = make_config("x.npy", tmp_path / "out", output={"format": "folder"})
+    methods = [{"name": "landmark_mds"}, {"name": "nystroem"}]
+    del config["method"]
+    parts = EmbedConfig.model_validate({**config, "methods": methods}).single()
+    assert [Path(part.output.uri).name for part in parts.values()] == ["landmark_mds.folder", "nystroem.folder"]
+
+
+def test_output_formats_of_a_config() -> None:
+    text = "source: {uri: x.npy}\noutput: {uri: out.zarr%s}\n"
+    plain = parse_config(text % "")
+    assert plain.output.format == "zarr"
+    assert parse_config(text % ", format: zarr, store: zarr").result_hash() == plain.result_hash()
+    with pytest.raises(
+        InputError, match=r"^config: output\.format: output format 'zar' is unknown: did you mean zarr\?$"
+    ):
+        parse_config(text % ", format: zar")
+    format = EmbedConfig.model_json_schema()["$defs"]["OutputConfig"]["properties"]["format"]
+    assert (format["enum"], format["default"]) == (["zarr"], "zarr")

@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from landmark_ops.errors import BadRowsError, InputError, RunError
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import list_objects
 from tests.flows.running import attributes, make_config, points, run_embed, write_npy
 from tests.flows.test_resume import CHUNKS, arrays, committed, equal, interrupt, reference, slow_command, watching
@@ -82,7 +82,7 @@ def test_an_unfinished_successor_is_gone_on_with(config: dict[str, Any], referen
     uri = config["output"]["uri"]
     interrupt(config, count=6)
     assert attributes(uri)["status"] == "complete"
-    assert EmbeddingStore(uri).successor.read_attributes()["status"] == "partial"
+    assert ZarrStore(uri).successor.read_attributes()["status"] == "partial"
     with watching() as seen:
         assert run_embed(config)["outcome"] == "resumed"
     assert len(seen["extend"]) == CHUNKS - 5
@@ -104,7 +104,7 @@ def test_the_successor_of_another_night_is_not(config: dict[str, Any], reference
 def test_a_damaged_successor_is_made_anew(config: dict[str, Any], reference: Path) -> None:
     uri = config["output"]["uri"]
     interrupt(config, count=6)
-    group: Any = EmbeddingStore(uri).successor.group
+    group: Any = ZarrStore(uri).successor.group
     group["landmarks/points"][0, 0] += 1
     path = Path(uri, "map/readout", group["map/readout"].metadata.encode_chunk_key((0, 0)))
     path.write_bytes(path.read_bytes()[:-1])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from flows.embed import report_files
-from landmark_ops.stores.embeddings.documents import ROOT
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.zarr.documents import ROOT
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import read_bytes
 from tests.flows.running import attributes, make_config, points, run_embed, write_npy
 from tests.flows.test_resume import interrupt
@@ -43,7 +43,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def dimensions(folder: Path) -> tuple[int, list[str]]:
     """Of the embedding, and as its report has it."""
     said = [(folder / "out.report" / name).read_text() for name in ("index.html", "density.png")]
-    return EmbeddingStore(str(folder / "out.zarr")).shape[1], [text.partition("placed in ")[2][:1] for text in said]
+    return ZarrStore(str(folder / "out.zarr")).shape[1], [text.partition("placed in ")[2][:1] for text in said]
 
 
 def killed_after(monkeypatch: pytest.MonkeyPatch, act: Any, attribute: str, config: dict[str, Any]) -> None:
@@ -75,13 +75,13 @@ def test_killed_after_the_swap(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     """The report is put in its place by the next run, whatever that is asked to do."""
-    killed_after(monkeypatch, EmbeddingStore, "complete", config)
+    killed_after(monkeypatch, ZarrStore, "complete", config)
     assert dimensions(tmp_path) == (2, ["3", "3"])
     if again == "the same":
         config["output"]["overwrite"] = False
         assert run_embed(config)["outcome"] == "already complete"
     else:
-        killed_after(monkeypatch, EmbeddingStore, "create", config)  # another is begun
+        killed_after(monkeypatch, ZarrStore, "create", config)  # another is begun
     assert dimensions(tmp_path) == (2, ["2", "2"])
     assert not (tmp_path / "out.report.next").exists()
 
@@ -93,7 +93,7 @@ def test_killed_between_two_methods(tmp_path: Path, config: dict[str, Any], monk
         {"name": "nystroem_kernel_pca", "n_components": 2},
     ]
     config["output"]["uri"] = str(tmp_path / "both")
-    killed_after(monkeypatch, EmbeddingStore, "complete", config)
+    killed_after(monkeypatch, ZarrStore, "complete", config)
     mds, pca = (tmp_path / "both" / f"{name}.report" / "index.html" for name in ("landmark_mds", "nystroem_kernel_pca"))
     assert not mds.exists()
     assert run_embed(config)["outcome"] == "resumed"
@@ -105,7 +105,7 @@ def test_a_report_of_nothing_complete_is_deleted(config: dict[str, Any], tmp_pat
     """Left by a run that was given up; what is no archive at all as well."""
     config["output"]["overwrite"] = False
     config["method"]["n_components"] = 3
-    report_files.keep(EmbeddingStore(config["output"]["uri"]), {"index.html": b"of another"})
+    report_files.keep(ZarrStore(config["output"]["uri"]), {"index.html": b"of another"})
     document = tmp_path / "out.zarr" / ROOT
     build = attributes(tmp_path / "out.zarr")["build"]
     document.write_text(document.read_text().replace(build, "0" * 32))
@@ -134,7 +134,7 @@ def test_an_unfinished_output_of_the_version_before(tmp_path: Path, config: dict
 
 @pytest.mark.s3
 def test_on_s3(s3_bucket: str) -> None:
-    store = EmbeddingStore(f"{s3_bucket}/out.zarr")
+    store = ZarrStore(f"{s3_bucket}/out.zarr")
     store.create({})
     report_files.keep(store, {"a.png": b"picture", "index.html": b"page"})
     store.complete()

@@ -22,7 +22,7 @@ from flows.base.progress import Progress
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.passes.stored_map import load_map
 from landmark_ops.row_range import RowRange
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import exists
 from landmark_ops.stores.lock import OutputLock
 from tests.flows.running import (
@@ -77,7 +77,7 @@ def interrupt(config: dict[str, Any], stage: str = "extend", count: int = 4, err
 
 def committed(uri: Path | str) -> int:
     """Chunks of the output, or of its successor, on record, as another process sees them: 0 while there is no table."""
-    store = EmbeddingStore(str(uri))
+    store = ZarrStore(str(uri))
     try:
         group: Any = (store.successor if exists(store.successor.address) else store).group
         return int(group["chunks/committed"][...].sum())
@@ -238,7 +238,7 @@ def test_interrupted_while_the_map_is_committed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("landmark_ops.stores.embeddings.embedding.EmbeddingStore.allocate", fail)
+        patch.setattr("landmark_ops.stores.embeddings.zarr.store.ZarrStore.allocate", fail)
         with pytest.raises(KeyboardInterrupt):
             run_embed(config)
     run_embed(config)
@@ -257,7 +257,7 @@ def test_interrupted_while_an_output_is_replaced(
 
     config["output"]["overwrite"] = True
     with monkeypatch.context() as patch:
-        patch.setattr("landmark_ops.stores.embeddings.embedding.remove", fail)
+        patch.setattr("landmark_ops.stores.embeddings.zarr.store.remove", fail)
         with pytest.raises(KeyboardInterrupt):
             run_embed(config)
     equal(uri, reference)

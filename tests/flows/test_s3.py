@@ -11,7 +11,7 @@ import zarr
 
 from landmark_ops import LandmarkMDS, open_map
 from landmark_ops.errors import InputError
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.output_store import open_store
 from tests.flows.running import make_config, open_output, points, run_embed
 from tests.flows.test_resume import watching
@@ -52,7 +52,7 @@ def test_a_whole_run(config: dict[str, Any], s3_bucket: str) -> None:
     expected = LandmarkMDS(3, selection=indices).fit(X).transform(X)
     np.testing.assert_allclose(embedding, expected, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_allclose(open_map(uri)(X[:5]), expected[:5], atol=1e-4)
-    assert EmbeddingStore(uri).read_attributes()["status"] == "complete"
+    assert ZarrStore(uri).read_attributes()["status"] == "complete"
     stored = keys(s3_bucket)
     assert {"out/e.report/index.html", "out/e.report/density.png"} <= set(stored)
     assert not [key for key in stored if key.endswith(".lock")]
@@ -69,7 +69,7 @@ def test_resume_and_overwrite(config: dict[str, Any], s3_bucket: str) -> None:
 
     with pytest.raises(KeyboardInterrupt), watching(stop):
         run_embed(config)
-    assert EmbeddingStore(uri).read_attributes()["status"] == "partial"
+    assert ZarrStore(uri).read_attributes()["status"] == "partial"
     assert not [key for key in keys(s3_bucket) if key.endswith(".lock")]
     with watching() as seen:
         assert run_embed(config)["outcome"] == "resumed"

@@ -22,8 +22,8 @@ from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import DamagedError, InputError, RunError
 from landmark_ops.passes.verification import verify_embedding
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.embeddings.initial import layout_init
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import read_bytes, remove, write_bytes
 from landmark_ops.stores.output_store import open_store
 from tests.flows.running import arrays, make_config, points, run_embed, write_npy
@@ -176,11 +176,11 @@ def test_replaced_while_it_is_read(folder: Path) -> None:
 
     def swap(item: Any) -> None:
         config = make_config(str(folder / "x.npy"), uri, output={"overwrite": True})
-        if EmbeddingStore(uri).read_attributes()["method"] != "landmark_mds":
+        if ZarrStore(uri).read_attributes()["method"] != "landmark_mds":
             run_embed(config)
 
     with pytest.raises(RunError, match=r"out\.zarr: was replaced while it was being verified: verify it again"):
-        verify_embedding(EmbeddingStore(uri), LocalEngine(), swap)
+        verify_embedding(ZarrStore(uri), LocalEngine(), swap)
     assert verified(folder) == []
 
 
@@ -228,7 +228,7 @@ def test_not_from_another_source(folder: Path) -> None:
 def test_rows_that_changed_without_showing_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same size and time: the content tells."""
     delete("embedding/c/3/0")(folder / "out.zarr")
-    recorded = EmbeddingStore(str(folder / "out.zarr")).read_attributes()["source"]["fingerprint"]
+    recorded = ZarrStore(str(folder / "out.zarr")).read_attributes()["source"]["fingerprint"]
     other = X.copy()
     other[130] += 1
     write_npy(folder / "x.npy", other)
@@ -256,7 +256,7 @@ def test_on_s3(s3_bucket: str) -> None:
     run_embed(config)
     (found,) = verify_place(uri)
     assert (found.damaged, found.unchecked, found.checked["chunks of rows"]) == ([], [], 4)
-    before = EmbeddingStore(uri).read(0, len(X))
+    before = ZarrStore(uri).read(0, len(X))
 
     content = bytearray(read_bytes(f"{uri}/embedding/c/0/0"))
     content[5] ^= 1
@@ -270,7 +270,7 @@ def test_on_s3(s3_bucket: str) -> None:
     (done,) = repair(EmbedConfig.model_validate(config), Progress())
     assert (done.chunks, done.metadata) == (3, 1)
     assert verify_place(uri)[0].damaged == []
-    for ours, theirs in zip(EmbeddingStore(uri).read(0, len(X)), before, strict=True):
+    for ours, theirs in zip(ZarrStore(uri).read(0, len(X)), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
     remove(f"{uri}/landmarks/points/c/0/0")

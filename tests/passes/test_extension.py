@@ -24,7 +24,7 @@ from landmark_ops.passes.extension import (
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.stored_map import load_map, open_map
 from landmark_ops.stores.embeddings.contents import describe
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from tests.rows import ChunkedRows
 
 N, STEP = 100, 30
@@ -43,7 +43,7 @@ def X(rng):
 def placed(tmp_path, rng):
     """An allocated output, its store, map and the map's hash."""
     fitted = LandmarkMDSMethod(3).start(rng.normal(size=(20, 4)), np.dtype(np.float32)).map
-    store = EmbeddingStore(str(tmp_path / "out.zarr"))
+    store = ZarrStore(str(tmp_path / "out.zarr"))
     store.create({})
     sha256 = store.put_map(*fitted.to_state())
     store.allocate(N, 3, STEP)
@@ -158,7 +158,7 @@ PAIRS = ((0, 1), (2, 0))
 
 
 def histograms(embedding: np.ndarray, uri: str, bins: int) -> np.ndarray:
-    store = EmbeddingStore(uri)
+    store = ZarrStore(uri)
     store.create({})
     store.allocate(*embedding.shape, 30)
     for start, stop in ranges(len(embedding), 30):
@@ -201,7 +201,7 @@ def test_the_map_is_read_once_per_process(placed, monkeypatch):
     store, fitted, sha256 = placed
     load_map.cache_clear()
     first = load_map(store, sha256)
-    monkeypatch.setattr(EmbeddingStore, "get_map", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(ZarrStore, "get_map", lambda *_: pytest.fail("read again"))
     assert load_map(store, sha256) is first
     np.testing.assert_array_equal(first.readout, fitted.readout)
 

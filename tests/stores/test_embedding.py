@@ -13,21 +13,21 @@ import zarr
 
 from landmark_ops.errors import DamagedError, InputError, RunError
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.embeddings.unfinished import can_resume
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 
 N, K, STEP = 10, 3, 4
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = EmbeddingStore(str(tmp_path / "out.zarr"))
+    store = ZarrStore(str(tmp_path / "out.zarr"))
     store.create({"method": "landmark_mds", "seed": 0})
     store.allocate(N, K, STEP)
     return store
 
 
-def fill(store: EmbeddingStore, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def fill(store: ZarrStore, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     embedding, residual = rng.random((N, K), np.float32), rng.random(N, np.float32)
     for start in range(0, N, STEP):
         store.write(start, embedding[start : start + STEP], residual[start : start + STEP])
@@ -93,7 +93,7 @@ def test_one_write_touches_one_object_per_array(store):
 
 
 def test_an_embedding_shorter_than_a_chunk(tmp_path):
-    store = EmbeddingStore(str(tmp_path / "out.zarr"))
+    store = ZarrStore(str(tmp_path / "out.zarr"))
     store.create({})
     store.allocate(1, 1, 1000)
     store.write(0, np.ones((1, 1), np.float32), np.zeros(1, np.float32))
@@ -110,9 +110,9 @@ def test_from_partial_to_complete(store):
 
 
 def test_nothing_there(tmp_path):
-    assert EmbeddingStore(str(tmp_path / "no")).read_status() is None
+    assert ZarrStore(str(tmp_path / "no")).read_status() is None
     (tmp_path / "empty").mkdir()
-    assert EmbeddingStore(str(tmp_path / "empty")).read_status() is None
+    assert ZarrStore(str(tmp_path / "empty")).read_status() is None
 
 
 def foreign_file(place: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_is_not_ours_is_refused(tmp_path, make):
     place = tmp_path / "x"
     make(place)
     with pytest.raises(InputError, match=r"x: holds something that is no embedding of ours and is never overwritten"):
-        EmbeddingStore(str(place)).read_status()
+        ZarrStore(str(place)).read_status()
     assert place.exists()
 
 
@@ -286,16 +286,16 @@ def test_a_full_disk_names_the_chunk(store, monkeypatch):
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/out\.zarr: cannot be written: Not a directory: choose a place"):
-        EmbeddingStore(str(tmp_path / "file" / "out.zarr")).create({})
+        ZarrStore(str(tmp_path / "file" / "out.zarr")).create({})
 
 
 def test_addresses_are_normalised(tmp_path):
-    assert EmbeddingStore(f"file://{tmp_path}/out.zarr/").uri == f"{tmp_path}/out.zarr"
+    assert ZarrStore(f"file://{tmp_path}/out.zarr/").uri == f"{tmp_path}/out.zarr"
 
 
 def test_in_memory_filesystems_work_as_remote_ones(rng):
     """memory:// goes the way of s3://: a listing, no folders."""
-    store = EmbeddingStore(f"memory://{rng.integers(1 << 60)}/out.zarr")
+    store = ZarrStore(f"memory://{rng.integers(1 << 60)}/out.zarr")
     assert store.read_status() is None
     store.create({"seed": 1})
     store.allocate(N, K, STEP)
@@ -310,7 +310,7 @@ def test_in_memory_filesystems_work_as_remote_ones(rng):
 
 @pytest.mark.s3
 def test_s3(s3_bucket, rng):
-    store = EmbeddingStore(f"{s3_bucket}/lake/out.zarr")
+    store = ZarrStore(f"{s3_bucket}/lake/out.zarr")
     assert store.read_status() is None
     store.create({"seed": 1})
     store.allocate(N, K, STEP)

@@ -9,7 +9,7 @@ from sklearn.manifold import trustworthiness
 
 from landmark_ops import InputError, LandmarkMDS, layout_init
 from landmark_ops.stores.embeddings import initial
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 
 
 def test_scales(rng):
@@ -23,7 +23,7 @@ def test_scales(rng):
 
 
 def test_of_a_complete_output_alone(tmp_path, rng):
-    store = EmbeddingStore(str(tmp_path / "out.zarr"))
+    store = ZarrStore(str(tmp_path / "out.zarr"))
     store.create({})
     store.allocate(60, 3, 20)
     Y = rng.normal(size=(60, 3)).astype(np.float32)

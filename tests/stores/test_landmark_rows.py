@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from landmark_ops.errors import DamagedError
 from landmark_ops.stores.embeddings import landmark_rows
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.embeddings.landmark_rows import CHUNKS, READ_BYTES, ROWS, drawn, find_replaced
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import remove
 from landmark_ops.stores.sources.rows import ArrayRows
 
@@ -40,7 +40,7 @@ def test_spread_over_the_source():
 
 def test_what_is_found(tmp_path, monkeypatch):
     X = np.arange(60, dtype=np.float32).reshape(20, 3)
-    store = EmbeddingStore(str(tmp_path / "out.zarr"))
+    store = ZarrStore(str(tmp_path / "out.zarr"))
     store.create({})
     assert find_replaced(store, ArrayRows(X)) is None  # not chosen yet
     store.put("landmarks", {"indices": np.array([5, -1, 2]), "points": X[[5, 0, 2]] + [[0], [9], [0]]}, {})

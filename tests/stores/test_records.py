@@ -10,8 +10,8 @@ import pytest
 
 from landmark_ops.stores.embeddings import records as module
 from landmark_ops.stores.embeddings.contents import Written
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.embeddings.records import ChunkRecords
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 
 N, K, STEP = 10, 2, 4
 COLUMNS = {"sha256", "bad_rows", "first_bad", "low", "high", "committed"}
@@ -19,13 +19,13 @@ COLUMNS = {"sha256", "bad_rows", "first_bad", "low", "high", "committed"}
 
 @pytest.fixture
 def store(tmp_path):
-    store = EmbeddingStore(str(tmp_path / "out.zarr"))
+    store = ZarrStore(str(tmp_path / "out.zarr"))
     store.create({})
     store.allocate(N, K, STEP)
     return store
 
 
-def commit(store: EmbeddingStore, records: ChunkRecords, start: int, bad: int = 0) -> Written:
+def commit(store: ZarrStore, records: ChunkRecords, start: int, bad: int = 0) -> Written:
     """Write a chunk of ones, with its first rows bad, and set its record."""
     stop = min(start + STEP, N)
     embedding, residual = np.ones((stop - start, K), np.float32), np.ones(stop - start, np.float32)

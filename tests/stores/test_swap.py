@@ -17,10 +17,10 @@ from botocore.exceptions import ClientError
 
 from landmark_ops.errors import LandmarkOpsError, RunError
 from landmark_ops.stores import locations, swaps
-from landmark_ops.stores.embeddings import documents, embedding
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
 from landmark_ops.stores.embeddings.records import ChunkRecords
 from landmark_ops.stores.embeddings.unfinished import can_resume
+from landmark_ops.stores.embeddings.zarr import documents
+from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.fence import Fence
 from landmark_ops.stores.locations import exists, list_objects, read_bytes, write_bytes
 from landmark_ops.stores.lock import OutputLock
@@ -35,7 +35,7 @@ class Killed(BaseException):
     """The end of a process, as far as its storage is concerned."""
 
 
-def build(store: EmbeddingStore, value: float, k: int = 3, labels: bool = False) -> None:
+def build(store: ZarrStore, value: float, k: int = 3, labels: bool = False) -> None:
     """Everything a run writes, one step after another, of an embedding that is `value` throughout."""
     store.create({"method": f"of {value}"})
     sha256 = store.put_map({"readout": np.full((2, k), value)}, {"value": value})
@@ -81,13 +81,13 @@ def uri(request, tmp_path):
 
 def test_many_generations(uri):
     """Each keeps the one before for whoever opened it, and no more than that."""
-    build(EmbeddingStore(uri), 1)
+    build(ZarrStore(uri), 1)
     opened: Any = zarr.open_group(open_store(uri), mode="r")
     for generation in range(2, 6):
-        successor = EmbeddingStore(uri).successor
+        successor = ZarrStore(uri).successor
         build(successor, generation, k=generation, labels=generation % 2 == 0)
         assert values(uri) == values(uri, use_consolidated=False) == {generation}
-        assert EmbeddingStore(uri).shape == (N, generation)
+        assert ZarrStore(uri).shape == (N, generation)
         assert set(np.unique(opened["embedding"][...])) == {generation - 1}
         assert not exists(successor.address)
         places = {split_key(found.key) for found in list_objects(uri)}
@@ -99,9 +99,9 @@ def test_many_generations(uri):
 
 def test_xarray_reads_a_successor(tmp_path):
     uri = str(tmp_path / "out.zarr")
-    build(EmbeddingStore(uri), 1)
+    build(ZarrStore(uri), 1)
     before = xarray.open_zarr(uri)
-    build(EmbeddingStore(uri).successor, 2)
+    build(ZarrStore(uri).successor, 2)
     assert xarray.open_zarr(uri)["embedding"].dims == ("row", "component")
     assert float(xarray.open_zarr(uri)["embedding"].min()) == 2
     assert float(before["embedding"].max()) == 1
@@ -132,13 +132,13 @@ def killed_at(count: int) -> Iterator[list[int]]:
 def test_killed_at_any_operation_the_old_one_is_whole(tmp_path):
     """And the next run goes on from there: the old one until the swap, the new one from then on."""
     seen = set()
-    build(EmbeddingStore(str(tmp_path / "old.zarr")), 1, k=2, labels=True)
+    build(ZarrStore(str(tmp_path / "old.zarr")), 1, k=2, labels=True)
     for count in range(1000):
         uri = str(tmp_path / f"{count}.zarr")
         shutil.copytree(tmp_path / "old.zarr", uri)
         try:
             with killed_at(count):
-                build(EmbeddingStore(uri).successor, 2)
+                build(ZarrStore(uri).successor, 2)
         except Killed:
             pass
         else:
@@ -146,10 +146,10 @@ def test_killed_at_any_operation_the_old_one_is_whole(tmp_path):
         found = values(uri)
         assert found in ({1}, {2})
         seen |= found
-        EmbeddingStore(uri).settle()
+        ZarrStore(uri).settle()
         assert values(uri) == values(uri, use_consolidated=False) == found
         if count % 8 == 0:
-            build(EmbeddingStore(uri).successor, 3)
+            build(ZarrStore(uri).successor, 3)
             assert values(uri) == values(uri, use_consolidated=False) == {3}
     assert seen == {1, 2}
     assert count > 30
@@ -169,7 +169,7 @@ def test_outputs_of_the_version_before(tmp_path):
     group["residual"][4:8] = np.nan  # its chunk is not stored
     group.create_array("chunks/committed", data=np.ones(3, np.uint8))
     opened: Any = group["residual"]
-    old = EmbeddingStore(uri)
+    old = ZarrStore(uri)
     assert old.shape == (N, 3)
     assert np.isnan(old.read(0, N)[1]).sum() == 4
     assert old.document().slot == 0
@@ -191,9 +191,9 @@ def test_slots():
 
 
 def test_a_run_that_lost_its_lock_writes_nothing(uri):
-    build(EmbeddingStore(uri), 1)
+    build(ZarrStore(uri), 1)
     with OutputLock(uri) as lock:
-        late = EmbeddingStore(uri).successor.fenced(lock.fence)
+        late = ZarrStore(uri).successor.fenced(lock.fence)
         late.create({})
         late.allocate(N, 3, STEP)
         records = ChunkRecords(late, N, 3, STEP)
@@ -213,7 +213,7 @@ def test_a_run_that_lost_its_lock_writes_nothing(uri):
             ):
                 act()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("landmark_ops.stores.embeddings.embedding.CHECK_SECONDS", 0.0)  # else asked every 5 s
+            patch.setattr("landmark_ops.stores.embeddings.zarr.store.CHECK_SECONDS", 0.0)  # else asked every 5 s
             with pytest.raises(RunError, match="has lost its lock"):
                 late.write(4, np.ones((4, 3), np.float32), np.ones(4, np.float32))
         assert {found.key: found.version for found in list_objects(uri)} == before
@@ -247,7 +247,7 @@ def test_a_lock_that_cannot_be_read_is_not_lost(tmp_path, monkeypatch):
 
 def test_two_successors_one_swap(uri):
     """A run stopped between its last look at the output and the swap: another has put a new one there meanwhile."""
-    build(EmbeddingStore(uri), 1)
+    build(ZarrStore(uri), 1)
     original = swaps.replace
 
     def late(address: str, data: bytes, seen: Any) -> bool:
@@ -259,10 +259,10 @@ def test_two_successors_one_swap(uri):
         return original(address, data, seen)
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(embedding.swaps, "replace", late)
+        monkeypatch.setattr(swaps, "replace", late)
         with pytest.raises(RunError, match=r"another run has written .*zarr\.json meanwhile, this one changed nothing"):
-            build(EmbeddingStore(uri).successor, 2)
-    assert EmbeddingStore(uri).read_attributes()["method"] == "of another"
+            build(ZarrStore(uri).successor, 2)
+    assert ZarrStore(uri).read_attributes()["method"] == "of another"
     assert np.unique(zarr.open_group(open_store(uri), mode="r")["embedding"][...]).tolist() == [1]
 
 
@@ -319,9 +319,9 @@ def test_an_output_as_the_source_of_another_run(tmp_path):
     """A successor in the making is no change of it, the swap is; keys of every slot are read, and missed."""
     uri = str(tmp_path / "out.zarr")
     for generation in range(1, 4):
-        build(EmbeddingStore(uri).successor if generation > 1 else EmbeddingStore(uri), generation)
+        build(ZarrStore(uri).successor if generation > 1 else ZarrStore(uri), generation)
         before = open_rows(uri, array="embedding").fingerprint()
-        successor = EmbeddingStore(uri).successor
+        successor = ZarrStore(uri).successor
         successor.create({})
         successor.allocate(N, 2, STEP)
         successor.write(0, np.ones((STEP, 2), np.float32), np.ones(STEP, np.float32))
@@ -331,7 +331,7 @@ def test_an_output_as_the_source_of_another_run(tmp_path):
     assert rows.fingerprint() == before
     build(successor, 5)
     assert open_rows(uri, array="embedding").fingerprint() != before
-    array: Any = EmbeddingStore(uri).group["embedding"]
+    array: Any = ZarrStore(uri).group["embedding"]
     Path(uri, "embedding", array.metadata.encode_chunk_key((1, 0))).unlink()
     with pytest.raises(LandmarkOpsError, match="missing"):
         open_rows(uri, array="embedding", missing_chunks="error").read(0, N)
@@ -339,8 +339,8 @@ def test_an_output_as_the_source_of_another_run(tmp_path):
 
 def test_a_successor_in_the_slot_of_what_readers_see_is_not_gone_on_with(uri):
     """The output it stood beside was exchanged for another one, as from a backup."""
-    build(EmbeddingStore(uri), 1)
-    successor = EmbeddingStore(uri).successor
+    build(ZarrStore(uri), 1)
+    successor = ZarrStore(uri).successor
     successor.create({})
     successor.put("landmarks", {}, {})
     successor.update(map_sha256=successor.put_map({"readout": np.ones((2, 3))}, {}))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
+OTHER_HASH = "has not the hash it was committed with"  # of damage
 
 
 class Written(NamedTuple):

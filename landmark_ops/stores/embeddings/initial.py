@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.format import open_output
 
 TSNE_STD = 1e-4  # of the first component: Kobak & Berens 2019, "The art of using t-SNE for single-cell transcriptomics"
 UMAP_REACH = 10.0  # largest coordinate, as umap-learn scales its own spectral start
@@ -48,7 +48,7 @@ def layout_init(embedding: Any, n_components: int = 2, *, scale: str = "tsne") -
 
 def read_complete(uri: str) -> NDArray[Any]:
     """The coordinates of a complete embedding, (n, k); InputError where there is none."""
-    store = EmbeddingStore(uri)
+    store = open_output(uri)
     status = store.read_status()
     if status is None or status.get("status") != "complete":
         state = "nothing is there" if status is None else f"its status is {status.get('status')}"

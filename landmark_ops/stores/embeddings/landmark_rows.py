@@ -6,13 +6,10 @@ before. Landmarks that are rows are stored with the output as they were read, so
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
-from landmark_ops.stores.embeddings.whole import read_whole
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.locations import is_remote
 from landmark_ops.stores.sources.rows import Rows
 
@@ -26,15 +23,14 @@ def find_replaced(store: EmbeddingStore, rows: Rows) -> int | None:
     Only local sources are looked at: versions of objects on S3 are their content's own. Points that are no rows say
     nothing. Raises DamagedError where landmarks are missing, RunError where rows cannot be read.
     """
-    nodes = store.document().nodes
-    if is_remote(rows.uri) or not {"landmarks/indices", "landmarks/points"} <= nodes.keys():
+    if is_remote(rows.uri) or not store.has("landmarks", "indices", "points"):
         return None
-    group: Any = store.group
-    indices = read_whole(store.uri, group["landmarks/indices"])
+    landmarks = store.get("landmarks", ["indices", "points"])
+    indices = landmarks["indices"]
     at = drawn(indices, max(rows.chunk_rows, 1), rows.d * rows.dtype.itemsize)
     if len(at) == 0:
         return None
-    points = read_whole(store.uri, group["landmarks/points"])[at]
+    points = landmarks["points"][at]
     found = rows.take(indices[at]).astype(points.dtype)
     differ = np.flatnonzero((found != points).any(axis=1))
     return int(indices[at[differ[0]]]) if len(differ) else None

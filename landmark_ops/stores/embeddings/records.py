@@ -14,7 +14,7 @@ import numpy as np
 from landmark_ops.errors import DamagedError
 from landmark_ops.row_range import RowRange
 from landmark_ops.stores.embeddings.contents import Written
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 
 FLUSH_SECONDS = 2.0
 COLUMNS = ("sha256", "bad_rows", "first_bad", "low", "high", "committed")  # the last is written last
@@ -35,7 +35,7 @@ class ChunkRecords:
         self.low = np.full((count, k), np.nan, np.float32)
         self.high = np.full((count, k), np.nan, np.float32)
         self._flushed = time.monotonic()
-        self._stored: dict[str, Any] | None = None  # the arrays in storage, `committed` last
+        self._put = False  # whether this process has made the arrays in storage
 
     @classmethod
     def load(cls, store: EmbeddingStore, n: int, k: int, chunk_rows: int) -> ChunkRecords:
@@ -76,14 +76,13 @@ class ChunkRecords:
     def flush(self) -> None:
         """Write the table. `committed` goes last: a crash in between leaves newer hashes than marks, never older."""
         columns = self._columns()
-        if self._stored is None:
+        if self._put:
+            self.store.overwrite("chunks", columns)
+        else:
             last = {"committed": columns.pop("committed")}
-            self._stored = {**self.store.put("chunks", columns, {}), **self.store.put("chunks", last, {})}
-        else:  # the arrays exist: one object each, where making them anew takes 105 requests on S3
-            self.store.check()
-            self.store.read_attributes()  # RunError where the output has gone, rather than a stray folder in its place
-            for name, array in self._stored.items():
-                array[...] = columns[name]
+            self.store.put("chunks", columns, {})
+            self.store.put("chunks", last, {})
+            self._put = True
         self._flushed = time.monotonic()
 
     def items(self, *, committed: bool) -> list[RowRange]:

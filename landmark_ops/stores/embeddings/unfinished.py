@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from landmark_ops.errors import DamagedError
-from landmark_ops.stores.embeddings.documents import read_document
-from landmark_ops.stores.embeddings.embedding import EmbeddingStore
+from landmark_ops.stores.embeddings.presence import count_committed
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.locations import exists
 
 
 def can_resume(store: EmbeddingStore) -> bool:
     """Whether what was begun there can be gone on with: a map, landmarks and blocks that are whole.
 
-    And no chunk of the output that readers see may lie where it writes: so it is where another was put there meanwhile,
-    a copy from elsewhere for instance.
+    And nothing of the output that readers see may lie where it writes.
     """
     status = store.read_status()
     if status is None or not status.get("map_sha256"):
         return False
-    if store.staged:
-        current = read_document(store.uri, store.current.address)
-        if current is not None and current.slot == store.document().slot:
-            return False
+    if store.staged and not store.lies_apart():
+        return False
     try:
         store.get_map(str(status["map_sha256"]))
         store.get("landmarks")
@@ -39,12 +32,9 @@ def give_up(store: EmbeddingStore, *, keep: bool) -> bool:
     Committed chunks stay, for when the refusal's cause has gone; without any, all is deleted unless it is to `keep`.
     Returns whether anything stays.
     """
-    document = read_document(store.uri, store.address)
-    if document is None:
+    if store.find_attributes() is None:
         return False
-    if not keep:
-        group: Any = document.group(store.uri)
-        keep = "chunks/committed" in document.nodes and bool(np.any(group["chunks/committed"][...]))
+    keep = keep or count_committed(store)[0] > 0
     if keep:
         store.update(refused=True)
     else:

@@ -15,9 +15,8 @@ One task writes whole chunks, so no two writers ever touch one object; only the 
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -28,26 +27,33 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import DamagedError, InputError, LandmarkOpsError, RunError
 from landmark_ops.stores import swaps
-from landmark_ops.stores.embeddings.contents import F32, Written, describe, hash_all, hash_map
-from landmark_ops.stores.embeddings.documents import GROUP, KEY, ROOT, Document, array_node, read_document, walk_nodes
-from landmark_ops.stores.embeddings.whole import read_whole, stored_whole
-from landmark_ops.stores.fence import CHECK_SECONDS, Fence
+from landmark_ops.stores.damage import Damage
+from landmark_ops.stores.embeddings.contents import F32, OTHER_HASH, Written, describe, hash_all
+from landmark_ops.stores.embeddings.store import ALWAYS, OPTIONAL, EmbeddingStore, Examined
+from landmark_ops.stores.embeddings.zarr import examination
+from landmark_ops.stores.embeddings.zarr.documents import (
+    GROUP,
+    HASHES,
+    KEY,
+    ROOT,
+    Document,
+    array_node,
+    read_document,
+    remove_stray_nodes,
+    walk_nodes,
+    write_nodes,
+)
+from landmark_ops.stores.embeddings.zarr.whole import read_whole, stored_whole
+from landmark_ops.stores.fence import CHECK_SECONDS
 from landmark_ops.stores.locations import (
     exists,
     is_empty,
     is_folder,
     join,
-    normalise,
     remove,
-    remove_objects,
     stat,
-    write_bytes,
 )
 from landmark_ops.stores.slots import free_slot, slot_of, wipe
-
-ALWAYS = ("embedding", "residual")
-OPTIONAL = ("labels", "prediction", "std")
-HASHES = "sha256"  # attribute: the hash of each small array, by its path
 
 
 class Arrays(NamedTuple):
@@ -58,42 +64,24 @@ class Arrays(NamedTuple):
 
 
 @dataclass(frozen=True)
-class EmbeddingStore:
-    """One embedding, being written or finished, at `uri`.
+class ZarrStore(EmbeddingStore):
+    """One embedding as a Zarr v3 group."""
 
-    `staged`: the successor of what is there, unfinished and seen by no reader. `fence`: of the run that writes it.
-    """
-
-    uri: str
-    staged: bool = False
-    fence: Fence | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "uri", normalise(self.uri))
+    metadata = ROOT
 
     @property
     def address(self) -> str:
         """Where its metadata lies, as one object."""
         return f"{self.uri}.next" if self.staged else join(self.uri, ROOT)
 
-    @property
-    def current(self) -> EmbeddingStore:
-        """What readers of `uri` see."""
-        return EmbeddingStore(self.uri)
+    def is_there(self) -> bool:
+        """Whether there is an object of metadata."""
+        return exists(self.address)
 
-    @property
-    def successor(self) -> EmbeddingStore:
-        """What may be in the making beside it."""
-        return EmbeddingStore(self.uri, staged=True)
-
-    def fenced(self, fence: Fence) -> EmbeddingStore:
-        """The same, written by the run that holds this lock, and by nobody else."""
-        return replace(self, fence=fence)
-
-    def check(self, max_age: float = 0.0) -> None:
-        """RunError where the run that writes this has lost its lock."""
-        if self.fence is not None:
-            self.fence.check(max_age)
+    def find_attributes(self) -> dict[str, Any] | None:
+        """The `landmark_ops` attributes; None where no metadata of ours can be read."""
+        found = read_document(self.uri, self.address)
+        return None if found is None else found.ours
 
     def document(self) -> Document:
         """The metadata; RunError where it has gone."""
@@ -136,14 +124,26 @@ class EmbeddingStore:
 
     def row_arrays(self) -> list[str]:
         """Names of the arrays of rows, as far as they were allocated."""
-        nodes = self.document().nodes
-        return [name for name in (*ALWAYS, *OPTIONAL) if name in nodes]
+        return list(self._arrays().arrays)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, k) of the embedding."""
-        n, k = self.group["embedding"].shape  # type: ignore[union-attr]
+        n, k = self._arrays().arrays["embedding"].shape
         return n, k
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a chunk."""
+        return int(self._arrays().arrays["embedding"].chunks[0])
+
+    def lies_apart(self) -> bool:
+        """Whether its slot is another than that of what readers see.
+
+        It is the same where another output was put there meanwhile, a copy from elsewhere for instance.
+        """
+        current = read_document(self.uri, self.current.address)
+        return current is None or current.slot != self.document().slot
 
     def create(self, attributes: Mapping[str, Any]) -> None:
         """Begin an output without arrays, `partial`, in a slot that neither the present one nor another run uses.
@@ -163,7 +163,7 @@ class EmbeddingStore:
                 kept = there if self.staged else None if other is None else other.slot
                 wipe(self.uri, set() if kept is None else {kept})
             if not self.staged:
-                self._tidy(self.document())
+                remove_stray_nodes(self.uri, self.document().nodes)
         except OSError as error:
             raise InputError(
                 f"output {self.uri}: cannot be written: {error.strerror or error}: choose a place you may write to"
@@ -200,7 +200,7 @@ class EmbeddingStore:
         if not self.staged:
             self._write(done)
             return
-        current = self.current.fenced(self.fence) if self.fence else self.current
+        current = self.current.fenced(self.fence)
         current._write(replace(done, seen=swaps.see(current.address)))
         current.settle()
 
@@ -211,8 +211,8 @@ class EmbeddingStore:
         if document is None or successor is None or document.ours.get("build") != successor.ours.get("build"):
             return
         self.check()
-        self._write_nodes(document.nodes)
-        self._tidy(document)
+        write_nodes(self.uri, document.nodes)
+        remove_stray_nodes(self.uri, document.nodes)
         remove(f"{self.uri}.next")
 
     def restore_metadata(self) -> int:
@@ -221,7 +221,7 @@ class EmbeddingStore:
         nodes = self.document().nodes
         known = walk_nodes(self.uri)
         lost = {path: node for path, node in nodes.items() if path not in known}
-        self._write_nodes(lost)
+        write_nodes(self.uri, lost)
         return len(lost)
 
     def _write(self, document: Document) -> None:
@@ -239,16 +239,7 @@ class EmbeddingStore:
         ours = {HASHES: {**document.ours.get(HASHES, {}), **hashes}} if hashes else {}
         self._write(document.changed(ours, nodes))
         if not self.staged:
-            self._write_nodes(nodes)
-
-    def _write_nodes(self, nodes: Mapping[str, dict[str, Any]]) -> None:
-        for path, node in nodes.items():
-            write_bytes(join(self.uri, path, ROOT), json.dumps(node, indent=1).encode())
-
-    def _tidy(self, document: Document) -> None:
-        """Delete the metadata of arrays that are no part of the output any more."""
-        gone = [f"{path}/{ROOT}" for path in walk_nodes(self.uri) if path not in document.nodes]
-        remove_objects(self.uri, gone)
+            write_nodes(self.uri, nodes)
 
     def allocate(
         self,
@@ -282,8 +273,8 @@ class EmbeddingStore:
         arrays: Mapping[str, NDArray[Any]],
         names: Mapping[str, tuple[str, ...]],
         attributes: Mapping[str, Any] | None = None,
-    ) -> dict[str, zarr.Array[Any]]:
-        """Write small arrays into a subgroup, each as one chunk, with dimension names where given; returns them."""
+    ) -> None:
+        """Write small arrays into a subgroup, each as one chunk, with dimension names where given."""
         document = self.document()
         nodes = {
             f"{group}/{name}": array_node(
@@ -296,22 +287,24 @@ class EmbeddingStore:
             for name, values in arrays.items()
         }
         nodes[group] = {**GROUP, "attributes": dict(attributes or {})}
-        target: Any = document.changed({}, nodes).group(self.uri)
         self.check()
-        written: dict[str, Any] = {name: stored_whole(target[f"{group}/{name}"]) for name in arrays}
-        for name, array in written.items():
-            array[...] = arrays[name]
+        _fill(document.changed({}, nodes).group(self.uri), group, arrays)
         self._add(nodes, None if group == "chunks" else hash_all(group, arrays))
-        return written
 
-    def get(self, group: str) -> dict[str, NDArray[Any]]:
-        """The arrays of a subgroup, by name; RunError where one is damaged."""
+    def overwrite(self, group: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write arrays again: one object each, where making them anew takes 105 requests on S3."""
+        self.check()
+        _fill(self.group, group, arrays)
+
+    def get(self, group: str, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """The arrays of a subgroup, by name; DamagedError where one is damaged."""
         try:
             document = self.document()
             found: Any = document.group(self.uri)[group]
+            stored = dict(found.arrays()) if names is None else {name: found[name] for name in names}
             if not document.all_chunks:
-                return {name: np.asarray(array[...]) for name, array in found.arrays()}
-            arrays = {name: read_whole(self.uri, array) for name, array in found.arrays()}
+                return {name: np.asarray(array[...]) for name, array in stored.items()}
+            arrays = {name: read_whole(self.uri, array) for name, array in stored.items()}
             known = document.ours.get(HASHES, {})
             for path, found_hash in hash_all(group, arrays).items():
                 if known.get(path, found_hash) != found_hash:
@@ -324,27 +317,13 @@ class EmbeddingStore:
                 f"{self.uri}: {group}/ is damaged ({error}): run again with output.overwrite: true"
             ) from error
 
-    def put_map(self, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
-        """Store the state of a LandmarkMap; returns its content hash, by which workers cache it."""
-        sha256 = hash_map(arrays, meta)
-        self.put("map", arrays, {}, {"landmark_map": {**meta, "sha256": sha256}})
-        return sha256
+    def get_attributes(self, group: str) -> dict[str, Any]:
+        """The attributes that a subgroup was put with."""
+        return dict(self.document().nodes.get(group, {}).get("attributes", {}))
 
-    def get_map(self, sha256: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """The stored state of the map; DamagedError unless its content has the given hash."""
-        try:
-            arrays = self.get("map")
-            group: Any = self.group["map"]
-            meta = {key: value for key, value in group.attrs["landmark_map"].items() if key != "sha256"}
-            found = hash_map(arrays, meta)
-        except (DamagedError, KeyError) as error:  # a failed checksum, or parts that are not there
-            found = str(error)
-        if found != sha256:
-            raise DamagedError(
-                f"{self.uri}: the stored map has not the hash {sha256[:12]} it was committed with, it is damaged: "
-                "run again with output.overwrite: true"
-            )
-        return arrays, meta
+    def has(self, group: str, *names: str) -> bool:
+        """Whether these arrays were put into a subgroup."""
+        return {f"{group}/{name}" for name in names} <= self.document().nodes.keys()
 
     def write(
         self, start: int, embedding: F32, residual: F32, outputs: Mapping[str, NDArray[Any]] | None = None
@@ -366,19 +345,33 @@ class EmbeddingStore:
             ) from error
         return describe(start, embedding, residual, outputs)
 
-    def read(self, start: int, stop: int) -> tuple[F32, F32]:
-        """Embedding and residual of rows start..stop."""
-        return self.read_array("embedding", start, stop), self.read_array("residual", start, stop)
-
-    def read_outputs(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """What else was written of rows start..stop: labels, prediction and std; empty for most methods."""
-        return {name: self.read_array(name, start, stop) for name in self._arrays().arrays if name not in ALWAYS}
-
     def read_array(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows start..stop of one of them; DamagedError where a chunk is missing."""
         opened = self._arrays()
         array = opened.arrays[name]
         return read_whole(self.uri, array, start, stop) if opened.all_chunks else np.asarray(array[start:stop])
+
+    def find_missing(self) -> list[Damage]:
+        """What a complete output lacks: metadata of arrays, and chunks, or those of another size than was written."""
+        return examination.find_missing(self.uri, self.document())
+
+    def examine(self) -> Examined:
+        """The metadata of each array, and all small arrays."""
+        document = self.document()
+        found = examination.examine(self.uri, document, staged=self.staged)
+        sha256 = document.ours.get("map_sha256")
+        if not sha256 or any(damage.array.startswith("map") for damage in found.damaged):
+            return found
+        try:
+            self.get_map(str(sha256))
+        except DamagedError:
+            return found._replace(damaged=[*found.damaged, Damage("map", join("map", ROOT), OTHER_HASH)])
+        return found._replace(unchecked=[path for path in found.unchecked if not path.startswith("map/")])
+
+    def object_of(self, name: str, start: int) -> str:
+        """The chunk of an array that begins at row `start`."""
+        array = self._arrays().arrays[name]
+        return examination.chunk_key(array, (start // array.chunks[0], *(0 for _ in array.shape[1:])))
 
     def _arrays(self) -> Arrays:
         try:
@@ -387,10 +380,17 @@ class EmbeddingStore:
             raise RunError(f"{self.uri}: the output has gone while it was being used") from error
 
 
+def _fill(root: zarr.Group, group: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays that are on record, in order."""
+    target: Any = root
+    for name, values in arrays.items():
+        stored_whole(target[f"{group}/{name}"])[...] = values
+
+
 @lru_cache(maxsize=8)
 def _open_arrays(uri: str, staged: bool, version: str) -> Arrays:
     """The arrays of rows, opened once per process and version of the metadata: a process may see it replaced."""
-    document = EmbeddingStore(uri, staged).document()
+    document = ZarrStore(uri, staged).document()
     group: Any = document.group(uri)
-    names = [*ALWAYS, *(name for name in OPTIONAL if name in document.nodes)]
+    names = [name for name in (*ALWAYS, *OPTIONAL) if name in document.nodes]
     return Arrays({name: stored_whole(group[name]) for name in names}, document.all_chunks)

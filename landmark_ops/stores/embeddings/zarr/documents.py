@@ -15,12 +15,13 @@ from typing import Any
 import zarr
 from zarr.codecs import Crc32cCodec
 
-from landmark_ops.stores.locations import children, join, read_bytes
+from landmark_ops.stores.locations import children, join, read_bytes, remove_objects, write_bytes
 from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.slots import ENCODINGS, GROUPS, slot_of
 from landmark_ops.stores.swaps import Seen, see
 
 KEY = "landmark_ops"
+HASHES = "sha256"  # attribute: the hash of each small array, by its path
 ROOT = "zarr.json"
 GROUP: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": {}}
 
@@ -103,6 +104,17 @@ def walk_nodes(uri: str, folder: str = "") -> dict[str, dict[str, Any]]:
         if path in GROUPS:
             nodes |= walk_nodes(uri, path)
     return nodes
+
+
+def write_nodes(uri: str, nodes: Mapping[str, dict[str, Any]]) -> None:
+    """Write the metadata of groups and arrays, one zarr.json each."""
+    for path, node in nodes.items():
+        write_bytes(join(uri, path, ROOT), json.dumps(node, indent=1).encode())
+
+
+def remove_stray_nodes(uri: str, nodes: Mapping[str, dict[str, Any]]) -> None:
+    """Delete the metadata of groups and arrays that are not among `nodes`, the output's own."""
+    remove_objects(uri, [f"{path}/{ROOT}" for path in walk_nodes(uri) if path not in nodes])
 
 
 def array_node(

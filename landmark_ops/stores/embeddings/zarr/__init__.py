@@ -1,0 +1,1 @@
+"""An embedding as a Zarr v3 group."""
