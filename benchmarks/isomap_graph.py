@@ -25,8 +25,9 @@ from benchmarks.data import patches, write_generated
 from benchmarks.workers import two_workers
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.threads import LocalEngine
-from landmark_ops.neighbors.geodesics import geodesic_support, graph_bytes, landmark_geodesics
+from landmark_ops.neighbors.geodesics import geodesic_support, landmark_geodesics
 from landmark_ops.neighbors.graph import neighbor_graph
+from landmark_ops.neighbors.graph_bytes import graph_bytes
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.sources.source import open_rows

@@ -38,7 +38,7 @@ HOMES = {
         "landmark_ops/numerics/clustering.py",
         "flows/cli/demo",  # its photographs
     ],
-    "faiss": ["landmark_ops/numerics/neighbors.py"],
+    "faiss": ["landmark_ops/numerics/faiss_library.py"],
     "onnxruntime": ["landmark_ops/detectors/session.py"],
     "cv2": ["landmark_ops/images/", "landmark_ops/detectors/", "landmark_ops/keypoints/drawing.py"],
     "matplotlib": ["landmark_ops/report/", "landmark_ops/keypoints/drawing.py"],

@@ -21,11 +21,11 @@ from landmark_ops.maps.trace_error import ExplainedSums
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import SEEDS, Stream, generator
+from landmark_ops.passes.lookup import gather
 from landmark_ops.passes.map_errors import add_map_errors, map_errors_block
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.undefined_rows import refuse_outside
 from landmark_ops.report.compare.content import Trial
-from landmark_ops.selection.grid import gather
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Array, Callback, Metric
-from landmark_ops.numerics.neighbors import ExactIndex, check_count, usable
+from landmark_ops.numerics.exact_index import ExactIndex
+from landmark_ops.numerics.neighbors import check_count, usable
 from landmark_ops.numerics.ranges import squares
 
 SUPPORT_ROWS = 20_000  # stored beside a map at most: 15 MB of 192 features, 40 MB of geodesics to 500 landmarks

@@ -2,7 +2,7 @@
 
 faiss's inverted file under the Euclidean family, with squared differences in float32. Measured on 131,072 patches of
 192 features at recall .97: 7 s on one core, where HNSW had .90 after 12 s, product quantisation at most .68, and
-NN-descent .996 after 66 s. The library itself is imported in `neighbors` only.
+NN-descent .996 after 66 s.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.neighbors import Frame, Neighbors, check_rows, faiss, one_thread, prepare, without
+from landmark_ops.numerics.faiss_library import faiss, one_thread
+from landmark_ops.numerics.frame import Frame
+from landmark_ops.numerics.neighbors import Neighbors, check_rows, prepare
 
 F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 KMEANS_STEPS = 5  # with 40 rows per list: 10 steps on 64 rows moved recall by less than .002 at 4 times the cost
 ROWS_PER_LIST = 40
-NEARLY_ALL = 0.995
 
 
 class IvfIndex:
@@ -162,21 +162,3 @@ class IvfIndex:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, index=self.load_lists(state["index"]))
-
-
-def probe_recall(index: IvfIndex, low: F32, own: I64, n_neighbors: int, ladder: tuple[int, ...]) -> F64:
-    """Share of each row's true neighbours that are found, per number of probes. (q, len(ladder)).
-
-    low: (q, d) rows of the index, own: (q,) their numbers. The truth is the same search through all lists; another row
-    at the same distance as the last true neighbour is as good as it. Once nearly all are found, more probes are not
-    tried: their columns repeat the last, which they cannot fall below.
-    """
-    truth = without(index.search_low(low, n_neighbors + 1, index.lists), own).distances[:, -1:]
-    shares = []
-    for probes in ladder:
-        found = without(index.search_low(low, n_neighbors + 1, probes), own).distances
-        shares.append((found <= truth).mean(axis=1))
-        if shares[-1].mean() >= NEARLY_ALL:
-            break
-    shares += shares[-1:] * (len(ladder) - len(shares))
-    return np.stack(shares, axis=1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.random_streams import Stream, generator
-from landmark_ops.selection.grid import cells, gather
+from landmark_ops.passes.lookup import cells, gather
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.usable_rows import unusable_rows, usable

@@ -16,8 +16,8 @@ from scipy.linalg import cholesky, eigvalsh
 from landmark_ops.engine.protocol import Engine
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.passes.ranges import ranges
 from landmark_ops.row_range import RowRange
-from landmark_ops.selection.grid import grid
 from landmark_ops.selection.kernel_values import diagonal, gram, not_positive
 from landmark_ops.selection.pivots import F64, Pivots
 from landmark_ops.selection.residuals import residuals
@@ -89,7 +89,7 @@ def score_block(item: RowRange, stored: Array, pivots: Pivots, kernel: Kernel, r
 
 def score(stored: Array, kept: Weighted, ridge: float, kernel: Kernel, engine: Engine) -> F64:
     """Scores of a sample of rows (b, d), (b,) in [0, 1], computed by all workers."""
-    items = grid(len(stored), SCORE_ROWS)
+    items = ranges(len(stored), SCORE_ROWS)
     pivots = ridge_pivots(kept, ridge, kernel)
     parts = dict(engine.imap(score_block, items, stored, pivots, kernel, ridge))
     return np.concatenate([parts[item] for item in items])

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
+from landmark_ops.passes.grid import block_rows, power_of_two
+from landmark_ops.passes.ranges import ranges
 from landmark_ops.row_range import RowRange
-from landmark_ops.selection.grid import block_rows, grid, power_of_two
 from landmark_ops.selection.pivots import F64, Pivots, Precision
 from landmark_ops.selection.race import first_of_equals, race
 from landmark_ops.selection.request import Request, kernel_of
@@ -101,4 +102,4 @@ def merge_sweeps(parts: list[Sweep], *, draw: Draw) -> Sweep:
 
 def kernel_items(n: int, d: int) -> list[RowRange]:
     """The fixed grid of passes that evaluate kernels: at least SHARED_BY blocks of at least LEAST_BLOCK rows."""
-    return grid(n, min(block_rows(d), max(LEAST_BLOCK, power_of_two(n // SHARED_BY))))
+    return ranges(n, min(block_rows(d), max(LEAST_BLOCK, power_of_two(n // SHARED_BY))))

@@ -27,10 +27,10 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Sum
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.random_streams import Stream, generator
+from landmark_ops.passes.lookup import gather
 from landmark_ops.passes.sums import Targets, as_numbers, sum_over
 from landmark_ops.passes.undefined_rows import refuse_undefined
 from landmark_ops.row_range import Done, RowRange
-from landmark_ops.selection.grid import gather
 from landmark_ops.selection.usable_rows import good
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.sources.rows import Rows

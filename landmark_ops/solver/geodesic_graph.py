@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.neighbors.geodesics import Geodesics, geodesic_support, graph_bytes, landmark_geodesics
+from landmark_ops.neighbors.geodesics import Geodesics, geodesic_support, landmark_geodesics
 from landmark_ops.neighbors.graph import NeighborGraph, neighbor_graph
+from landmark_ops.neighbors.graph_bytes import graph_bytes
+from landmark_ops.numerics.components import Policy
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.geodesic_block import SUPPORT_ROWS, Geodesic
-from landmark_ops.numerics.geodesics import Policy
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.extension import GEODESIC_ROWS
 from landmark_ops.row_range import RowRange

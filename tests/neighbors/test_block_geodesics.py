@@ -11,9 +11,10 @@ from sklearn.manifold import Isomap
 
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
-from landmark_ops.neighbors import geodesics as module
-from landmark_ops.neighbors.geodesics import geodesic_support, graph_bytes, landmark_geodesics
+from landmark_ops.neighbors import geodesics, joins, paths
+from landmark_ops.neighbors.geodesics import geodesic_support, landmark_geodesics
 from landmark_ops.neighbors.graph import neighbor_graph
+from landmark_ops.neighbors.graph_bytes import graph_bytes
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.stores.sources.rows import ArrayRows
 
@@ -73,7 +74,7 @@ def test_several_components_are_an_error_that_names_them(rng):
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("step", [1 << 20, 2 * 4 * 7])
 def test_components_are_joined_by_the_shortest_edges(rng, monkeypatch, exact, step):
-    monkeypatch.setattr(module, "TASK_BYTES", step)  # all rows in one block, or seven in each
+    monkeypatch.setattr(joins, "TASK_BYTES", step)  # all rows in one block, or seven in each
     X, labels = islands(rng)
     graph = graph_over(X, 5, exact=exact)
     landmarks = np.arange(0, 92, 4)
@@ -90,7 +91,7 @@ def test_components_are_joined_by_the_shortest_edges(rng, monkeypatch, exact, st
 
 
 def test_joining_many_rows_samples_them_and_says_so(rng, monkeypatch):
-    monkeypatch.setattr(module, "JOIN_PAIRS", 92 * 8)
+    monkeypatch.setattr(joins, "JOIN_PAIRS", 92 * 8)
     X, _ = islands(rng)
     found = landmark_geodesics(graph_over(X, 5), np.arange(9), ENGINE, policy="join", scratch_uri=None)
     assert np.isfinite(found.read(0, 92)).all()
@@ -142,7 +143,7 @@ def test_the_block_beside_the_map_reproduces_its_rows(rng, monkeypatch):
         whole = geodesic_support(ArrayRows(X), graph, found, landmarks, ENGINE)
         np.testing.assert_array_equal(whole.sq_block(X), np.square(found.read(0, 600)))
         with monkeypatch.context() as patched:
-            patched.setattr(module, "SUPPORT_ROWS", 100)
+            patched.setattr(geodesics, "SUPPORT_ROWS", 100)
             sampled = geodesic_support(ArrayRows(X), graph, found, landmarks, ENGINE, seed=4)
         assert len(sampled.points) == 100
         np.testing.assert_array_equal(sampled.sq_block(X[landmarks]), np.square(found.read(0, 600)[landmarks]))
@@ -156,7 +157,7 @@ def test_landmarks_must_be_rows_of_the_support(rng):
 
 
 def test_too_much_for_memory_asks_for_scratch(rng, monkeypatch):
-    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 1 << 10)
+    monkeypatch.setattr(paths, "IN_MEMORY_BYTES", 1 << 10)
     graph = graph_over(rng.standard_normal((100, 2)), 10)
     with pytest.raises(InputError, match=r"geodesics of 100 rows to 50 landmarks take .* MiB .*give a scratch folder"):
         landmark_geodesics(graph, np.arange(50), ENGINE, policy="join", scratch_uri=None)

@@ -8,8 +8,9 @@ from sklearn.neighbors import kneighbors_graph
 
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
-from landmark_ops.neighbors import graph as module
-from landmark_ops.neighbors.graph import list_count, neighbor_graph
+from landmark_ops.neighbors import exact_search, list_search, lists, support
+from landmark_ops.neighbors.graph import neighbor_graph
+from landmark_ops.neighbors.lists import list_count
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows
@@ -34,9 +35,10 @@ def same(one, other):
 @pytest.fixture
 def small_tasks(monkeypatch):
     """Several tasks for few rows."""
-    monkeypatch.setattr(module, "SEARCH_TASK", 300)
-    monkeypatch.setattr(module, "EXACT_TASK", 130)
-    monkeypatch.setattr(module, "block_step", lambda d: 190)
+    monkeypatch.setattr(list_search, "SEARCH_TASK", 300)
+    monkeypatch.setattr(exact_search, "EXACT_TASK", 130)
+    monkeypatch.setattr(support, "block_step", lambda d: 190)
+    monkeypatch.setattr(lists, "block_step", lambda d: 190)
 
 
 def test_the_exact_graph_is_that_of_scikit_learn(rng):
@@ -134,7 +136,7 @@ def test_a_bad_row_is_named_by_its_number_in_the_source(rng, exact):
 
 
 def test_bad_rows_are_counted_whether_or_not_lists_were_trained_on_them(rng, monkeypatch):
-    monkeypatch.setattr(module, "ROWS_PER_LIST", 1)
+    monkeypatch.setattr(lists, "ROWS_PER_LIST", 1)
     X = rng.standard_normal((2000, 3)).astype("f4")
     X[500:900] = np.inf
     with pytest.raises(BadRowsError, match="400 of 2000 rows hold NaN or Inf, the first is row 500"):
@@ -148,7 +150,7 @@ def test_supports_that_cannot_be(monkeypatch):
     for wrong in ([3, 2], [1, 1], [0, 6], [-1, 2]):
         with pytest.raises(ValueError, match=r"must ascend without repeats within rows 0\.\.6"):
             neighbor_graph(rows, np.array(wrong), 1, EUCLIDEAN, LocalEngine(1))
-    monkeypatch.setattr(module, "MAX_SUPPORT", 5)
+    monkeypatch.setattr(support, "MAX_SUPPORT", 5)
     with pytest.raises(InputError, match="6 rows, a neighbour graph takes 5 at most: give a sample"):
         neighbor_graph(rows, None, 1, EUCLIDEAN, LocalEngine(1))
 

@@ -13,22 +13,18 @@ from sklearn.datasets import make_swiss_roll
 from sklearn.manifold import Isomap
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Metric, resolve_metric
-from landmark_ops.numerics.geodesic_block import Geodesic
-from landmark_ops.numerics.geodesics import (
-    Edges,
+from landmark_ops.numerics.components import (
     check_policy,
     components_of,
-    edges_of,
-    geodesics_from,
-    graph_of,
     nearest_outside,
     refuse_components,
     shortest_links,
-    symmetric_graph,
-    with_edges,
 )
-from landmark_ops.numerics.neighbors import knn
+from landmark_ops.numerics.distances import Metric, resolve_metric
+from landmark_ops.numerics.edges import Edges, edges_of, graph_of, symmetric_graph, with_edges
+from landmark_ops.numerics.exact_index import knn
+from landmark_ops.numerics.geodesic_block import Geodesic
+from landmark_ops.numerics.geodesics import geodesics_from
 
 EUCLIDEAN = Metric("euclidean")
 

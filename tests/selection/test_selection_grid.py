@@ -14,7 +14,9 @@ from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.random_streams import RowStream, row_numbers
-from landmark_ops.selection.grid import block_rows, cells, gather, grid
+from landmark_ops.passes.grid import block_rows
+from landmark_ops.passes.lookup import cells, gather
+from landmark_ops.passes.ranges import ranges
 from landmark_ops.selection.nearest import gaps_to, nearest
 from landmark_ops.selection.usable_rows import good, usable, working_rows
 
@@ -53,7 +55,7 @@ def test_blocks_are_32_mib_powers_of_two_within_bounds(d: int, expected: int) ->
 
 
 def test_grid_covers_every_row_once() -> None:
-    assert grid(10, 4) == [(0, 4), (4, 8), (8, 10)]
+    assert ranges(10, 4) == [(0, 4), (4, 8), (8, 10)]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1_000, 100_000, 1_000_000])

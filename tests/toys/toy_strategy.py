@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from landmark_ops.selection.grid import gather
+from landmark_ops.passes.lookup import gather
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.strategy import STRATEGIES, Strategy

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.selection.grid import cells, gather
+from landmark_ops.passes.lookup import cells, gather
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.strategy import STRATEGIES, Strategy

@@ -14,8 +14,10 @@ from scipy.sparse import csr_array
 
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Metric
+from landmark_ops.passes.grid import block_rows
+from landmark_ops.passes.lookup import gather
+from landmark_ops.passes.ranges import ranges
 from landmark_ops.row_range import RowRange
-from landmark_ops.selection.grid import block_rows, gather, grid
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.nearest import nearest
 from landmark_ops.selection.request import Request
@@ -61,7 +63,7 @@ def select_kmeans(ask: Request) -> Landmarks:
     metric = asked if asked.transform is not None else Metric("euclidean")
     if m == rows.n:
         return every_row(ask, metric)
-    items = grid(rows.n, block_rows(rows.d))
+    items = ranges(rows.n, block_rows(rows.d))
     ask.plan((ROUNDS + 1 + ITERATIONS) * rows.n)
     start, passes, share = seed_centres(ask, metric, items)
     how = f"k-means|| start of {passes - 1} rounds"

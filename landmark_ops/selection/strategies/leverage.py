@@ -15,9 +15,9 @@ import numpy as np
 
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
+from landmark_ops.passes.grid import BLOCK_ELEMENTS
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.draws import draw_rows
-from landmark_ops.selection.grid import BLOCK_ELEMENTS
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.pivots import Pivots, Precision, precision_for
 from landmark_ops.selection.request import Request, kernel_of, too_few

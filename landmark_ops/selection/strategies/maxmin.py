@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.passes.grid import BLOCK_ELEMENTS, block_rows, power_of_two
+from landmark_ops.passes.ranges import ranges
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.draws import first_row
-from landmark_ops.selection.grid import BLOCK_ELEMENTS, block_rows, grid, power_of_two
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.nearest import as_distance, gaps_to, nearest
 from landmark_ops.selection.request import Request
@@ -53,7 +54,7 @@ def select_maxmin(ask: Request) -> Landmarks:
     rows, m = ask.rows, ask.count
     metric = ask.geometry
     start = first_row(ask)
-    items = grid(rows.n, maxmin_block_rows(rows.n, m, rows.d))
+    items = ranges(rows.n, maxmin_block_rows(rows.n, m, rows.d))
     ask.plan(rows.n)
     merge = partial(merge_covers, start=start.points, m=m, metric=metric)
     cover = ask.engine.reduce(

@@ -1,7 +1,6 @@
-"""The fixed grid all strategies work on, and rows read along it.
+"""Rows by their numbers, read by all workers.
 
-Nothing here knows how many workers there are, and storage chunks only decide which rows are read together: block
-bounds depend on n, m and d alone.
+Storage chunks only decide which rows are read together.
 """
 
 from __future__ import annotations
@@ -12,27 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.engine.protocol import Engine
+from landmark_ops.passes.grid import block_rows
 from landmark_ops.row_range import Done, RowRange
 from landmark_ops.stores.sources.rows import Rows
-
-BLOCK_ELEMENTS = 1 << 22  # 32 MiB of float64 per block
-BLOCK_ROWS = (1 << 10, 1 << 18)  # at least, at most
-
-
-def power_of_two(value: int) -> int:
-    """The largest power of two that is at most `value` (at least 1)."""
-    return 1 << (max(value, 1).bit_length() - 1)
-
-
-def block_rows(d: int) -> int:
-    """Rows per block: a power of two, about 32 MiB of float64, so mostly a multiple of the storage chunks."""
-    low, high = BLOCK_ROWS
-    return min(max(power_of_two(BLOCK_ELEMENTS // d), low), high)
-
-
-def grid(n: int, size: int) -> list[RowRange]:
-    """The ranges (start, stop) of `size` rows that cover 0..n; the last one may be shorter."""
-    return [RowRange(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def cells(rows: Rows, indices: NDArray[np.int64]) -> list[RowRange]:
