@@ -6,7 +6,6 @@ NumPy in gives NumPy out; dask arrays, zarr arrays and `Rows` in give a lazy das
 from __future__ import annotations
 
 import warnings
-from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -31,6 +30,7 @@ from landmark_ops.selection.selection import named_strategy, select
 from landmark_ops.solver.asks import Source, solve_one
 from landmark_ops.solver.geometry import named_block, selection_geometry, with_bandwidth
 from landmark_ops.solver.method import Method, Solution
+from landmark_ops.solver.section import MethodSection
 from landmark_ops.solver.stored_range import storable
 from landmark_ops.stores.sources.arrays import as_rows
 from landmark_ops.stores.sources.rows import Rows, check_exact
@@ -39,22 +39,22 @@ from landmark_ops.stores.sources.rows import Rows, check_exact
 class MapEstimator(BaseEstimator):
     """What transformers, clusterers, regressors and classifiers share: select, solve, keep the map.
 
-    Subclasses store their parameters and say which `Method` they describe.
+    Subclasses store their parameters, and say of which method's section they are the parameters.
     """
 
     n_landmarks: int
     selection: Any
     random_state: Any
     map_: LandmarkMap
-    _optional: ClassVar[tuple[str, ...]] = ()  # parameters that may be None, beside those that may in all
+    section: ClassVar[type[MethodSection]]
 
-    @abstractmethod
     def method(self) -> Method:
         """The method these parameters describe."""
+        return self.section.method_of(self.get_params(deep=False))
 
     def _fit(self, rows: Rows, targets: Targets | None) -> Solution:
         """Select, solve, keep. `targets` are what supervised methods learn."""
-        check_parameters(self.get_params(deep=False), self._optional)
+        check_parameters(self.get_params(deep=False), self.section)
         if rows.n < 2:
             raise InputError(f"{type(self).__name__}: n_samples = 1, at least 2 rows are needed")
         engine: Engine = LocalEngine()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.landmark_diffusion_map import LandmarkDiffusionMapMethod
+from landmark_ops.methods.landmark_diffusion_map import LandmarkDiffusionMapConfig
 from landmark_ops.numerics.distances import Callback
-from landmark_ops.solver.method import KernelChoice, Method
 
 
 class LandmarkDiffusionMap(LandmarkEstimator):
@@ -42,6 +41,8 @@ class LandmarkDiffusionMap(LandmarkEstimator):
     (300, 2)
     """
 
+    section = LandmarkDiffusionMapConfig
+
     def __init__(
         self,
         n_components: int = 2,
@@ -68,8 +69,3 @@ class LandmarkDiffusionMap(LandmarkEstimator):
         self.coef0 = coef0
         self.nu = nu
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return LandmarkDiffusionMapMethod(self.n_components, choice, self.t, self.alpha)

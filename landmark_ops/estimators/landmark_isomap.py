@@ -9,14 +9,14 @@ import numpy as np
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.maps.evaluation import compute_dtype
-from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
+from landmark_ops.methods.landmark_isomap import LandmarkIsomapConfig
 from landmark_ops.numerics.distances import Array, Callback
 from landmark_ops.numerics.ranges import narrow_rows, squares
 from landmark_ops.passes.lazy import is_lazy, map_lazily
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.passes.sums import Targets
 from landmark_ops.selection.landmarks import Landmarks
-from landmark_ops.solver.method import Method, Solution
+from landmark_ops.solver.method import Solution
 from landmark_ops.stores.sources.rows import Rows
 
 
@@ -56,6 +56,8 @@ class LandmarkIsomap(LandmarkEstimator):
     sklearn.manifold.Isomap : the exact method, n x n
     """
 
+    section = LandmarkIsomapConfig
+
     def __init__(
         self,
         n_components: int = 2,
@@ -76,10 +78,6 @@ class LandmarkIsomap(LandmarkEstimator):
         self.selection = selection
         self.metric = metric
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        return LandmarkIsomapMethod(self.n_components, self.n_neighbors, self.metric, self.components, self.max_support)
 
     @speaks(Edge.ESTIMATOR)
     def fit_transform(self, X: Any, y: None = None, **fit_params: Any) -> Any:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+from landmark_ops.methods.landmark_mds import LandmarkMDSConfig
 from landmark_ops.numerics.distances import Callback
-from landmark_ops.solver.method import Method
 
 
 class LandmarkMDS(LandmarkEstimator):
@@ -54,6 +53,8 @@ class LandmarkMDS(LandmarkEstimator):
     sklearn.manifold.ClassicalMDS, sklearn.decomposition.PCA : the exact method, n x n or by SVD
     """
 
+    section = LandmarkMDSConfig
+
     def __init__(
         self,
         n_components: int = 2,
@@ -72,7 +73,3 @@ class LandmarkMDS(LandmarkEstimator):
         self.metric_params = metric_params
         self.align = align
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        return LandmarkMDSMethod(self.n_components, self.metric, self.metric_params, self.align)

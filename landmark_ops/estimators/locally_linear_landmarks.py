@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.locally_linear_landmarks import LocallyLinearLandmarksMethod
-from landmark_ops.solver.method import Method
+from landmark_ops.methods.locally_linear_landmarks import LocallyLinearLandmarksConfig
 
 
 class LocallyLinearLandmarks(LandmarkEstimator):
@@ -52,6 +51,8 @@ class LocallyLinearLandmarks(LandmarkEstimator):
         ones
     """
 
+    section = LocallyLinearLandmarksConfig
+
     def __init__(
         self,
         n_components: int = 2,
@@ -74,14 +75,3 @@ class LocallyLinearLandmarks(LandmarkEstimator):
         self.n_landmarks = n_landmarks
         self.selection = selection
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        return LocallyLinearLandmarksMethod(
-            self.n_components,
-            self.n_neighbors,
-            self.n_weights,
-            self.regularization,
-            self.max_support,
-            self.objective,
-        )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.nystroem import NystroemMethod
+from landmark_ops.methods.nystroem import NystroemConfig
 from landmark_ops.numerics.distances import Callback
-from landmark_ops.solver.method import KernelChoice, Method
 
 
 class Nystroem(LandmarkEstimator):
@@ -44,7 +43,7 @@ class Nystroem(LandmarkEstimator):
     True
     """
 
-    _optional = ("n_components",)
+    section = NystroemConfig
 
     def __init__(
         self,
@@ -68,8 +67,3 @@ class Nystroem(LandmarkEstimator):
         self.coef0 = coef0
         self.nu = nu
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return NystroemMethod(self.n_components, choice)

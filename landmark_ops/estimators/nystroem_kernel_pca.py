@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.nystroem_kernel_pca import NystroemKernelPCAMethod
+from landmark_ops.methods.nystroem_kernel_pca import NystroemKernelPCAConfig
 from landmark_ops.numerics.distances import Callback
-from landmark_ops.solver.method import KernelChoice, Method
 
 
 class NystroemKernelPCA(LandmarkEstimator):
@@ -39,6 +38,8 @@ class NystroemKernelPCA(LandmarkEstimator):
     sklearn.decomposition.KernelPCA : the exact method, n x n
     """
 
+    section = NystroemKernelPCAConfig
+
     def __init__(
         self,
         n_components: int = 2,
@@ -61,8 +62,3 @@ class NystroemKernelPCA(LandmarkEstimator):
         self.coef0 = coef0
         self.nu = nu
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return NystroemKernelPCAMethod(self.n_components, choice)

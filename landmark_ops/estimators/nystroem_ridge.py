@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
 from landmark_ops.estimators.supervised import LandmarkClassifier, LandmarkRegressor
-from landmark_ops.methods.nystroem_ridge import NystroemRidgeMethod
+from landmark_ops.methods.nystroem_ridge import NystroemRidgeConfig, NystroemRidgeMethod, Task
 from landmark_ops.numerics.distances import Callback
-from landmark_ops.solver.method import KernelChoice, Method, Solution
+from landmark_ops.solver.method import Method, Solution
 
 
 class NystroemRidge(LandmarkRegressor):
@@ -50,6 +51,8 @@ class NystroemRidge(LandmarkRegressor):
     sklearn.kernel_ridge.KernelRidge : the exact method, n x n
     """
 
+    section = NystroemRidgeConfig
+
     def __init__(
         self,
         *,
@@ -77,8 +80,7 @@ class NystroemRidge(LandmarkRegressor):
 
     def method(self) -> Method:
         """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return NystroemRidgeMethod(choice, self.alpha, "regression", self.fit_intercept)
+        return method_of(self, "regression")
 
     def _finish(self, solution: Solution) -> None:
         self.effective_dof_ = cast(float, solution.facts["effective degrees of freedom"])
@@ -109,6 +111,8 @@ class NystroemRidgeClassifier(LandmarkClassifier):
     True
     """
 
+    section = NystroemRidgeConfig
+
     def __init__(
         self,
         *,
@@ -136,9 +140,16 @@ class NystroemRidgeClassifier(LandmarkClassifier):
 
     def method(self) -> Method:
         """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return NystroemRidgeMethod(choice, self.alpha, "classification", self.fit_intercept)
+        return method_of(self, "classification")
 
     def _finish(self, solution: Solution) -> None:
         super()._finish(solution)
         self.effective_dof_ = cast(float, solution.facts["effective degrees of freedom"])
+
+
+def method_of(estimator: NystroemRidge | NystroemRidgeClassifier, task: Task) -> Method:
+    """The method of its parameters for a task; `fit_intercept` is no key of a config, which always has one."""
+    parameters = {**estimator.get_params(deep=False), "task": task}
+    method = NystroemRidgeConfig.method_of(parameters)
+    assert isinstance(method, NystroemRidgeMethod)
+    return replace(method, intercept=estimator.fit_intercept)

@@ -1,36 +1,51 @@
-"""What parameters of estimators may be, by their names, which mean the same in all of them."""
+"""What parameters of estimators may be: of the types that their method's section has, or a function for a name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 from landmark_ops.errors import InputError
-
-#: Whole numbers and the least each may be.
-COUNTS = {"n_components": 1, "n_landmarks": 1, "n_neighbors": 1, "n_clusters": 1, "n_weights": 1, "max_support": 1}
-#: Numbers; what range they may lie in is said where they are used.
-NUMBERS = ("gamma", "degree", "coef0", "nu", "t", "alpha", "regularization", "noise", "signal")
-#: Those that may be left out, whatever the estimator makes of it.
-OPTIONAL = ("gamma", "noise", "signal", "n_weights")
+from landmark_ops.solver.section import MethodSection
 
 
-def check_parameters(parameters: Mapping[str, Any], optional: tuple[str, ...] = ()) -> None:
-    """InputError for a parameter that is of another type, or a count that is too low. `optional` may also be None."""
+def check_parameters(parameters: Mapping[str, Any], section: type[MethodSection]) -> None:
+    """InputError for a parameter that is of another type, or a count below 1.
+
+    What range a number may lie in is said where it is used. Parameters that are no key of the section are the
+    estimator's own.
+    """
     for name, value in parameters.items():
-        if value is None and name in (*OPTIONAL, *optional):
+        kinds = {int} if name == "n_landmarks" else types_of(section, name)
+        if value is None and type(None) in kinds:
             continue
-        if name in COUNTS:
+        if int in kinds:
             if not isinstance(value, Integral) or isinstance(value, bool):
-                raise InputError(f"{name}={value!r}: needs a whole number of at least {COUNTS[name]}")
-            if value < COUNTS[name]:
-                raise InputError(f"{name}={value}: at least {COUNTS[name]} is needed")
-        elif name in NUMBERS and (not isinstance(value, Real) or isinstance(value, bool)):
+                raise InputError(f"{name}={value!r}: needs a whole number of at least 1")
+            if value < 1:
+                raise InputError(f"{name}={value}: at least 1 is needed")
+        elif float in kinds and (not isinstance(value, Real) or isinstance(value, bool)):
             raise InputError(f"{name}={value!r}: needs a number")
-        elif name in ("metric", "kernel") and not (isinstance(value, str) or callable(value)):
+        elif str in kinds and not (isinstance(value, str) or callable(value)):
             raise InputError(f"{name}={value!r}: needs a name or a function")
-        elif name == "metric_params" and not (value is None or isinstance(value, Mapping)):
-            raise InputError(f"metric_params={value!r}: needs a dict of parameters by name")
+        elif dict in kinds and not isinstance(value, Mapping):
+            raise InputError(f"{name}={value!r}: needs a dict of parameters by name")
         elif name == "selection" and (value is None or callable(value) or isinstance(value, Real)):
             raise InputError(f"selection={value!r}: needs the name of a strategy, row numbers (m,) or points (m, d)")
+
+
+def types_of(section: type[MethodSection], name: str) -> set[Any]:
+    """The types that a key of the section may have; none for what is no key."""
+    field = section.model_fields.get(name)
+    return set() if field is None else set(parts_of(field.annotation))
+
+
+def parts_of(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation is put together from, those of dicts alone without what is in them."""
+    origin = getattr(annotation, "__origin__", None)
+    if origin is dict or isinstance(annotation, type):
+        yield origin or annotation
+        return
+    for part in get_args(annotation):
+        yield from parts_of(part)

@@ -8,9 +8,9 @@ import numpy as np
 
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.supervised import LandmarkRegressor
-from landmark_ops.methods.sparse_gp import Approximation, SparseGPMethod
+from landmark_ops.methods.sparse_gp import Approximation, SparseGPConfig
 from landmark_ops.numerics.distances import Callback
-from landmark_ops.solver.method import KernelChoice, Method, Solution
+from landmark_ops.solver.method import Solution
 
 
 class SparseGPRegressor(LandmarkRegressor):
@@ -57,6 +57,8 @@ class SparseGPRegressor(LandmarkRegressor):
     sklearn.gaussian_process.GaussianProcessRegressor : the exact process, n x n
     """
 
+    section = SparseGPConfig
+
     def __init__(
         self,
         *,
@@ -83,11 +85,6 @@ class SparseGPRegressor(LandmarkRegressor):
         self.noise = noise
         self.signal = signal
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return SparseGPMethod(choice, self.approximation, self.noise, self.signal)
 
     @speaks(Edge.ESTIMATOR)
     def predict(self, X: Any, return_std: bool = False) -> Any:

@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod
+from landmark_ops.methods.spectral_clustering import SpectralClusteringConfig
 from landmark_ops.numerics.distances import Array, Callback
 from landmark_ops.passes.lazy import is_lazy, map_lazily, map_rows
 from landmark_ops.passes.undefined_rows import refuse_lacking
-from landmark_ops.solver.method import KernelChoice, Method
+from landmark_ops.solver.method import Method
 
 
 class SpectralClustering(ClusterMixin, LandmarkEstimator):
@@ -52,7 +52,7 @@ class SpectralClustering(ClusterMixin, LandmarkEstimator):
     sklearn.cluster.SpectralClustering : the exact method, n x n, without new rows
     """
 
-    _optional = ("n_components",)
+    section = SpectralClusteringConfig
 
     def __init__(
         self,
@@ -80,10 +80,9 @@ class SpectralClustering(ClusterMixin, LandmarkEstimator):
         self.random_state = random_state
 
     def method(self) -> Method:
-        """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
+        """The method these parameters describe, with a seed for its k-means."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        return SpectralClusteringMethod(self.n_clusters, self.n_components, choice, seed)
+        return self.section.method_of(self.get_params(deep=False), seed)
 
     @speaks(Edge.ESTIMATOR)
     def fit(self, X: Any, y: None = None) -> Self:

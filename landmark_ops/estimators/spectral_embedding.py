@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
-from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
+from landmark_ops.methods.spectral_embedding import SpectralEmbeddingConfig
 from landmark_ops.numerics.distances import Callback
-from landmark_ops.solver.method import KernelChoice, Method
 
 
 class SpectralEmbedding(LandmarkEstimator):
@@ -43,6 +42,8 @@ class SpectralEmbedding(LandmarkEstimator):
     sklearn.manifold.SpectralEmbedding : the exact method, n x n, without new rows
     """
 
+    section = SpectralEmbeddingConfig
+
     def __init__(
         self,
         n_components: int = 2,
@@ -65,8 +66,3 @@ class SpectralEmbedding(LandmarkEstimator):
         self.coef0 = coef0
         self.nu = nu
         self.random_state = random_state
-
-    def method(self) -> Method:
-        """The method these parameters describe."""
-        choice = KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.nu)
-        return SpectralEmbeddingMethod(self.n_components, choice)

@@ -77,7 +77,7 @@ class LandmarkIsomapConfig(MethodSection):
     n_components: PositiveInt = 10
     n_neighbors: PositiveInt = 10
     metric: str = "euclidean"
-    components: Literal["error", "join", "largest"] = "error"
+    components: Policy = "error"
     max_support: Annotated[int, Field(ge=100)] = 1_000_000
 
     def check_names(self) -> None:

@@ -97,7 +97,7 @@ class LocallyLinearLandmarksConfig(MethodSection):
     name: Literal["locally_linear_landmarks"]
     n_components: PositiveInt = 10
     n_neighbors: PositiveInt = 10
-    objective: Literal["laplacian", "lle"] = "laplacian"
+    objective: Objective = "laplacian"
     n_weights: PositiveInt | None = None
     regularization: PositiveFloat = 1e-3
     max_support: Annotated[int, Field(ge=100)] = 1_000_000

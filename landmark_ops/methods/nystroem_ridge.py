@@ -129,7 +129,7 @@ class NystroemRidgeConfig(KernelSection):
     solver = NystroemRidgeMethod
 
     name: Literal["nystroem_ridge"]
-    task: Literal["regression", "classification"] = "regression"
+    task: Task = "regression"
     alpha: PositiveFloat = 1.0
 
     def width(self, m: int) -> int:

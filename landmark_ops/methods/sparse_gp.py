@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from pydantic import PositiveFloat
@@ -41,7 +41,7 @@ from landmark_ops.solver.method import NEGATIVE_MASS, KernelChoice, Probe, Solut
 from landmark_ops.solver.section import METHODS, Cost, Sizes
 
 Approximation = Literal["vfe", "fitc", "dtc", "sor"]
-APPROXIMATIONS = ("vfe", "fitc", "dtc", "sor")
+APPROXIMATIONS: tuple[str, ...] = get_args(Approximation)
 SAMPLE_ROWS = 2000  # rows that parameters left out are found on: seconds, whatever n
 SAMPLE_LANDMARKS = 500  # and landmarks, evenly spaced among all
 RATIOS = (1e-100, 1e100)  # of noise to signal variance: their quotients, times sums of squares, stay in float64
@@ -264,7 +264,7 @@ class SparseGPConfig(KernelSection):
     solver = SparseGPMethod
 
     name: Literal["sparse_gp"]
-    approximation: Literal["vfe", "fitc", "dtc", "sor"] = "vfe"
+    approximation: Approximation = "vfe"
     noise: PositiveFloat | None = None
     signal: PositiveFloat | None = None
 
