@@ -19,7 +19,7 @@ from typing import Any, cast
 from benchmarks import machine
 from benchmarks.result import Result, Skipped, format_table
 from benchmarks.timing import say
-from flows.base.runtime import QUIET
+from flows.base.prefect_server import QUIET
 
 NAMES = (
     "gemm", "lmds", "rbf", "scheduling", "scaling", "small", "detection", "spectral", "supervised", "selection",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from benchmarks.blocks import own_peak_rss
 from benchmarks.gemm import gemm_rates
-from flows.base.runtime import open_engine
+from flows.base.workers import open_engine
 from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.engine.cluster import ClusterEngine
 

@@ -38,7 +38,8 @@ for axis, row in zip(axes, np.linspace(0, patches.shape[0] - 1, 10).astype(int))
     axis.set_axis_off()""",
     """## The plan
 Nothing runs yet: what would be read and written, in how much memory, for how long.""",
-    """from flows.cli.launch import describe_plan, launch_embed
+    """from flows.cli.plan import describe_plan
+from flows.embed.launch import launch_embed
 from landmark_ops.configs.embed import load_config
 
 config = load_config("configs/demo.yaml", ["output.uri=out/notebook.zarr"])
@@ -138,7 +139,7 @@ moved = np.linalg.norm((tight - loose)[:, :2], axis=1)
 print(f"box of {x1 - x0:.0f} px, 16 px wider: the points move by {moved.mean():.1f} px on average")""",
     """## A whole folder, into tables
 The same Prefect flow as `landmarks detect configs/detect-face-68.yaml`. Shards go to workers; each image's rows come exactly once.""",
-    """from flows.cli.launch import launch_detect
+    """from flows.detect.launch import launch_detect
 from landmark_ops.configs.detect import DetectConfig
 
 config = DetectConfig.model_validate(

@@ -27,8 +27,13 @@ BY_STRING = ("landmark_ops/__init__.py", "landmark_ops/registry.py")
 HOMES = {
     "prefect": ["flows/"],
     "dask": ["landmark_ops/engine/", "landmark_ops/passes/", "landmark_ops/stores/", "flows/base/"],
-    # launch imports it early, to hide its second behind the start of the Prefect server
-    "distributed": ["landmark_ops/engine/", "landmark_ops/stores/", "flows/base/", "flows/cli/launch.py"],
+    # each launch imports it early, to hide its second behind the start of the Prefect server
+    "distributed": [
+        "landmark_ops/engine/",
+        "landmark_ops/stores/",
+        "flows/base/",
+        *(f"flows/{command}/launch.py" for command in ("embed", "compare", "detect")),
+    ],
     "zarr": ["landmark_ops/stores/", "flows/cli/demo.py"],  # the demo writes its source
     "deltalake": ["landmark_ops/stores/"],
     "icechunk": ["landmark_ops/stores/"],

@@ -14,6 +14,8 @@ from landmark_ops.units import duration
 
 PLAIN_SECONDS = 5.0
 
+Mode = Literal["auto", "quiet"]
+
 
 class Progress:
     """Follows the stages of one run and remembers how long each took. This one shows nothing.
@@ -171,7 +173,7 @@ class BarProgress(Progress):
         self.bar.update(self.task, total=total, completed=total, note=note)
 
 
-def make_progress(mode: Literal["auto", "quiet"] = "auto") -> Progress:
+def make_progress(mode: Mode = "auto") -> Progress:
     """A bar where stderr is a terminal, plain lines where not, nothing in quiet mode."""
     if mode == "quiet":
         return Progress()

@@ -5,7 +5,7 @@ Creating the database takes 8 to 12 s, mostly migrations; a run finds it there a
 
 from __future__ import annotations
 
-from flows.base.runtime import PrefectServer
+from flows.base.prefect_server import PrefectServer
 
 
 def main() -> None:

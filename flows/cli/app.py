@@ -51,7 +51,7 @@ def embed(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False)
     from landmark_ops.configs.embed import load_config
 
     with plain_errors(), interruptible():
-        from flows.cli.launch import launch_embed
+        from flows.embed.launch import launch_embed
 
         result = launch_embed(partial(load_config, config, overrides or ()), "quiet" if quiet else "auto")
     if result["outcome"] == "already complete":
@@ -71,7 +71,7 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
     from landmark_ops.configs.embed import load_config_as
 
     with plain_errors(), interruptible():
-        from flows.cli.launch import launch_detect
+        from flows.detect.launch import launch_detect
 
         read = partial(load_config_as, DetectConfig, config, overrides or ())
         result = launch_detect(read, "quiet" if quiet else "auto")
@@ -129,7 +129,7 @@ def compare(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = Fals
     from landmark_ops.configs.embed import CompareConfig, load_config_as
 
     with plain_errors(), interruptible():
-        from flows.cli.launch import launch_compare
+        from flows.compare.launch import launch_compare
 
         read = partial(load_config_as, CompareConfig, config, overrides or ())
         result = launch_compare(read, "quiet" if quiet else "auto")
@@ -143,7 +143,7 @@ def plan(config: ConfigPath, overrides: Overrides = None) -> None:
 
     with plain_errors():
         settings = load_config(config, overrides or ())
-        from flows.cli.launch import describe_plan
+        from flows.cli.plan import describe_plan
 
         for line in describe_plan(settings):
             print(line)
@@ -157,7 +157,7 @@ def inspect(
 ) -> None:
     """Say what lies at a place: shape and type of a source, or status and quality of an embedding."""
     with plain_errors():
-        from flows.cli.launch import describe_place
+        from flows.cli.inspect import describe_place
 
         for line in describe_place(uri, array, column):
             print(line)

@@ -10,8 +10,8 @@ from typing import Any
 from flows.base.artifacts import publish
 from flows.base.pipeline import pipeline
 from flows.base.progress import Progress
-from flows.base.runtime import open_engine
 from flows.base.stage import stage
+from flows.base.workers import open_engine
 from flows.compare.trials import Comparison, Setting, open_comparison, prepare_stage, try_stage
 from flows.embed.run import Run
 from landmark_ops import __version__
@@ -27,12 +27,11 @@ from landmark_ops.stores.lock import OutputLock
 @pipeline("compare")
 def compare(config: CompareConfig) -> dict[str, Any]:
     """Compare strategies and numbers of landmarks for `config.method`; returns addresses and the table as lines."""
-    return run_compare(config, Progress())
+    return run_compare(config, open_comparison(config), Progress())
 
 
-def run_compare(config: CompareConfig, progress: Progress) -> dict[str, Any]:
-    """The body of the flow."""
-    comparison = open_comparison(config)
+def run_compare(config: CompareConfig, comparison: Comparison, progress: Progress) -> dict[str, Any]:
+    """The body of the flow, once its inputs are open."""
     rows = comparison.rows
     with OutputLock(comparison.place), open_engine(config.cluster, rows.nbytes) as engine:
         run = Run(config, rows, comparison.fingerprint, None, engine, progress)

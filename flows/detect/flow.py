@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from flows.base.pipeline import pipeline
 from flows.base.progress import Progress
-from flows.base.runtime import open_engine
 from flows.base.stage import stage
+from flows.base.workers import open_engine
 from flows.detect.earlier import Gone, Turn
 from flows.detect.overlays import Picture
 from flows.detect.own_sets import record_set

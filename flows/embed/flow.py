@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.base.pipeline import pipeline
 from flows.base.progress import Progress
-from flows.base.runtime import open_engine
+from flows.base.workers import open_engine
 from flows.embed import report as reporting
 from flows.embed import report_files, tasks
 from flows.embed.inputs import Opened, check_unchanged, hash_given, lock_place, open_run
@@ -39,12 +39,11 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     Run again after an interruption it goes on from the chunks already committed; run again after completion it does
     nothing.
     """
-    return run_embed(config, Progress())
+    return run_embed(config, open_run(config), Progress())
 
 
-def run_embed(config: EmbedConfig, progress: Progress) -> dict[str, Any]:
-    """The body of the flow."""
-    opened = open_run(config)
+def run_embed(config: EmbedConfig, opened: Opened, progress: Progress) -> dict[str, Any]:
+    """The body of the flow, once its inputs are open."""
     lock = lock_place(config, opened)
     if opened.state == "complete":
         finish_swaps(opened, lock)

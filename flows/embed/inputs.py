@@ -1,7 +1,7 @@
 """Before anything is computed: open the source, look at the output, refuse what cannot work.
 
-The CLI calls `open_run` once before the flow starts, so that a mistake is answered at once, and the flow calls it
-again: it may have been started by a schedule, on another machine.
+The command line calls `open_run` before the flow starts, so that a mistake is answered at once, and hands over what it
+opened; a flow that was started by a schedule opens its inputs itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flows.embed.earlier import Earlier, read_earlier
 from flows.embed.plan import landmark_count
 from flows.embed.run import Part
 from landmark_ops.configs.embed import EmbedConfig, TargetConfig
-from landmark_ops.errors import DamagedError, Edge, InputError, speaks
+from landmark_ops.errors import DamagedError, Edge, InputError, RunError, speaks
 from landmark_ops.passes.sums import Targets, check_targets
 from landmark_ops.stores.embeddings.format import OUTPUTS
 from landmark_ops.stores.embeddings.landmark_rows import find_replaced
@@ -184,7 +184,12 @@ def lock_place(config: EmbedConfig, opened: Opened) -> str:
 
 
 def check_unchanged(opened: Opened) -> None:
-    """With the lock held: InputError where another run has worked on the output since it was looked at."""
+    """With the lock held: whether all is as it was when it was looked at.
+
+    Raises RunError where the source or the target has changed, InputError where another run has worked on the output.
+    """
+    if fingerprint_of(opened.rows, opened.targets) != opened.fingerprint:
+        raise RunError(f"{opened.rows.uri}: changed while the run was starting: run again once the source is at rest")
     made_of = Making(opened.rows, opened.fingerprint, opened.given, opened.earlier)
     for part in opened.parts:
         store, state = output_state(part.config, part.store.uri, made_of)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.base.runtime import machine_memory, on_threads, worker_count, worker_memory
+from flows.base.machine import machine_memory, on_threads, worker_count, worker_memory
 from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
 from landmark_ops.errors import InputError
 from landmark_ops.maps.evaluation import TILE_ROWS, compute_dtype

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.base.progress import Progress
-from flows.base.runtime import open_engine
+from flows.base.workers import open_engine
 from flows.embed.inputs import check_unchanged, lock_place, open_run
 from flows.embed.resume import load_work
 from flows.embed.run import Part

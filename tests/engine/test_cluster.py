@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 ITEMS = ranges(60, 1)
 TEXT = "".join(f"{i}," for i in range(60))
-# As flows.base.runtime sets it: by default a worker that is down 15 s after an earlier death is never started again.
+# As flows.base.workers sets it: by default a worker that is down 15 s after an earlier death is never started again.
 NANNIES_STAY = {"distributed.deploy.lost-worker-timeout": "365 days"}
 PATIENCE = 60.0  # seconds until a test counts as hanging: killed workers are back after two
 

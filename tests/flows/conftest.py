@@ -19,7 +19,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def prefect_server(prefect_home: Path) -> Iterator[str]:
     """Address of a Prefect API with an empty database: 10 to 15 s, once. Flows of this process report to it."""
-    from flows.base.runtime import PrefectServer
+    from flows.base.prefect_server import PrefectServer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(prefect_home))
@@ -43,7 +43,7 @@ def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes, as large sources get them, instead of threads."""
-    monkeypatch.setattr("flows.base.runtime.IN_PROCESS_BYTES", 0)
+    monkeypatch.setattr("flows.base.machine.IN_PROCESS_BYTES", 0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import yaml
 import zarr
 from typer.testing import CliRunner
 
-from flows.base.runtime import check_address
+from flows.base.workers import check_address
 from flows.cli.app import app
 from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
 from landmark_ops.errors import BadRowsError, InputError

@@ -58,7 +58,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
         def fail(*arguments: Any) -> list[str]:
             raise error
 
-        monkeypatch.setattr("flows.cli.launch.describe_plan", fail)
+        monkeypatch.setattr("flows.cli.plan.describe_plan", fail)
 
     return install
 

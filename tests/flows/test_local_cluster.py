@@ -20,7 +20,7 @@ import pytest
 from distributed.comm import connect
 from distributed.security import Security
 
-from flows.base.runtime import open_engine
+from flows.base.workers import open_engine
 from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.errors import RunError
@@ -94,7 +94,7 @@ def check_pages() -> None:
 
 @pytest.fixture
 def frozen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.base.runtime.FROZEN_SECONDS", 1.5)
+    monkeypatch.setattr("flows.base.workers.FROZEN_SECONDS", 1.5)
     monkeypatch.setattr("landmark_ops.engine.shared.SPREAD_SECONDS", 0.5)
 
 

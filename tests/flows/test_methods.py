@@ -311,7 +311,7 @@ def test_worker_processes_change_nothing(source: str, tmp_path: Path) -> None:
     config = together(source, tmp_path / "all", methods + learning) | {"target": {"array": "y"}}
     result = run_embed(config)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.base.runtime.IN_PROCESS_BYTES", 1 << 40)
+        patch.setattr("flows.base.machine.IN_PROCESS_BYTES", 1 << 40)
         threads = run_embed(config | {"output": {"uri": str(tmp_path / "threads")}})
     for name in result["methods"]:
         ours, theirs = (arrays(done["methods"][name]["embedding"])[0] for done in (result, threads))

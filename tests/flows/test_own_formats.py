@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import landmark_ops
-from flows.cli.launch import describe_place, describe_plan
+from flows.cli.inspect import describe_place
+from flows.cli.plan import describe_plan
 from flows.cli.verify import verify_place
 from landmark_ops import InputError, layout_init, open_rows
 from landmark_ops.configs.embed import EmbedConfig, parse_config

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.launch import describe_plan
+from flows.cli.plan import describe_plan
 from landmark_ops import InputError, LandmarkMDS, select_landmarks
 from landmark_ops.configs.embed import CompareConfig, EmbedConfig
 from landmark_ops.report.compare.picture import look_of

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flows.base import runtime
+from flows.base import machine
 from flows.cli.app import app
 from flows.embed import plan as planning
 from flows.embed.plan import SERVER_BYTES, Plan, make_plan
@@ -21,7 +21,7 @@ from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.stores.sources.source import open_rows
 from tests.flows.running import command, copy_of_database, environment, make_config, points, write_npy, write_zarr
 
-PROCESSES = "import flows.base.runtime; flows.base.runtime.IN_PROCESS_BYTES = 0"  # as large sources have them
+PROCESSES = "import flows.base.machine; flows.base.machine.IN_PROCESS_BYTES = 0"  # as large sources have them
 
 
 class Peaks(NamedTuple):
@@ -106,7 +106,7 @@ def test_plan_states_what_threads_take(tmp_path: Path, prefect_home: Path) -> No
 @pytest.mark.slow
 def test_plan_states_what_processes_take(tmp_path: Path, prefect_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a method that holds squares of the landmarks, over chunks that are decoded whole."""
-    monkeypatch.setattr(runtime, "IN_PROCESS_BYTES", 0)
+    monkeypatch.setattr(machine, "IN_PROCESS_BYTES", 0)
     source = write_zarr(tmp_path / "x.zarr", points(40_000, 128), (20_000, 128))
     config = make_config(
         source,
@@ -132,7 +132,7 @@ def test_a_machine_that_is_too_small_is_refused(
 ) -> None:
     """Just large enough is not refused; a byte less is, with the three numbers and what helps."""
     if processes:
-        monkeypatch.setattr(runtime, "IN_PROCESS_BYTES", 0)
+        monkeypatch.setattr(machine, "IN_PROCESS_BYTES", 0)
     config = make_config(write_npy(tmp_path / "x.npy", points()), tmp_path / "out.zarr")
     config["cluster"] = {"workers": count, "memory": "2GiB"}
     path = tmp_path / "config.yaml"
@@ -155,7 +155,7 @@ def test_a_machine_that_is_too_small_is_refused(
 
 
 def test_a_machine_holds_the_workers_that_the_remedy_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "IN_PROCESS_BYTES", 0)
+    monkeypatch.setattr(machine, "IN_PROCESS_BYTES", 0)
     config = make_config(write_npy(tmp_path / "x.npy", np.ones((10, 2), np.float32)), tmp_path / "out.zarr")
     config["landmarks"] = {"count": 5}
     plan = plan_of(config)

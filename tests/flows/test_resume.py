@@ -19,6 +19,7 @@ import yaml
 import zarr
 
 from flows.base.progress import Progress
+from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.passes.stored_map import load_map
 from landmark_ops.row_range import RowRange
@@ -380,15 +381,51 @@ def test_a_run_that_finished_between_look_and_lock(config: dict[str, Any], monke
     assert attributes(config["output"]["uri"])["status"] == "complete"
 
 
+def test_a_source_that_changed_before_the_lock_was_had(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was opened for the check is what the flow takes: whether it is still the source is looked at again."""
+    from flows.embed.inputs import Opened, open_run
+
+    def early(given: Any) -> Opened:
+        opened = open_run(given)
+        path = Path(config["source"]["uri"])
+        np.save(path, np.load(path)[::-1])
+        os.utime(path, (0, 0))
+        return opened
+
+    monkeypatch.setattr("flows.embed.flow.open_run", early)
+    with pytest.raises(RunError, match=r"x\.npy: changed while the run was starting: run again once"):
+        run_embed(config)
+    assert not exists(config["output"]["uri"])
+
+
+def test_inputs_are_opened_once(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command, which hands them to the flow; a flow called by itself opens them itself."""
+    import flows.embed.inputs as inputs
+    from flows.embed.launch import launch_embed
+
+    counted: list[str] = []
+    plain = inputs.open_source
+
+    def count(given: Any) -> Any:
+        counted.append(given.source.uri)
+        return plain(given)
+
+    monkeypatch.setattr(inputs, "open_source", count)
+    assert launch_embed(EmbedConfig.model_validate(config), "quiet")["outcome"] == "done"
+    assert counted == [config["source"]["uri"]]
+    assert run_embed(config)["outcome"] == "already complete"
+    assert len(counted) == 2
+
+
 # --- the command, as a process
 
 # A shell that runs the suite in the background ignores Ctrl-C, and so would every child of it.
 SLOW = """
 import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import flows.base.runtime, landmark_ops.passes.ranges, landmark_ops.stores.embeddings.records
+import flows.base.machine, landmark_ops.passes.ranges, landmark_ops.stores.embeddings.records
 from flows.base.progress import Progress
-flows.base.runtime.IN_PROCESS_BYTES = {in_process}
+flows.base.machine.IN_PROCESS_BYTES = {in_process}
 landmark_ops.passes.ranges.TASK_BYTES = 1 << 10
 landmark_ops.stores.embeddings.records.FLUSH_SECONDS = 0.1
 plain = Progress.advance

@@ -41,11 +41,11 @@ PATIENCE = 60  # seconds: for a machine with more to do
 # As docs/scheduling.md has it, but for the lines that make tasks small, many and slow enough to be interrupted.
 SERVE = """
 import json, sys, time
-import flows.base.runtime, landmark_ops.passes.ranges, landmark_ops.stores.embeddings.records
+import flows.base.machine, landmark_ops.passes.ranges, landmark_ops.stores.embeddings.records
 from flows.embed import embed
 from flows.base.progress import Progress
 
-flows.base.runtime.IN_PROCESS_BYTES = 20_000
+flows.base.machine.IN_PROCESS_BYTES = 20_000
 landmark_ops.passes.ranges.TASK_BYTES = 1 << 10
 landmark_ops.stores.embeddings.records.FLUSH_SECONDS = 0.1
 plain = Progress.advance

@@ -9,9 +9,9 @@ from typing import Any
 
 from prefect import flow
 
+from flows.base.launch import followed
 from flows.base.progress import Progress
 from flows.base.stage import stage
-from flows.cli.launch import followed
 
 
 class Untouchable:
@@ -79,7 +79,7 @@ def test_a_followed_flow_is_the_same_flow_to_prefect() -> None:
         return {"progress": None}
 
     progress = Progress()
-    mine = followed(plain, lambda config, given: {"config": config, "progress": given}, progress)
+    mine = followed(plain, lambda config: {"config": config, "progress": progress})
     assert mine("3") == {"config": 3, "progress": progress}  # type: ignore[arg-type]  # parameters are still checked
     assert plain(3) == {"progress": None}
     assert (mine.name, mine.description, mine.parameters) == (plain.name, plain.description, plain.parameters)

@@ -1,0 +1,22 @@
+"""What `landmarks plan` says."""
+
+from __future__ import annotations
+
+from flows.base.machine import worker_count, worker_memory
+from flows.embed.inputs import open_run
+from flows.embed.plan import check_local, expected_seconds, make_plan, report_lines
+from landmark_ops.configs.embed import EmbedConfig
+
+
+def describe_plan(config: EmbedConfig) -> list[str]:
+    """What `embed` would do, as lines; refuses what it would refuse."""
+    opened = open_run(config)
+    plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
+    workers, limit = worker_count(config.cluster), worker_memory(config.cluster)
+    lines = [opened.rows.describe()]
+    for part in opened.parts:
+        if part.state != "new":
+            lines.append(f"{part.store.uri}: {'already complete' if part.state == 'complete' else 'will be resumed'}")
+    lines += report_lines(plan, expected_seconds(plan, config, opened.rows, workers), workers, limit)
+    check_local(plan, opened.rows, config.cluster)
+    return lines
