@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from landmark_ops.errors import RunError
+from landmark_ops.stores.whole_files import replace_file
 
 CACHE_VARIABLE = "LANDMARKS_MODEL_CACHE"
 
@@ -24,16 +24,8 @@ def cache_folder() -> Path:
 
 def store(target: Path, data: bytes) -> None:
     """The file appears whole or not at all, also after a loss of power."""
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     with _writing(target.parent):
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_file(target, data, lasting=True)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import difflib
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -23,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from landmark_ops.errors import InputError
 from landmark_ops.stores.faults import fault_of, is_passing, said
+from landmark_ops.stores.whole_files import replace_file
 from landmark_ops.wording import has_secret
 
 REMOTE_SCHEMES = ("s3", "memory")
@@ -283,18 +283,7 @@ def write_bytes(uri: str, data: bytes) -> None:
             fs.pipe_file(path, data)
         return
     with said(f"{uri}: cannot be written"):
-        _write_local(uri, data)
-
-
-def _write_local(uri: str, data: bytes) -> None:
-    target = Path(uri)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+        replace_file(Path(uri), data)
 
 
 def is_empty(uri: str) -> bool:

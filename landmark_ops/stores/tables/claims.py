@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import uuid
 from pathlib import Path
 
 from landmark_ops.stores.locations import filesystem, is_remote, read_bytes
+from landmark_ops.stores.whole_files import written_beside
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 
@@ -41,13 +41,7 @@ def _read_back(uri: str, error: Exception) -> bytes:
 
 
 def _create_local(target: Path, data: bytes) -> bool:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(partial, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    with written_beside(target, data, lasting=True) as partial:
         try:
             os.link(partial, target)
         except FileExistsError:
@@ -57,8 +51,6 @@ def _create_local(target: Path, data: bytes) -> bool:
                 raise
             return _create_without_links(target, data)
         return True
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _create_without_links(target: Path, data: bytes) -> bool:
