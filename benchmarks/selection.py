@@ -20,7 +20,7 @@ from benchmarks.timing import say, seconds_of
 from benchmarks.workers import two_workers
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.kernel import Kernel, default_gamma, kernel_block
+from landmark_ops.numerics.kernel import Kernel, kernel_block, resolve_kernel
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.request import Request
@@ -48,7 +48,7 @@ def measure(quick: bool, folder: Path) -> Result:
     whole: dict[str, list[float]] = {one.name: [] for one in strategies() if not one.takes_own}
     with two_workers() as engine:
         probe = probe_rows(rows, 0, engine)
-        kernel = Kernel("rbf", default_gamma("rbf", probe))
+        kernel = resolve_kernel("rbf", probe)
         Z = select("uniform", Request(rows, m, 0, engine)).points
         seconds_of(lambda: block_pass(engine, rows, Z, kernel))  # workers import what they need
         choose(REFERENCE, rows, min(m, 50), kernel, engine)

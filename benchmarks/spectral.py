@@ -24,7 +24,7 @@ from benchmarks.workers import WORKERS, two_workers
 from landmark_ops import SpectralClustering
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.threads import LocalEngine
-from landmark_ops.numerics.kernel import default_gamma
+from landmark_ops.numerics.kernel import resolve_kernel
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.stores.sources.source import open_rows
 
@@ -44,7 +44,7 @@ def measure(quick: bool, folder: Path) -> Result:
     n, m, rounds = (8192, 100, 1) if quick else (N, M, ROUNDS)
     source = sampled_patches(folder, n, quick)
     rows = open_rows(source.uri, array=source.array)
-    gamma = default_gamma("rbf", probe_rows(rows, 0, LocalEngine()))
+    gamma = resolve_kernel("rbf", probe_rows(rows, 0, LocalEngine())).gamma
     method: dict[str, object] = {"name": "spectral_clustering", "n_clusters": CLUSTERS, "gamma": gamma}
     config = configure(source, folder / "spectral-out.zarr", method, m)
     runs, labels = our_runs(config, rounds)

@@ -22,7 +22,7 @@ class Registry(Generic[E]):
     """The entries of one kind, in alphabetical order of their names.
 
     `kind`: what messages call one of them. `package`: the folder whose files register them. `name_of`: how configs and
-    calls say one, its `name` where left out.
+    calls say one, its `name` where left out. An entry may have `aliases`, further names that it is found by.
     """
 
     def __init__(self, kind: str, package: str, name_of: Callable[[E], str] = attrgetter("name")) -> None:
@@ -30,19 +30,23 @@ class Registry(Generic[E]):
         self._package = package
         self._name_of = name_of
         self._entries: dict[str, E] = {}
+        self._aliases: dict[str, str] = {}
         self._loaded = False
 
     def register(self, entry: E) -> E:
         """Add an entry and hand it back. ValueError where another has its name: a mistake in code, not of a user."""
-        name = self._name_of(entry)
-        if name in self._entries:
-            raise ValueError(f"{self.kind} {name} is registered twice")
-        self._entries[name] = entry
+        own, aliases = self._name_of(entry), getattr(entry, "aliases", ())
+        for name in (own, *aliases):
+            if name in self._entries or name in self._aliases:
+                raise ValueError(f"{self.kind} {name} is registered twice")
+        self._entries[own] = entry
+        self._aliases |= dict.fromkeys(aliases, own)
         return entry
 
     def unregister(self, name: str) -> None:
         """Take one out again, as a test does that brought one of its own."""
         del self._entries[name]
+        self._aliases = {alias: of for alias, of in self._aliases.items() if of != name}
 
     def _all(self) -> dict[str, E]:
         if not self._loaded:
@@ -55,13 +59,14 @@ class Registry(Generic[E]):
         return iter([self._all()[name] for name in self.names])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._all()
+        return name in self._all() or name in self._aliases
 
     def __getitem__(self, name: str) -> E:
-        """The entry of that name; InputError with the nearest ones for an unknown name."""
-        found = self._all().get(name)
+        """The entry of that name or alias; InputError with the nearest ones for an unknown name."""
+        entries = self._all()
+        found = entries.get(self._aliases.get(name, name))
         if found is None:
-            near = get_close_matches(str(name), self.names, 2) or self.names
+            near = get_close_matches(str(name), [*self.names, *self._aliases], 2) or self.names
             raise InputError(f"{self.kind} {name!r} is unknown: did you mean {' or '.join(near)}?")
         return found
 

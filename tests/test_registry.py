@@ -14,6 +14,7 @@ from landmark_ops.registry import Registry
 class Toy(NamedTuple):
     name: str
     size: int = 0
+    aliases: tuple[str, ...] = ()
 
 
 @pytest.fixture
@@ -58,3 +59,16 @@ def test_a_name_is_registered_once(toys):
         toys.register(Toy("kite"))
     toys.unregister("kite")
     assert "kite" not in toys
+
+
+def test_an_entry_is_found_by_its_aliases_and_listed_once(toys):
+    toys.register(Toy("kite", aliases=("dragon", "flyer")))
+    assert toys["dragon"] is toys["kite"]
+    assert "flyer" in toys
+    assert toys.names == ("ball", "kite", "train")
+    with pytest.raises(InputError, match=r"did you mean dragon\?$"):
+        toys["dragoon"]
+    with pytest.raises(ValueError, match="toy dragon is registered twice"):
+        toys.register(Toy("dragon"))
+    toys.unregister("kite")
+    assert "dragon" not in toys

@@ -19,8 +19,8 @@ from landmark_ops.errors import BadRowsError, Edge, InputError, RunError, in_wor
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.tally import Found, add_tallies
+from landmark_ops.numerics.blocks import domain
 from landmark_ops.numerics.distances import Array, Metric
-from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.passes.extension import Output, count_bad_block, extend_block, gather_block, reread_block
 from landmark_ops.passes.ranges import ranges, task_rows

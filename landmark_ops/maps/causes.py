@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
 
 from landmark_ops.errors import Word
-from landmark_ops.numerics.blocks import Block, row_geometry
-from landmark_ops.numerics.domains import domain
+from landmark_ops.numerics.blocks import Block, domain, row_geometry
+from landmark_ops.numerics.domains import Words
 from landmark_ops.numerics.kernel import Kernel
 
 
@@ -28,14 +27,7 @@ class Cause(IntEnum):
     OUTSIDE = 11
     NOT_STORED = 12
     NEGATIVE = 13
-    NO_POWER = 14
-
-
-class Words(NamedTuple):
-    """A cause in words: what the rows do, "3 rows ..."; what may be done. {block} names metric or kernel."""
-
-    what: str
-    remedy: str
+    NOT_A_NUMBER = 14
 
 
 WORDS: dict[Cause, Words] = {
@@ -62,9 +54,6 @@ WORDS: dict[Cause, Words] = {
     Cause.NEGATIVE: Words(
         "have negative weights under {block}, where a degree needs them not negative", "choose e.g. kernel rbf"
     ),
-    Cause.NO_POWER: Words(
-        "give {block} a negative number to raise to a fractional degree", "choose a whole degree, or a larger coef0"
-    ),
     Cause.NOT_STORED: Words(
         "get coordinates or predictions that float32, in which they are stored, cannot hold", "scale the rows"
     ),
@@ -73,18 +62,18 @@ WORDS: dict[Cause, Words] = {
 
 
 def words(cause: Cause, block: Block) -> Words:
-    """A cause in words; what lies outside the domain of a metric or kernel is in its own."""
+    """A cause in words; what lies outside the domain of a metric or kernel, or is NaN under it, is in its own."""
     asked = domain(block)
     if cause == Cause.OUTSIDE and asked is not None:
         return Words(asked.violation, asked.remedy)
+    if cause == Cause.NOT_A_NUMBER and isinstance(block, Kernel):
+        return block.family.not_a_number(block) or WORDS[Cause.UNDEFINED]
     return WORDS[cause]
 
 
 def block_name(block: Block) -> str:
     """What a message calls a block: "kernel rbf with gamma 0.5", "metric cosine"."""
     if isinstance(block, Kernel):
-        gamma = (
-            "" if block.name in ("linear", "cosine", "precomputed", "callable") else f" with gamma {block.gamma:.3g}"
-        )
+        gamma = f" with gamma {block.gamma:.3g}" if "gamma" in block.family.parameters else ""
         return f"kernel {block.name}{gamma}"
     return f"metric {row_geometry(block).name}"

@@ -20,9 +20,8 @@ from landmark_ops.maps.folded import collapses, folded
 from landmark_ops.maps.parts import MapParts, Placed
 from landmark_ops.maps.precision import DOUBLE, SINGLE, single_suffices
 from landmark_ops.maps.prepared import prepared
-from landmark_ops.numerics.blocks import block_key
+from landmark_ops.numerics.blocks import block_key, domain
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.domains import domain
 
 TILE_ROWS = 512  # x 1,000 landmarks x 4 bytes = 2 MB; 128 to 2,048 rows measured within 3 %
 COLLAPSED_ROWS = 2048  # the same for folded maps, whose tiles hold no block

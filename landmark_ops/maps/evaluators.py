@@ -12,12 +12,10 @@ import numpy as np
 
 from landmark_ops.maps.columns import columns_of
 from landmark_ops.maps.folded import is_identity
-from landmark_ops.maps.fused_rbf import FUSED_LIMIT, FusedRbf
 from landmark_ops.maps.parts import MapParts
 from landmark_ops.maps.prepared import prepared
-from landmark_ops.numerics.blocks import evaluate_block
+from landmark_ops.numerics.blocks import evaluate_block, negative_rows
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.domains import negative_rows
 from landmark_ops.numerics.kernel import Kernel, kernel_diagonal
 
 # Below this a row's largest weight, which its coordinates are divided by, has lost digits in float32's exponents.
@@ -31,10 +29,8 @@ def block_evaluator(fitted: MapParts, dtype: np.dtype[Any]) -> Evaluate:
     """The block (b, m) of a tile of rows."""
     block = fitted.block
     Z = np.asarray(fitted.landmarks, np.float64)
-    if isinstance(block, Kernel) and block.name == "rbf":
-        fused = FusedRbf(Z, block.gamma, dtype)
-        if fused.reach < FUSED_LIMIT[dtype]:
-            return fused
+    if isinstance(block, Kernel) and (faster := block.family.prepare(Z, block, dtype)) is not None:
+        return faster
     low = Z.astype(dtype)
     same = low if isinstance(block, Kernel) and np.array_equal(low, Z) else Z
     return lambda X: evaluate_block(block, X, same)

@@ -16,15 +16,11 @@ from landmark_ops.maps.folded import is_identity
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import Placed
 from landmark_ops.maps.prepared import prepared
-from landmark_ops.numerics.blocks import Block, evaluate_block, row_geometry
-from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array
-from landmark_ops.numerics.domains import domain, negative_rows
+from landmark_ops.numerics.blocks import Block, domain, evaluate_block, negative_rows, row_geometry
+from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.ranges import squares
-
-#: Blocks whose float64 value is only ever not finite because it overflows.
-PRODUCTS = (*EUCLIDEAN_FAMILY, "linear", "polynomial", "sigmoid", "rbf", "matern")
 
 
 def undefined(placed: Placed) -> NDArray[np.bool_]:
@@ -59,7 +55,7 @@ def row_causes(block: Block, X: Array) -> NDArray[np.int8]:
     """A `Cause` for each of the rows X (b, d) that no landmark could change, (b,)."""
     geometry = row_geometry(block)
     out = np.zeros(len(X), np.int8)
-    transform = {"cosine": "unit"}.get(geometry.name) if isinstance(geometry, Kernel) else geometry.transform
+    transform = geometry.transform
     if transform == "center_unit":
         out[(X[:, :1] == X).all(axis=1)] = Cause.CONSTANT
     if transform in ("unit", "center_unit"):
@@ -85,9 +81,9 @@ def block_causes(block: Block, X: Array, Z: Array, lengths: Array | None = None)
     elif row_causes(block, Z64).any():
         out[left] = Cause.BAD_LANDMARK
     else:
-        out[left] = Cause.OVERFLOW if geometry.fn is None and geometry.name in PRODUCTS else Cause.UNDEFINED
-        if isinstance(geometry, Kernel) and geometry.name == "polynomial" and geometry.degree % 1:
-            out[left & np.isnan(values).any(axis=1)] = Cause.NO_POWER
+        out[left] = Cause.OVERFLOW if geometry.overflows else Cause.UNDEFINED
+        if isinstance(geometry, Kernel) and geometry.family.not_a_number(geometry) is not None:
+            out[left & np.isnan(values).any(axis=1)] = Cause.NOT_A_NUMBER
     return out
 
 
@@ -99,7 +95,7 @@ def map_causes(fitted: LandmarkMap, X: Array) -> NDArray[np.int8]:
         wide = replace(fitted, double=True)
         placed = wide.place(X)
         lengths = replace(wide, unit_rows=False).place(X).embedding
-    plain = fitted.block.fn is None and fitted.block.name in PRODUCTS  # the block is finite, its squares are not
+    plain = isinstance(fitted.block, Metric | Kernel) and fitted.block.overflows  # its squares are not finite
     out = np.where(undefined(placed), Cause.OVERFLOW if plain else Cause.UNDEFINED, Cause.RANGE).astype(np.int8)
     if fitted.unit_rows:
         out[undefined(placed) & ~lengths.any(axis=1)] = Cause.NO_LENGTH

@@ -25,12 +25,12 @@ from landmark_ops.maps.moments import Moments, Sum, Tile, add_moments, gram, tot
 from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.features import block_map
 from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import (
     DEFAULT_KERNEL,
     F64,
-    KernelChoice,
     OfKernel,
     Solution,
     check_n_components,
@@ -70,7 +70,7 @@ class LandmarkDiffusionMapMethod(OfKernel):
             raise InputError(f"alpha={self.alpha}: the density is taken out to a power of 0 to 1")
         Z64 = np.asarray(Z, np.float64)
         kernel = self.kernel.resolve(Z64)
-        if kernel.name == "precomputed":
+        if kernel.family.precomputed:
             check_precomputed(Z64, "kernel")
         landmark_kernel(kernel, Z64)
         m = len(Z)

@@ -17,10 +17,11 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.components import Policy
 from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, dists, resolve_metric
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.classical_scaling import scale_landmarks, scale_rows
 from landmark_ops.solver.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured, graph_cost
 from landmark_ops.solver.geometry import metric_before_landmarks
-from landmark_ops.solver.method import KernelChoice, Probe, Solution
+from landmark_ops.solver.method import Probe, Solution
 from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes
 
 

@@ -23,14 +23,10 @@ from landmark_ops.numerics.distances import (
     resolve_metric,
 )
 from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.classical_scaling import scale_rows
 from landmark_ops.solver.geometry import metric_before_landmarks
-from landmark_ops.solver.method import (
-    KernelChoice,
-    Probe,
-    Solution,
-    check_sums,
-)
+from landmark_ops.solver.method import Probe, Solution, check_sums
 from landmark_ops.solver.section import METHODS, MethodSection
 from landmark_ops.solver.unexplained import DistanceShare, Unexplained
 

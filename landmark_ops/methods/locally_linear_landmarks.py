@@ -21,8 +21,9 @@ from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.components import components_of
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.geodesic_graph import AskGraph, Graph, graph_cost
-from landmark_ops.solver.method import KernelChoice, Probe, Solution, check_n_components, duplicate_warning
+from landmark_ops.solver.method import Probe, Solution, check_n_components, duplicate_warning
 from landmark_ops.solver.pencil import AskPencil, Objective
 from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes
 

@@ -13,14 +13,10 @@ import numpy as np
 from pydantic import PositiveInt
 
 from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.solver.kernel_section import KernelSection
-from landmark_ops.solver.method import (
-    DEFAULT_KERNEL,
-    KernelChoice,
-    OfKernel,
-    Solution,
-)
+from landmark_ops.solver.method import DEFAULT_KERNEL, OfKernel, Solution
 from landmark_ops.solver.section import METHODS
 
 

@@ -18,17 +18,10 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments, moments
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.solver.kernel_section import KernelSection
-from landmark_ops.solver.method import (
-    DEFAULT_KERNEL,
-    KernelChoice,
-    OfKernel,
-    Solution,
-    check_n_components,
-    check_sums,
-    too_alike,
-)
+from landmark_ops.solver.method import DEFAULT_KERNEL, OfKernel, Solution, check_n_components, check_sums, too_alike
 from landmark_ops.solver.section import METHODS
 
 # Centring subtracts the square of the mean feature: what it exceeds the largest variance by is lost in rounding. Up to

@@ -26,9 +26,10 @@ from landmark_ops.maps.target_numbers import check_numbers, needs_double
 from landmark_ops.maps.target_sums import TargetSums, about, add_target_sums, target_sums
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import Spectrum, symmetric_eigen
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.solver.kernel_section import KernelSection
-from landmark_ops.solver.method import KernelChoice, OfKernel, Solution, too_alike
+from landmark_ops.solver.method import OfKernel, Solution, too_alike
 from landmark_ops.solver.section import METHODS, Cost, Sizes
 
 F64 = NDArray[np.float64]

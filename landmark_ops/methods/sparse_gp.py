@@ -31,13 +31,13 @@ from landmark_ops.maps.target_numbers import check_numbers, needs_double
 from landmark_ops.maps.target_sums import TargetSums, add_target_sums, mean, target_sums
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import symmetric_eigen
-from landmark_ops.numerics.kernel import ALIASES, kernel_block
+from landmark_ops.numerics.kernel import KernelChoice, kernel_block
 from landmark_ops.numerics.random_streams import Stream
-from landmark_ops.numerics.vfe_bound import NO_GAMMA, Parameters, maximise
+from landmark_ops.numerics.vfe_bound import Parameters, maximise
 from landmark_ops.solver.asks import Draw, Drawn
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.solver.kernel_section import KernelSection
-from landmark_ops.solver.method import NEGATIVE_MASS, KernelChoice, Probe, Solution
+from landmark_ops.solver.method import NEGATIVE_MASS, Probe, Solution
 from landmark_ops.solver.section import METHODS, Cost, Sizes
 
 Approximation = Literal["vfe", "fitc", "dtc", "sor"]
@@ -102,15 +102,15 @@ class SparseGPMethod:
                     f"{name}={value}: is a variance in units of the target squared, positive and finite; leave it out "
                     "to have it found"
                 )
-        kernel = self.kernel.kernel
-        if kernel == "precomputed":
+        family = self.kernel.family
+        if family.precomputed:
             raise InputError(
-                "kernel precomputed: the variance of a Gaussian process needs k(x, x) of each row, which is not among "
-                "its values with the landmarks: name a kernel, or use nystroem_ridge"
+                f"kernel {family.name}: the variance of a Gaussian process needs k(x, x) of each row, which is not "
+                "among its values with the landmarks: name a kernel, or use nystroem_ridge"
             )
-        if kernel == "sigmoid":
+        if not family.covariance:
             raise InputError(
-                "kernel sigmoid: is not positive semidefinite, so no covariance: choose e.g. rbf or matern"
+                f"kernel {family.name}: is not positive semidefinite, so no covariance: choose e.g. rbf or matern"
             )
 
     def check_ratio(self, parameters: Parameters, m: int) -> None:
@@ -128,8 +128,7 @@ class SparseGPMethod:
     @property
     def has_gamma(self) -> bool:
         """Whether the kernel has a bandwidth."""
-        kernel = self.kernel.kernel
-        return not callable(kernel) and ALIASES.get(kernel, kernel) not in NO_GAMMA
+        return "gamma" in self.kernel.family.parameters
 
     def given(self) -> tuple[Parameters | None, str]:
         """The parameters, where the user gave all that the kernel has."""

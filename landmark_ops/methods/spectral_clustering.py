@@ -18,11 +18,12 @@ from landmark_ops.maps.heads import Clusters
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
 from landmark_ops.numerics.clustering import STARTS, kmeans_centroids
 from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.lazy import map_rows
 from landmark_ops.solver.asks import Draw, Drawn
 from landmark_ops.solver.kernel_section import KernelSection
-from landmark_ops.solver.method import DEFAULT_KERNEL, KernelChoice, Method, OfKernel, Solution
+from landmark_ops.solver.method import DEFAULT_KERNEL, Method, OfKernel, Solution
 from landmark_ops.solver.section import METHODS, Cost, Sizes
 
 SAMPLE_ROWS = 100_000  # centroids of k dimensions are known to a few hundredths of a cell's width from so many

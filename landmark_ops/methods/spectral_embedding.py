@@ -21,17 +21,10 @@ from landmark_ops.maps.moments import Moments, moments, totals
 from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.features import block_map, nystrom_features
 from landmark_ops.solver.kernel_section import KernelSection
-from landmark_ops.solver.method import (
-    DEFAULT_KERNEL,
-    F64,
-    KernelChoice,
-    OfKernel,
-    Solution,
-    check_n_components,
-    check_sums,
-)
+from landmark_ops.solver.method import DEFAULT_KERNEL, F64, OfKernel, Solution, check_n_components, check_sums
 from landmark_ops.solver.section import METHODS
 
 DEGREE_FLOOR = 1e-6  # of the mean degree: Nystrom degrees of rows far from all others may come out negative

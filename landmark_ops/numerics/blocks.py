@@ -12,9 +12,22 @@ import numpy as np
 
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.affine_weights import Weights
-from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Metric, sq_dists
+from landmark_ops.numerics.distances import BOOLEAN, EUCLIDEAN_FAMILY, Array, Metric, sq_dists
+from landmark_ops.numerics.domains import (
+    Domain,
+    Mask,
+    histogram,
+    not_negative,
+    not_zero,
+    radians,
+    some_ones,
+    zero_or_one,
+)
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernel import Kernel, kernel_block
+
+# Of the largest value of a row's block: weights this far below 0 are no rounding.
+NEGATIVE = 1e-5
 
 Block = Metric | Kernel | Geodesic | Weights
 
@@ -34,13 +47,55 @@ def collapse_transform(block: Block) -> str | None:
     """The row transform T under which the block is |T(x)|^2 plus linear in T(x), or None where it is not."""
     if isinstance(block, Metric):
         return EUCLIDEAN_FAMILY.get(block.name)
-    return {"linear": "none", "cosine": "unit"}.get(block.name) if isinstance(block, Kernel) else None
+    return block.transform if isinstance(block, Kernel) else None
+
+
+def domain(block: Block) -> Domain | None:
+    """The condition a block puts on single rows, or None where every finite row will do."""
+    if isinstance(block, Geodesic):
+        return domain(block.metric)
+    if isinstance(block, Weights) or block.fn is not None:
+        return None
+    if isinstance(block, Kernel):
+        return block.family.domain
+    name = f"metric {block.name}"
+    if block.name == "jensenshannon":
+        words = f"hold negative values or nothing but zeros, {name} is defined for histograms (>= 0)"
+        return Domain(histogram, words, "choose another, or clean the source")
+    if block.name == "braycurtis":
+        return Domain(not_zero, f"are zero rows, {name} is undefined between two of them", "drop them")
+    if block.name in ("dice", "sokalsneath"):
+        words = (
+            f"hold values other than 0 and 1, or only 0; {name} compares booleans and is undefined between zero rows"
+        )
+        return Domain(some_ones, words, "threshold them, or drop zero rows")
+    if block.name in BOOLEAN:
+        return Domain(zero_or_one, f"hold values other than 0 and 1, {name} compares booleans", "threshold them")
+    if block.name == "haversine":
+        return Domain(
+            radians,
+            f"are no (latitude, longitude) in radians, {name} takes -pi/2 to pi/2 and -2 pi to 2 pi",
+            "convert degrees to radians",
+        )
+    if block.name == "precomputed":
+        return Domain(not_negative, "hold negative distances", "use a Nystrom method with kernel: precomputed")
+    return None
+
+
+def negative_rows(values: Array, block: Block) -> Mask | None:
+    """Which rows (b,) of a block (b, m) hold negative weights; None where the kernel has none."""
+    if not isinstance(block, Kernel) or block.family.never_negative:
+        return None
+    low = values.min(axis=1)
+    if not (low < 0).any():
+        return None
+    return np.asarray(low < -NEGATIVE * np.abs(values).max(axis=1))
 
 
 def block_key(block: Block) -> tuple[Any, ...]:
     """Equal for blocks that give the same numbers, so that several maps in one pass share them."""
     if isinstance(block, Kernel) and block.fn is None:
-        return (block.name, block.gamma, block.degree, block.coef0, block.nu)
+        return (block.name, *block.numbers.values())
     if isinstance(block, Metric) and block.fn is None and not block.params:
         return (block.name,)
     return (block.name, id(block.fn or block))
@@ -61,8 +116,7 @@ def block_state(block: Block) -> tuple[dict[str, Array], dict[str, Any]]:
             "keep it in memory, or use a named metric or kernel"
         )
     if isinstance(block, Kernel):
-        names = ("name", "gamma", "degree", "coef0", "nu")
-        return {}, {"kind": "kernel", **{name: getattr(block, name) for name in names}}
+        return {}, {"kind": "kernel", "name": block.name, **block.numbers}
     if isinstance(block, Metric):
         scalars = {key: float(value) for key, value in block.params.items() if np.ndim(value) == 0}
         vectors = {key: np.asarray(block.params[key], np.float64) for key in block.params.keys() - scalars.keys()}
@@ -75,7 +129,7 @@ def block_from_state(arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> Bl
     """Rebuild a block from `block_state`."""
     rest = {key: value for key, value in meta.items() if key != "kind"}
     if meta["kind"] == "kernel":
-        return Kernel(**rest)
+        return Kernel(rest.pop("name"), **rest)
     if meta["kind"] == "metric":
         return Metric(rest["name"], {**rest["params"], **arrays})
     kinds: dict[str, type[Geodesic] | type[Weights]] = {"geodesic": Geodesic, "weights": Weights}

@@ -64,6 +64,11 @@ class Metric:
         """Row transform after which `sq_dists` is squared Euclidean, or None for all other metrics."""
         return EUCLIDEAN_FAMILY.get(self.name)
 
+    @property
+    def overflows(self) -> bool:
+        """Whether values are not finite in float64 only where they overflow."""
+        return self.transform is not None
+
 
 def resolve_metric(metric: str | Callback, params: Mapping[str, Any] | None, Z: Array) -> Metric:
     """Look a metric up and fix its parameters from the landmarks Z (m, d) where none are given.

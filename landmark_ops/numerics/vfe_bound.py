@@ -31,7 +31,6 @@ GAMMA_RANGE = (1e-3, 1e4)
 GAMMA_GRID = 11  # a factor of 5 apart; the best one is then refined between its neighbours
 GAMMA_TOLERANCE = 0.02  # of log gamma: the bound is flat to far below one nat there
 STARTS = ((1.0, 0.01), (1.0, 0.1), (0.5, 0.5))  # signal and noise, in units of the target's variance
-NO_GAMMA = ("linear", "cosine", "callable")
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def maximise(
         return -seen[log_gamma][0]
 
     limits: list[str] = []
-    fixed = gamma is not None or kernel.name in NO_GAMMA
+    fixed = gamma is not None or "gamma" not in kernel.family.parameters
     grid = np.log(kernel.gamma) + np.linspace(np.log(GAMMA_RANGE[0]), np.log(GAMMA_RANGE[1]), GAMMA_GRID)
     with threadpool_limits(1, user_api="blas"):  # matrices this small: threads that wait for each other cost 20 x
         if fixed:

@@ -73,7 +73,7 @@ def sample_quality(
 def cover_block(item: RowRange, X: Array, fitted: LandmarkMap) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Distance to, and index of, the landmark nearest to each of the sampled rows item[0]..item[1]."""
     rows = X[item[0] : item[1]]
-    if isinstance(fitted.block, Kernel) and fitted.block.name == "precomputed":
+    if isinstance(fitted.block, Kernel) and fitted.block.family.precomputed:
         return np.full(len(rows), np.nan), rows.argmax(axis=1)  # no distance is known without k(x, x)
     distances = original_distances(rows, fitted.landmarks, fitted.block)
     return distances.min(axis=1), distances.argmin(axis=1)

@@ -10,9 +10,8 @@ from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.tally import Found, add_tallies, refusal, tally
 from landmark_ops.maps.undefined import causes, row_causes
-from landmark_ops.numerics.blocks import Block
+from landmark_ops.numerics.blocks import Block, domain
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.domains import domain
 from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 

@@ -11,8 +11,8 @@ from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.tally import refusal, tally
 from landmark_ops.maps.undefined import row_causes
+from landmark_ops.numerics.blocks import domain
 from landmark_ops.numerics.distances import Array, Metric, transform_rows
-from landmark_ops.numerics.domains import domain
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
@@ -32,9 +32,9 @@ class Block(NamedTuple):
 
 
 def row_rule(kernel: Kernel) -> Rule:
-    """What decides which rows a kernel can use: cosine needs a direction, chi2 no negative values."""
-    if kernel.name == "cosine":
-        return Metric("cosine")
+    """What decides which rows a kernel can use: some need a direction, some no negative values."""
+    if kernel.transform not in (None, "none"):
+        return kernel.selection_metric()
     return kernel if domain(kernel) is not None else None
 
 

@@ -10,8 +10,8 @@ from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.method import (
-    KernelChoice,
     Solution,
     check_n_components,
     duplicate_warning,
@@ -33,7 +33,7 @@ def nystrom_features(choice: KernelChoice, Z: Array, dtype: np.dtype[Any], n_com
     """
     Z64 = np.asarray(Z, np.float64)
     kernel = choice.resolve(Z64)
-    given = kernel.name == "precomputed"
+    given = kernel.family.precomputed
     if given:
         check_precomputed(Z64, "kernel")
     W = landmark_kernel(kernel, Z64)

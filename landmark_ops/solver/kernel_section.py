@@ -11,28 +11,24 @@ import numpy as np
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import SUM_ROWS
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernel import canonical_kernel
+from landmark_ops.numerics.kernel import PARAMETERS, KernelChoice, canonical_kernel
 from landmark_ops.solver.features import nystrom_features
-from landmark_ops.solver.method import KernelChoice, Method
+from landmark_ops.solver.method import Method
 from landmark_ops.solver.section import Cost, MethodSection, Sizes
 from landmark_ops.solver.unexplained import KernelTrace, Unexplained
 
 
-class KernelSection(MethodSection):
+class KernelSection(MethodSection, KernelChoice):
     """Kernel parameters, shared by all kernel methods."""
 
     compared = True
 
     kernel: str = "rbf"
-    gamma: float | None = None
-    degree: float = 3.0
-    coef0: float = 1.0
-    nu: float = 1.5
 
     @classmethod
     def method_of(cls, parameters: Mapping[str, Any], seed: int = 0) -> Method:
         """The method with these parameters, those of the kernel put together."""
-        of_kernel = KernelSection.model_fields.keys() - {"name"}
+        of_kernel = {"kernel", *PARAMETERS}
         kernel = KernelChoice(**{key: value for key, value in parameters.items() if key in of_kernel})
         own = cls.model_fields.keys() - of_kernel - {"name"}
         made: Method = cls.solver(kernel=kernel, **{key: value for key, value in parameters.items() if key in own})

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -19,18 +19,14 @@ from landmark_ops.maps.moments import Moments
 from landmark_ops.maps.tally import landmark_refusal
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.callables import check_callable
-from landmark_ops.numerics.distances import Array, Callback, Metric
-from landmark_ops.numerics.domains import NEVER_NEGATIVE
-from landmark_ops.numerics.kernel import ALIASES, Kernel, kernel_block, resolve_kernel
+from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.kernel import Kernel, KernelChoice, kernel_block
 
 F64 = NDArray[np.float64]
 Probe = Callable[[], Array]
 
 #: Share of a kernel's spectrum that rounding may make negative: above it the kernel is not positive semidefinite.
 NEGATIVE_MASS = 1e-6
-
-#: The distance in which landmarks are spread for each kernel: one the kernel falls monotonically with, if any.
-SELECTION_METRICS = {"laplacian": "cityblock", "cosine": "cosine"}
 
 
 class Solution(NamedTuple):
@@ -82,30 +78,6 @@ class Method(Protocol):
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Solve from landmarks Z (m, d); `dtype` is the one rows will be computed in (it sets the cutoff)."""
         ...
-
-
-@dataclass(frozen=True)
-class KernelChoice:
-    """A kernel by name or as a callable, with its parameters as the user gave them; gamma None is the median rule."""
-
-    kernel: str | Callback = "rbf"
-    gamma: float | None = None
-    degree: float = 3.0
-    coef0: float = 1.0
-    nu: float = 1.5
-
-    def resolve(self, Z: Array) -> Kernel:
-        """The kernel with all parameters fixed; gamma from the rows Z (m, d) where none was given."""
-        return resolve_kernel(self.kernel, Z, gamma=self.gamma, degree=self.degree, coef0=self.coef0, nu=self.nu)
-
-    @property
-    def canonical(self) -> str:
-        """The one name of the kernel; `callable` for a user's own."""
-        return "callable" if callable(self.kernel) else ALIASES.get(self.kernel, self.kernel)
-
-    def selection_metric(self) -> Metric:
-        """City-block for laplacian, cosine for cosine, Euclidean for the others."""
-        return Metric(SELECTION_METRICS.get(self.canonical, "euclidean"))
 
 
 DEFAULT_KERNEL = KernelChoice()
@@ -188,7 +160,8 @@ def negative_warning(kernel: Kernel, negative_mass: float) -> tuple[str, ...]:
 
 def too_alike(block: Block, rows: int) -> InputError:
     """The error for a kernel whose values are so alike that float64 loses what differs when their mean is taken off."""
-    remedy = "choose a larger gamma" if block.name in NEVER_NEGATIVE else "subtract the mean of the rows first"
+    narrow = isinstance(block, Kernel) and block.family.never_negative
+    remedy = "choose a larger gamma" if narrow else "subtract the mean of the rows first"
     return InputError(
         f"{block_name(block)}: between the {rows:,} rows its values differ by less than float64 resolves beside what "
         f"all have in common: {remedy}"

@@ -17,7 +17,7 @@ from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import Stream
 from landmark_ops.solver.asks import Draw, Source
 from landmark_ops.solver.features import nystrom_features
-from landmark_ops.solver.method import KernelChoice, Solution
+from landmark_ops.solver.method import Solution
 
 
 class NystromErrors(NamedTuple):
@@ -34,9 +34,7 @@ def kernel_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> LandmarkM
 
 def solve_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> Solution:
     """`kernel_features` with their spectrum."""
-    look = kernel.fn if kernel.fn is not None else kernel.name
-    choice = KernelChoice(look, kernel.gamma, kernel.degree, kernel.coef0, kernel.nu)
-    return nystrom_features(choice, Z, dtype)
+    return nystrom_features(kernel, Z, dtype)
 
 
 def error_key(fitted: LandmarkMap) -> tuple[Any, int | None]:
@@ -63,7 +61,7 @@ def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) ->
     of which k(x, x) is not known. Rows without features are counted by `source.missing` and left out.
     """
     kernel = fitted.block
-    if not isinstance(kernel, Kernel) or kernel.name == "precomputed":
+    if not isinstance(kernel, Kernel) or kernel.family.precomputed:
         return None
     features = fitted
     if not gives_features(fitted):

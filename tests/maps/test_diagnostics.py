@@ -11,10 +11,10 @@ from landmark_ops.errors import InputError
 from landmark_ops.maps.pair_errors import check_features, frobenius_error, pair_ratio
 from landmark_ops.maps.trace_error import sampled_trace_error
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.solver.asks import Source
 from landmark_ops.solver.features import nystrom_features
-from landmark_ops.solver.method import KernelChoice
 from landmark_ops.solver.nystrom_error import nystrom_error
 from tests.rows import ChunkedRows
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import SUM_ROWS, Moments, add_moments, moments
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.passes.sums import sum_block
 from landmark_ops.solver.features import nystrom_features
-from landmark_ops.solver.method import KernelChoice
 from landmark_ops.stores.sources.rows import ArrayRows
 
 X = np.random.default_rng(0).normal(size=(SUM_ROWS + 700, 4))

@@ -15,7 +15,7 @@ from landmark_ops.maps.evaluation import TILE_ROWS
 from landmark_ops.maps.prepared import prepared
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.solver.method import KernelChoice
+from landmark_ops.numerics.kernel import KernelChoice
 
 F64 = np.dtype(np.float64)
 METHODS = [

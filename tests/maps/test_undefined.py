@@ -108,7 +108,15 @@ def test_nan_alone_stays_the_error_it_was():
     assert (error.count, error.first, error.n) == (3, 57, 400)
 
 
-@pytest.mark.parametrize("cause", [cause for cause in Cause if cause not in (Cause.DEFINED, Cause.OUTSIDE)])
+def test_nan_is_told_in_the_words_of_its_kernel():
+    text = describe({Cause.NOT_A_NUMBER: Found(2, 5)}, Kernel("polynomial", degree=0.5), 9)
+    assert text.startswith("2 of 9 rows give kernel polynomial with gamma 1 a negative number to raise to a fractional")
+
+
+OF_THE_BLOCK = (Cause.OUTSIDE, Cause.NOT_A_NUMBER)  # in words of metric or kernel
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause not in (Cause.DEFINED, *OF_THE_BLOCK)])
 def test_every_cause_is_one_line_of_its_own(cause):
     assert cause in WORDS
     text = describe({cause: Found(4, 2)}, Kernel("rbf", 0.25), 10)

@@ -17,8 +17,8 @@ from landmark_ops import (
     SpectralClustering,
     SpectralEmbedding,
 )
+from landmark_ops.numerics.blocks import domain, negative_rows
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.domains import domain, negative_rows
 from landmark_ops.numerics.kernel import Kernel
 
 RNG = np.random.default_rng(2)

@@ -12,9 +12,10 @@ from landmark_ops import LandmarkDiffusionMap
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_diffusion_map import LandmarkDiffusionMapMethod
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.solver.asks import Source, solve_one
-from landmark_ops.solver.method import KernelChoice, Solution
+from landmark_ops.solver.method import Solution
 from tests.rows import ChunkedRows
 
 X = np.random.default_rng(5).normal(size=(500, 3))

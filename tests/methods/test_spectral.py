@@ -17,9 +17,10 @@ from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.spectral_clustering import SpectralClusteringMethod
 from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
+from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.solver.asks import Source, solve_all, solve_one
-from landmark_ops.solver.method import KernelChoice, Solution
+from landmark_ops.solver.method import Solution
 from tests.rows import ChunkedRows
 
 F64 = np.dtype(np.float64)

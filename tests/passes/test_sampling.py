@@ -10,12 +10,11 @@ from sklearn.manifold import trustworthiness
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
-from landmark_ops.numerics.kernel import kernel_block
+from landmark_ops.numerics.kernel import KernelChoice, kernel_block
 from landmark_ops.numerics.quality import Quality, summarize
 from landmark_ops.numerics.query_sums import neighbors_for, original_distances, query_sums
 from landmark_ops.passes.sampling import MAX_QUERIES, sample_cover, sample_quality
 from landmark_ops.solver.features import nystrom_features
-from landmark_ops.solver.method import KernelChoice
 
 ENGINE = LocalEngine(2)
 F64 = np.dtype(np.float64)

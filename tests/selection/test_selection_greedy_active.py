@@ -200,7 +200,7 @@ def test_active_counts_every_evaluation(looks: str, blockwise: bool, rng: np.ran
         metric = resolve_metric(own, None, X)
         keywords: dict[str, Any] = {"kernel": None, "metric": metric}
     else:
-        keywords = {"kernel": Kernel("callable", fn=own, blockwise=blockwise)}
+        keywords = {"kernel": Kernel(own, blockwise=blockwise)}
     calls = 0
     chosen = choose(X, 12, "active", **keywords)
     said = int(re.findall(r"(\d+) evaluations", chosen.note)[0])

@@ -207,8 +207,8 @@ def test_the_map_comes_back(store):
 
 
 def test_a_real_map_comes_back(store, rng):
+    from landmark_ops.numerics.kernel import KernelChoice
     from landmark_ops.solver.features import nystrom_features
-    from landmark_ops.solver.method import KernelChoice
 
     fitted = nystrom_features(KernelChoice(), rng.normal(size=(9, 4)), np.dtype(np.float32), 3).map
     X = rng.normal(size=(20, 4))
