@@ -12,12 +12,14 @@ from flows.base.pipeline import pipeline
 from flows.base.progress import Progress
 from flows.base.stage import stage
 from flows.base.workers import open_engine
-from flows.compare.trials import Comparison, Setting, open_comparison, prepare_stage, try_stage
+from flows.compare.comparison import Comparison, open_comparison
+from flows.compare.content import compose
+from flows.compare.setting import prepare_stage
+from flows.compare.trials import try_stage
 from flows.embed.run import Run
-from landmark_ops import __version__
 from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.report.compare.content import CompareReport, Floor, Trial
+from landmark_ops.report.compare.content import CompareReport, Trial
 from landmark_ops.report.compare.page import write_compare_report
 from landmark_ops.report.compare.table import compare_lines, compare_markdown
 from landmark_ops.stores.locations import join, write_bytes
@@ -35,10 +37,10 @@ def run_compare(config: CompareConfig, comparison: Comparison, progress: Progres
     rows = comparison.rows
     with OutputLock(comparison.place), open_engine(config.cluster, rows.nbytes) as engine:
         run = Run(config, rows, comparison.fingerprint, None, engine, progress)
-        setting = prepare_stage(run)
+        setting = prepare_stage(run, comparison)
         trials: list[Trial] = []
         for strategy in comparison.strategies:
-            trials += try_stage(run, strategy, comparison.counts, setting)
+            trials += try_stage(run, comparison, setting, strategy)
         check_some_worked(trials)
         if rows.fingerprint() != comparison.fingerprint or run.source_was_written():
             raise RunError(f"{rows.uri}: changed while it was read: run again once the source is at rest")
@@ -65,43 +67,3 @@ def report_stage(run: Run, report: CompareReport, place: str) -> str:
             write_bytes(join(place, name), content)
         publish(compare_markdown(report), files, page, key="compare-strategies", title=report.title)
     return page
-
-
-def compose(run: Run, comparison: Comparison, setting: Setting, trials: list[Trial]) -> CompareReport:
-    """Everything the page says."""
-    config, rows, left = run.config, comparison.rows, setting.left
-    assert isinstance(config, CompareConfig)
-    shape = " × ".join(str(size) for size in rows.row_shape)
-    seeds = config.compare.repeats
-    strategies, counts = len(comparison.strategies), len(comparison.counts)
-    parts = [
-        f"{strategies} strateg{'ies' if strategies > 1 else 'y'} at {counts} number{'s' if counts > 1 else ''} of "
-        f"landmarks, {seeds} seed{'s' if seeds > 1 else ''} each, chosen among all {rows.n:,} rows of {shape} "
-        f"{rows.dtype.name}; errors measured on {len(setting.X):,} rows drawn uniformly"
-    ]
-    method = {key: value for key, value in config.method.model_dump(exclude_none=True).items() if key != "name"}
-    return CompareReport(
-        title=f"Landmarks for {config.method.title} of {config.source.uri}",
-        summary="".join(parts),
-        measure=left.measure,
-        meaning=left.meaning,
-        baseline=baseline_of(config, comparison),
-        trials=trials,
-        floor=None if left.bound is None else Floor(*left.bound),
-        stages=run.progress.stages,
-        provenance={
-            "source": rows.describe(),
-            "source fingerprint": comparison.fingerprint,
-            "method": f"{config.method.name}: " + ", ".join(f"{key} {value}" for key, value in method.items()),
-            "seeds": f"{config.landmarks.seed} to {config.landmarks.seed + seeds - 1}",
-            "workers": str(run.engine.workers),
-            "version": f"landmark-ops {__version__}",
-        },
-        warnings=[],
-    )
-
-
-def baseline_of(config: CompareConfig, comparison: Comparison) -> str:
-    """The configured strategy, which the others are held against; uniform where it is not among them."""
-    named = config.landmarks.strategy
-    return named if named in comparison.strategies else "uniform"

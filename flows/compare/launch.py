@@ -15,7 +15,7 @@ def launch_compare(config: CompareConfig | Callable[[], CompareConfig], mode: Mo
     """Run the compare flow with progress on stderr; see `launch`."""
 
     def prepare(config: CompareConfig, progress: Progress) -> Callable[[], dict[str, Any]]:
-        from flows.compare.trials import open_comparison
+        from flows.compare.comparison import open_comparison
 
         comparison = open_comparison(config)
         import distributed  # noqa: F401  imported while the server starts
