@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     Field,
@@ -24,6 +23,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from landmark_ops.configs.choice import Choice
 from landmark_ops.configs.compare import CompareSection
 from landmark_ops.configs.landmarks import LandmarksConfig
 from landmark_ops.configs.method import DEFAULT_METHOD, MethodConfig, read_method
@@ -49,19 +49,11 @@ class SourceConfig(Section):
     missing_chunks: Literal["error", "fill"] = "error"
 
 
-def _known_format(name: str) -> str:
-    return OUTPUTS[name].name
-
-
-def _list_formats(schema: dict[str, Any]) -> None:
-    schema["enum"] = list(OUTPUTS.names)
-
-
 class OutputConfig(Section):
     """Where the embedding goes, and as what: a Zarr v3 group, unless told otherwise."""
 
     uri: str
-    format: Annotated[str, AfterValidator(_known_format), Field(json_schema_extra=_list_formats)] = DEFAULT
+    format: Annotated[str, Choice(lambda: OUTPUTS.names)] = DEFAULT
     store: Literal["zarr"] = "zarr"
     overwrite: bool = False
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, model_validator
 
-from landmark_ops.configs.section import Listed, OneOf, Section
+from landmark_ops.configs.choice import Choice
+from landmark_ops.configs.section import Listed, Section
 from landmark_ops.selection.strategy import STRATEGIES, strategies, strategy_names
 
-StrategyName = Annotated[str, OneOf(strategy_names)]
+StrategyName = Annotated[str, Choice(strategy_names)]
 
 
 class LandmarksConfig(Section):
