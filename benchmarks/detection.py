@@ -25,7 +25,9 @@ from benchmarks.result import Budget, Line, Result, Skipped, number
 from benchmarks.timing import say
 from benchmarks.workers import WORKERS, peak_rss, two_workers
 from flows.base.progress import Progress
-from flows.detect import flow as flow
+from flows.detect.backlog import take_up
+from flows.detect.flow import detect_stage
+from flows.detect.preparation import prepare
 from landmark_ops.configs.detect import DetectConfig, DetectorConfig, ShardsConfig, TablesConfig
 from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.detectors.model_file import is_local, resolve
@@ -194,9 +196,9 @@ def detect(source: Path, output: Path, pipeline: str, engine: ClusterEngine) -> 
         output=TablesConfig(uri=str(output)),
         cluster=ClusterConfig(workers=WORKERS),
     )
-    work = flow.open_work(config, recover=True)
+    backlog = take_up(config, prepare(config))
     before = cpu_seconds(engine)
-    totals = flow.detect_stage.fn(flow.Run(work, engine, Progress()), config.report.sample)
+    totals = detect_stage.fn(backlog, engine, Progress(), config.report.sample)
     cpu = cpu_seconds(engine) - before
     shutil.rmtree(output)
     if totals.reasons or totals.images == 0:

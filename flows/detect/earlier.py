@@ -13,12 +13,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.detect.job import GoneShard, Round
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.member import Member, Shard
 from landmark_ops.stores.tables.replacing import Replaced
@@ -29,49 +29,33 @@ Pair = tuple[str, str | None]
 """A member's name and the sha256 of its picture; None where nothing could be read."""
 
 
-class Turn(NamedTuple):
-    """Which round a shard is in, its version when the one before was committed, and when that was."""
-
-    round: int = 1
-    recorded: str = ""
-    committed: float = 0.0
-
-
-class Gone(NamedTuple):
-    """A shard on record that is no longer in the source."""
-
-    shard: str
-    version: str
-    round: int
-
-
 class Earlier:
     """The rows of a shard's earlier rounds while it is read once more.
 
     `skip` holds the members to leave out unread; `rewritten` of those were written anew since.
     """
 
-    def __init__(self, tables: TableSet, shard: Shard, turn: Turn, generation: str) -> None:
+    def __init__(self, tables: TableSet, shard: Shard, round: Round, generation: str) -> None:
         self.skip: set[str] = set()
         self.rewritten = 0
-        self._shard, self._turn = shard, turn
+        self._shard, self._round = shard, round
         self._rows: dict[str, pa.Table] = {}
         self._known: set[Pair] = set()
         self._kept: set[Pair] = set()
         self._renewed: set[str] = set()
-        self._moved: dict[Gone, list[tuple[str, int | None]]] = {}
-        if turn.round == 1:
+        self._moved: dict[GoneShard, list[tuple[str, int | None]]] = {}
+        if round.number == 1:
             return
-        if shard.only_grew(turn.recorded):
-            done = tables.rows_of("images", generation, shard.id, turn.round)
+        if shard.only_grew(round.recorded):
+            done = tables.rows_of("images", generation, shard.id, round.number)
             self.skip = set(done.column("member").to_pylist())
-            self.rewritten = shard.rewritten(turn.committed, self.skip)
+            self.rewritten = shard.rewritten(round.committed, self.skip)
             return
-        self._rows = {name: tables.rows_of(name, generation, shard.id, turn.round) for name in SCHEMAS}
+        self._rows = {name: tables.rows_of(name, generation, shard.id, round.number) for name in SCHEMAS}
         self._known = set(_pairs("images", self._rows["images"]))
 
     def fresh(
-        self, members: Iterator[Member], boxes_given: bool, moved: dict[str, tuple[Gone, int | None]]
+        self, members: Iterator[Member], boxes_given: bool, moved: dict[str, tuple[GoneShard, int | None]]
     ) -> Iterator[Member]:
         """The members whose rows are not on record. `moved`: by image id, rows of shards that are gone."""
         for member in members:
@@ -100,7 +84,7 @@ class Earlier:
         found = []
         if self._changed:
             rows = {name: table.num_rows for name, table in self._rows.items()}
-            found.append(Replaced(self._shard.id, self._turn.recorded, self._turn.round - 1, None, rows))
+            found.append(Replaced(self._shard.id, self._round.recorded, self._round.number - 1, None, rows))
         for gone, images in self._moved.items():
             counts = Counter[str](images=len(images))
             for _, instances in images:
@@ -126,8 +110,8 @@ def digest_of(member: Member) -> str | None:
 
 @lru_cache(maxsize=2)
 def moved_rows(
-    tables: TableSet, generation: str, gone: tuple[Gone, ...], run_id: str
-) -> dict[str, tuple[Gone, int | None]]:
+    tables: TableSet, generation: str, gone: tuple[GoneShard, ...], run_id: str
+) -> dict[str, tuple[GoneShard, int | None]]:
     """The images on record of shards that are gone, by id, each with how many rows of keypoints it has.
 
     Read once per run: what `run_id` is for.

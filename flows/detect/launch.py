@@ -14,12 +14,13 @@ from landmark_ops.configs.detect import DetectConfig
 def launch_detect(config: DetectConfig | Callable[[], DetectConfig], mode: Mode) -> dict[str, Any]:
     """Run the detect flow with progress on stderr; see `launch`."""
 
-    def prepare(config: DetectConfig, progress: Progress) -> Callable[[], dict[str, Any]]:
+    def start(config: DetectConfig, progress: Progress) -> Callable[[], dict[str, Any]]:
         import distributed  # noqa: F401  imported while the server starts
 
-        from flows.detect.flow import detect, open_work, run_detect
+        from flows.detect.flow import detect, run_detect
+        from flows.detect.preparation import prepare
 
-        open_work(config, recover=False)
-        return lambda: dict(followed(detect, partial(run_detect, progress=progress))(config))
+        prepared = prepare(config)
+        return lambda: dict(followed(detect, partial(run_detect, prepared=prepared, progress=progress))(config))
 
-    return launch(config, prepare, mode)
+    return launch(config, start, mode)

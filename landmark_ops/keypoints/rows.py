@@ -21,7 +21,7 @@ MAX_DETAIL = 500
 """Characters of a failure's detail that are kept."""
 
 
-class Outcome(NamedTuple):
+class ImageOutcome(NamedTuple):
     """What became of one image: either `instances` with the size of the upright original, or `failure`.
 
     sha256: of the stored bytes, of the pixels where the source holds pixels; None where nothing could be read.
@@ -48,7 +48,7 @@ class Provenance(NamedTuple):
     detected_at: datetime
 
 
-def to_tables(outcomes: Sequence[Outcome], provenance: Provenance) -> dict[str, pa.Table]:
+def to_tables(outcomes: Sequence[ImageOutcome], provenance: Provenance) -> dict[str, pa.Table]:
     """The rows of `schema.SCHEMAS` that the outcomes of some images make.
 
     Raises `InputError` for an outcome that is neither instances nor a failure, and for a model without a hash.
@@ -71,7 +71,7 @@ def concat(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
     }
 
 
-def _keypoints(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.Table:
+def _keypoints(outcomes: Sequence[ImageOutcome], provenance: Provenance) -> pa.Table:
     found = [(outcome, outcome.instances) for outcome in outcomes if outcome.instances is not None]
     counts = np.array([len(instances.boxes) for _, instances in found], np.int64)
     n = int(counts.sum())
@@ -126,7 +126,7 @@ def _extras(found: Sequence[Instances]) -> pa.MapArray:
     return pa.array([row or None for row in rows], schema.KEYPOINTS.field("extra").type)
 
 
-def _failures(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.Table:
+def _failures(outcomes: Sequence[ImageOutcome], provenance: Provenance) -> pa.Table:
     columns = _identity(outcomes) | _shared(provenance, len(outcomes), "failed_at")
     columns["reason"] = [outcome.failure[0] for outcome in outcomes if outcome.failure]
     columns["detail"] = [outcome.failure[1][:MAX_DETAIL] for outcome in outcomes if outcome.failure]
@@ -134,7 +134,7 @@ def _failures(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.Table:
     return _table(columns, schema.FAILURES)
 
 
-def _images(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.Table:
+def _images(outcomes: Sequence[ImageOutcome], provenance: Provenance) -> pa.Table:
     columns = _identity(outcomes) | _shared(provenance, len(outcomes), "detected_at")
     columns["image_sha256"] = [outcome.sha256 for outcome in outcomes]
     columns["width"] = [outcome.width for outcome in outcomes]
@@ -143,7 +143,7 @@ def _images(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.Table:
     return _table(columns, schema.IMAGES)
 
 
-def _identity(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _identity(outcomes: Sequence[ImageOutcome]) -> dict[str, Any]:
     return {name: [getattr(outcome, name) for outcome in outcomes] for name in ("image_id", "shard", "member")}
 
 

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable
 
-from flows.detect import shard_task as detecting
+from flows.detect import outcomes
 from landmark_ops.errors import InputError
 from landmark_ops.stores import locations
 from tests.flows.detecting_data import (
@@ -306,13 +306,13 @@ def test_new_files_alone_are_processed(
     write_folder(tmp_path / "pictures", range(N, N + 5))
     monkeypatch.setattr("landmark_ops.shards.folder.FILES_PER_SHARD", 1)  # the first run's buckets count
     opened: list[int] = []
-    plain = detecting.open_member
+    plain = outcomes.open_member
 
     def watch(member: Any, *rest: Any) -> Any:
         opened.append(index_of(member.member))
         return plain(member, *rest)
 
-    monkeypatch.setattr(detecting, "open_member", watch)
+    monkeypatch.setattr(outcomes, "open_member", watch)
     second = run_detect(config)
     assert sorted(opened) == list(range(N, N + 5))
     assert (first["this_run"], second["this_run"], second["images"]) == (N, 5, N + 5)

@@ -14,9 +14,11 @@ import psutil
 import pytest
 import yaml
 
+from flows.detect import outcomes
 from flows.detect import shard_task as detecting
-from flows.detect.flow import open_work
-from flows.detect.shard_task import attempt
+from flows.detect.attempt import Attempt
+from flows.detect.backlog import Backlog, take_up
+from flows.detect.preparation import prepare
 from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.errors import RunError
 from landmark_ops.images import reasons
@@ -237,19 +239,24 @@ def test_rows_of_others_are_noticed(config: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def first_attempt(config: dict[str, Any]) -> attempt:
-    work = open_work(DetectConfig.model_validate(config), recover=False)
-    return attempt(work.job, work.todo[0][0])
+def first_attempt(config: dict[str, Any]) -> Attempt:
+    backlog = taken_up(config)
+    return Attempt(backlog.job, backlog.tasks[0].shard)
 
 
-def test_an_attempt_leaves_no_mark(first_attempt: attempt, config: dict[str, Any]) -> None:
+def taken_up(config: dict[str, Any]) -> Backlog:
+    checked = DetectConfig.model_validate(config)
+    return take_up(checked, prepare(checked))
+
+
+def test_an_attempt_leaves_no_mark(first_attempt: Attempt, config: dict[str, Any]) -> None:
     with first_attempt as isolation:
         assert isolation == "risky"
         assert left_behind(config["output"]["uri"]) == [first_attempt.mark]
     assert left_behind(config["output"]["uri"]) == []
 
 
-def test_an_exception_is_no_crash(first_attempt: attempt, config: dict[str, Any]) -> None:
+def test_an_exception_is_no_crash(first_attempt: Attempt, config: dict[str, Any]) -> None:
     with pytest.raises(RunError), first_attempt:
         raise RunError("the disk is full")
     assert left_behind(config["output"]["uri"]) == []
@@ -257,7 +264,7 @@ def test_an_exception_is_no_crash(first_attempt: attempt, config: dict[str, Any]
         assert isolation == "risky"
 
 
-def test_after_a_crash_every_picture_is_decoded_apart(first_attempt: attempt, config: dict[str, Any]) -> None:
+def test_after_a_crash_every_picture_is_decoded_apart(first_attempt: Attempt, config: dict[str, Any]) -> None:
     first_attempt.__enter__()  # and the process is gone
     with first_attempt as isolation:
         assert isolation == "always"
@@ -267,15 +274,15 @@ def test_after_a_crash_every_picture_is_decoded_apart(first_attempt: attempt, co
 
 
 def test_marks_belong_to_a_shard_and_a_generation(config: dict[str, Any]) -> None:
-    work = open_work(DetectConfig.model_validate(config), recover=False)
+    one = taken_up(config)
     config["detector"]["max_pixels"] = 12345
-    other = open_work(DetectConfig.model_validate(config), recover=False)
-    marks = {attempt(one.job, shard).mark for one in (work, other) for shard, _ in one.todo}
+    other = taken_up(config)
+    marks = {Attempt(backlog.job, task.shard).mark for backlog in (one, other) for task in backlog.tasks}
     assert len(marks) == 2 * SHARDS
 
 
 def test_a_picture_that_kills_its_decoder_is_a_failure(
-    first_attempt: attempt, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    first_attempt: Attempt, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mark that a dead worker left: its shard is decoded in a child, and the culprit becomes a failure row."""
     culprit, told = picture_bytes(2), dict[str, int]()
@@ -287,7 +294,7 @@ def test_a_picture_that_kills_its_decoder_is_a_failure(
             raise DecodeFailure(reasons.DECODER_CRASHED, "ended by signal 11")
         return decode_safely(data, isolation="never", **rest)
 
-    monkeypatch.setattr(detecting, "decode_safely", decode)
+    monkeypatch.setattr(outcomes, "decode_safely", decode)
     first_attempt.__enter__()
     result = run_detect(config)
     assert told == {"always": PER_SHARD, "risky": N - PER_SHARD}

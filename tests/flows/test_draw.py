@@ -21,7 +21,7 @@ from flows.detect import draw
 from flows.detect.earlier import digest_of
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.errors import InputError
-from landmark_ops.keypoints.rows import Outcome, Provenance, to_tables
+from landmark_ops.keypoints.rows import ImageOutcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.source import open_shards
@@ -91,10 +91,10 @@ def write_output(
         for member in shard.members():
             identity = (member.image_id, member.shard, member.member, digest_of(member))
             if member.member == "broken.jpg":
-                outcomes.append(Outcome(*identity, failure=("not_an_image", "HTML")))
+                outcomes.append(ImageOutcome(*identity, failure=("not_an_image", "HTML")))
             else:
                 n = 0 if member.member == "none.jpg" else 1
-                outcomes.append(Outcome(*identity, WIDTH, HEIGHT, face(20 if generation == "g1" else 110, n)))
+                outcomes.append(ImageOutcome(*identity, WIDTH, HEIGHT, face(20 if generation == "g1" else 110, n)))
         rows = ShardRows(shard.id, shard.version, 1, generation, "run", to_tables(outcomes, provenance))
         staged.append(tables.stage(rows))
     tables.commit([one for one in staged if one is not None])

@@ -8,7 +8,7 @@ import pytest
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints import schema
-from landmark_ops.keypoints.rows import MAX_DETAIL, Outcome, Provenance, concat, to_tables
+from landmark_ops.keypoints.rows import MAX_DETAIL, ImageOutcome, Provenance, concat, to_tables
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PROVENANCE = Provenance("face-5", {"yunet": "aa", "mesh": "bb"}, "c0ffee", "run-1", WHEN)
@@ -28,8 +28,8 @@ def instances(n: int, rng: np.random.Generator, k: int = 5, **extra: np.ndarray)
     )
 
 
-def found(name: str, one: Instances) -> Outcome:
-    return Outcome(f"s/{name}", "s", name, "00" * 32, 640, 480, one)
+def found(name: str, one: Instances) -> ImageOutcome:
+    return ImageOutcome(f"s/{name}", "s", name, "00" * 32, 640, 480, one)
 
 
 def test_columns_are_those_of_the_contract() -> None:
@@ -84,7 +84,7 @@ def test_boxes_without_points_and_missing_points(rng: np.random.Generator) -> No
 
 
 def test_failures_are_counted_as_images() -> None:
-    bad = Outcome("s/x", "s", "x", None, failure=("truncated", "y" * 10_000))
+    bad = ImageOutcome("s/x", "s", "x", None, failure=("truncated", "y" * 10_000))
     tables = to_tables([bad], PROVENANCE)
     assert tables["keypoints"].num_rows == 0
     (failure,) = tables["failures"].to_pylist()
@@ -104,6 +104,6 @@ def test_tables_have_their_schemas_even_when_empty(rng: np.random.Generator) -> 
 
 def test_an_outcome_is_one_thing_and_models_are_known(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="neither detected nor failed"):
-        to_tables([Outcome("s/x", "s", "x", None)], PROVENANCE)
+        to_tables([ImageOutcome("s/x", "s", "x", None)], PROVENANCE)
     with pytest.raises(InputError, match="model 'mesh' made rows, but its sha256 was not given"):
         to_tables([found("a", instances(1, rng))], PROVENANCE._replace(model_sha256={"yunet": "aa"}))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.detectors.instances import Instances
-from landmark_ops.keypoints.rows import Outcome, Provenance, to_tables
+from landmark_ops.keypoints.rows import ImageOutcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.stores.tables.tables import ShardRows, TableFormat, TableSet
 
@@ -35,7 +35,7 @@ def shard_rows(
         name = f"{prefix}{at}.jpg"
         identity = (f"{shard}/{name}", shard, name, "ab" * 32)
         if n < 0:
-            outcomes.append(Outcome(*identity, failure=("truncated", "")))
+            outcomes.append(ImageOutcome(*identity, failure=("truncated", "")))
             continue
         found = Instances(
             np.full((n, 4), coordinate),
@@ -46,7 +46,7 @@ def shard_rows(
             {},
             ("m",),
         )
-        outcomes.append(Outcome(*identity, 640, 480, found))
+        outcomes.append(ImageOutcome(*identity, 640, 480, found))
     provenance = Provenance("pair", {"m": "00"}, generation, run, datetime.now(UTC))
     return ShardRows(shard, version, round, generation, run, to_tables(outcomes, provenance))
 

@@ -1,0 +1,103 @@
+"""What goes between the flow and its workers: the job they share, the shards handed out one by one, what they tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from flows.detect.overlays import Picture
+from landmark_ops.detectors.pipeline_spec import Pipeline
+from landmark_ops.detectors.session import Session, load_session
+from landmark_ops.detectors.spec import ModelSpec
+from landmark_ops.shards.member import Shard
+from landmark_ops.stores.tables.tables import Staged, TableFormat
+
+
+class Round(NamedTuple):
+    """Which time a shard is detected in, its version when the round before was committed, and when that was."""
+
+    number: int = 1
+    recorded: str = ""
+    committed: float = 0.0
+
+
+class GoneShard(NamedTuple):
+    """A shard on record that is no longer in the source."""
+
+    shard: str
+    version: str
+    round: int
+
+
+class ShardTask(NamedTuple):
+    """One shard to detect in: the item that a worker is sent."""
+
+    shard: Shard
+    round: Round = Round()
+
+    def __str__(self) -> str:
+        """How messages call it."""
+        return f"shard {self.shard.id}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every shard of one run shares; small, sent to each worker once.
+
+    `pipeline` and `specs` are what the run started with: files of a user's own are read once, and a worker that has
+    lived through several runs remembers none of them.
+    """
+
+    pipeline: Pipeline
+    specs: Mapping[str, ModelSpec]
+    boxes: Literal["pixels", "relative"] | None  # the unit of boxes that are given
+    gone: tuple[GoneShard, ...]  # shards on record that have left the source, where their rows may come again by id
+    thresholds: Mapping[str, float]
+    batch: int
+    max_pixels: int
+    output: str
+    format: TableFormat
+    config_hash: str
+    run_id: str
+    overlays: int  # per shard, at most
+
+    @property
+    def model_sha256(self) -> dict[str, str]:
+        """Of every model that makes rows, by name."""
+        return {name: spec.sha256 for name, spec in self.specs.items()}
+
+    @property
+    def min_side(self) -> int | None:
+        """The shorter side in pixels from which a picture may be decoded smaller: where nothing is cropped from it.
+
+        A finder with a fixed input sees no more than its own size; twice that keeps the shrinking by the finder's own
+        rule.
+        """
+        if self.pipeline.steps or self.pipeline.refine or self.pipeline.find is None:
+            return None
+        sides = self.specs[self.pipeline.find].input
+        return 2 * max(sides.width, sides.height) if sides.width and sides.height else None
+
+    def session(self, model: str) -> Session:
+        """The session of a model by name; its network is loaded once per process."""
+        return load_session(self.specs[model])
+
+
+class ShardDone(NamedTuple):
+    """What a worker tells of a shard: where its rows are staged (None: another run had them), and numbers.
+
+    undrawn: why pictures of the sample could not be drawn, counted; their rows are as good as any. rewritten: images
+    known by name that were written anew since their rows were made.
+    """
+
+    shard: str
+    staged: Staged | None
+    images: int
+    instances: int
+    reasons: Counter[str]
+    overlays: list[Picture]
+    undrawn: Counter[str]
+    passed: Counter[str]  # what lay beside the images, by suffix
+    rewritten: int = 0
