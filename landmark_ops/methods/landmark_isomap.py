@@ -17,16 +17,15 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.callables import check_callable
 from landmark_ops.numerics.components import Policy
 from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, dists, resolve_metric
-from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.classical_scaling import scale_landmarks, scale_rows
 from landmark_ops.solver.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured, graph_cost
 from landmark_ops.solver.geometry import metric_before_landmarks
-from landmark_ops.solver.method import Probe, Solution
+from landmark_ops.solver.method import Probe, Solution, WithoutKernel
 from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes
 
 
 @dataclass(frozen=True)
-class LandmarkIsomapMethod:
+class LandmarkIsomapMethod(WithoutKernel):
     """Landmark Isomap as a `Method`."""
 
     n_components: int = 2
@@ -35,12 +34,7 @@ class LandmarkIsomapMethod:
     components: Policy = "error"
     max_support: int = 1_000_000
 
-    choice: KernelChoice | None = None
     passes = 2
-
-    def with_gamma(self, gamma: float) -> LandmarkIsomapMethod:
-        """No kernel, nothing to fix."""
-        return self
 
     def selection_metric(self, probe: Probe) -> Metric:
         """The metric between rows, V and VI estimated from `probe`."""

@@ -23,16 +23,15 @@ from landmark_ops.numerics.distances import (
     resolve_metric,
 )
 from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
-from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.classical_scaling import scale_rows
 from landmark_ops.solver.geometry import metric_before_landmarks
-from landmark_ops.solver.method import Probe, Solution, check_sums
+from landmark_ops.solver.method import Probe, Solution, WithoutKernel, check_sums
 from landmark_ops.solver.section import METHODS, MethodSection
 from landmark_ops.solver.unexplained import DistanceShare, Unexplained
 
 
 @dataclass(frozen=True)
-class LandmarkMDSMethod:
+class LandmarkMDSMethod(WithoutKernel):
     """Landmark MDS as a `Method`."""
 
     n_components: int = 2
@@ -40,16 +39,10 @@ class LandmarkMDSMethod:
     metric_params: Mapping[str, Any] | None = None
     align: bool = False
 
-    choice: KernelChoice | None = None
-
     @property
     def passes(self) -> int:
         """Only the final PCA alignment looks at all rows."""
         return int(self.align)
-
-    def with_gamma(self, gamma: float) -> LandmarkMDSMethod:
-        """No kernel, nothing to fix."""
-        return self
 
     def selection_metric(self, probe: Probe) -> Metric:
         """The metric itself, V and VI estimated from `probe` where they are left out."""

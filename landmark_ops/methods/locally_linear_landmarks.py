@@ -21,9 +21,8 @@ from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.components import components_of
 from landmark_ops.numerics.distances import Array, Metric
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
-from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.solver.geodesic_graph import AskGraph, Graph, graph_cost
-from landmark_ops.solver.method import Probe, Solution, check_n_components, duplicate_warning
+from landmark_ops.solver.method import Probe, Solution, WithoutKernel, check_n_components, duplicate_warning
 from landmark_ops.solver.pencil import AskPencil, Objective
 from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes
 
@@ -32,7 +31,7 @@ LEAST_WEIGHTS = 10
 
 
 @dataclass(frozen=True)
-class LocallyLinearLandmarksMethod:
+class LocallyLinearLandmarksMethod(WithoutKernel):
     """Locally linear landmarks as a `Method`; n_weights None takes n_components + 1, and at least 10."""
 
     n_components: int = 2
@@ -42,12 +41,7 @@ class LocallyLinearLandmarksMethod:
     max_support: int = 1_000_000
     objective: Objective = "laplacian"
 
-    choice: KernelChoice | None = None
     passes = 2
-
-    def with_gamma(self, gamma: float) -> LocallyLinearLandmarksMethod:
-        """No kernel, nothing to fix."""
-        return self
 
     def selection_metric(self, probe: Probe) -> Metric:
         """Euclidean, as graph and weights are."""

@@ -83,6 +83,16 @@ class Method(Protocol):
 DEFAULT_KERNEL = KernelChoice()
 
 
+class WithoutKernel:
+    """What methods of distances have in common."""
+
+    choice = None
+
+    def with_gamma(self, gamma: float) -> Self:
+        """Itself: there is no bandwidth to fix."""
+        return self
+
+
 class OfKernel:
     """What methods with a field `kernel: KernelChoice` have in common."""
 
