@@ -2,6 +2,9 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
+from sklearn.gaussian_process.kernels import Matern
+from sklearn.metrics.pairwise import pairwise_kernels
 
 from landmark_ops import InputError, LandmarkMap
 from landmark_ops.maps.evaluation import TILE_ROWS, compute_dtype
@@ -14,9 +17,22 @@ from landmark_ops.solver.features import nystrom_features
 F64 = np.dtype(np.float64)
 
 
+def block_by_others(fitted: LandmarkMap, X: np.ndarray) -> np.ndarray:
+    """The (b, m) block by SciPy and scikit-learn: squared dissimilarities, or kernel values."""
+    block, X, Z = fitted.block, np.asarray(X, float), np.asarray(fitted.landmarks, float)
+    if isinstance(block, Metric):
+        distances = cdist(X, Z, block.name)
+        squared = {"sqeuclidean": 1, "cosine": 2, "correlation": 2}  # these are squares already, or half of one
+        return squared[block.name] * distances if block.name in squared else distances**2
+    if block.name == "matern":
+        return Matern(1 / block.gamma, nu=block.nu)(X, Z)
+    every = {"gamma": block.gamma, "degree": block.degree, "coef0": block.coef0}
+    return pairwise_kernels(X, Z, block.name, filter_params=True, **every)
+
+
 def by_block(fitted: LandmarkMap, X: np.ndarray) -> np.ndarray:
     """The definition: block times readout plus offset, with nothing folded, tiled or fused."""
-    return fitted.block_of(X) @ fitted.readout + fitted.offset
+    return block_by_others(fitted, X) @ fitted.readout + fitted.offset
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cosine", "correlation", "cityblock", "braycurtis"])
@@ -25,7 +41,8 @@ def test_lmds_maps_equal_their_definition(metric, rng):
     fitted = LandmarkMDSMethod(3, metric).start(Z, F64).map
     assert fitted.collapsed == (metric not in ("cityblock", "braycurtis"))
     np.testing.assert_allclose(fitted(X), by_block(fitted, X), rtol=1e-9, atol=1e-12)
-    residual = fitted.block_of(X).mean(axis=1) - 0.5 * fitted.block_of(Z).mean() - (fitted(X) ** 2).sum(axis=1)
+    means = block_by_others(fitted, X).mean(axis=1), block_by_others(fitted, Z).mean()
+    residual = means[0] - 0.5 * means[1] - (fitted(X) ** 2).sum(axis=1)
     np.testing.assert_allclose(fitted.place(X).residual, residual, atol=1e-12)
 
 
@@ -128,6 +145,10 @@ def test_wrong_width_is_refused():
         fitted(np.ones((2, 4)))
 
 
-def test_kernel_rows_are_checked_too():
-    fitted = LandmarkMap(np.eye(3), Kernel("rbf"), np.ones((3, 1)), np.zeros(1), np.zeros(3), self_term=True)
-    assert fitted(np.eye(3)).shape == (3, 1)
+def test_rows_under_kernels_are_checked_too():
+    fitted = LandmarkMap(np.eye(3), Kernel("rbf", 1.0), np.ones((3, 1)), np.zeros(1), np.zeros(3), self_term=True)
+    with pytest.raises(InputError, match=r"shape \(2, 4\) do not fit this map: expected \(b, 3\)"):
+        fitted(np.ones((2, 4)))
+    bad = np.vstack([np.eye(3), [[0, np.nan, 0]]])
+    np.testing.assert_allclose(fitted(bad)[:3], 1 + 2 * np.exp(-2))
+    assert np.isnan(fitted(bad)[3]).all()

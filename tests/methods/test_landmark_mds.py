@@ -109,14 +109,17 @@ def test_residual_is_the_squared_distance_not_explained(rng):
     assert (placed.residual > -1e-10).all()
 
 
-def test_digits_match_pca_as_stated_in_the_literature():
-    """methods.md: Procrustes against PCA .0054 with 400 uniform landmarks (squared, scaled disparity)."""
+def test_digits_match_pca_as_closely_as_the_guide_says():
+    """Procrustes against PCA (squared, scaled) with 400 uniform landmarks: .0054 in the mean of draws."""
     from scipy.spatial import procrustes
     from sklearn.datasets import load_digits
 
     X = load_digits().data
-    Y = LandmarkMDS(10, n_landmarks=400, random_state=0).fit_transform(X)
-    assert procrustes(PCA(10).fit_transform(X), Y)[2] < 0.02
+    exact = PCA(10).fit_transform(X)
+    drawn = [LandmarkMDS(10, n_landmarks=400, random_state=seed).fit_transform(X) for seed in range(6)]
+    found = [procrustes(exact, Y)[2] for Y in drawn]
+    assert np.mean(found) == pytest.approx(0.0054, abs=0.0004)
+    assert max(found) < 0.012
 
 
 def test_duplicate_landmarks_are_told(rng):

@@ -146,8 +146,9 @@ def test_a_truncated_tar_keeps_what_comes_before_the_cut(tmp_path: Path, compres
     (tmp_path / "a.tar").write_bytes(whole[: len(whole) * 9 // 10])
     found = read(tmp_path)
     good = [member for member in found if not member.failure]
-    assert [member.data for member in good] == [noise, noise[::-1]][: len(good)]
-    assert len(good) >= (0 if compress is bz2.compress else 1)
+    # bzip2 gives bytes back in blocks of 900,000, the first of which is cut; xz keeps some back until there are more
+    kept = {bz2.compress: 0, lzma.compress: 1}.get(compress, 2)
+    assert [member.data for member in good] == [noise, noise[::-1]][:kept]
     assert [(m.member, m.failure[0]) for m in found if m.failure] == [("", "truncated_shard")]
     assert found[-1].image_id == "a.tar/"
 
