@@ -14,11 +14,18 @@ import numpy as np
 
 from benchmarks.timing import seconds_of
 from flows.base.progress import Progress
-from flows.embed import flow as flow
-from flows.embed import tasks
+from flows.embed.attributes import attributes
+from flows.embed.committed_map import commit_map
+from flows.embed.completion import complete_stage
+from flows.embed.extension import extend_stage
 from flows.embed.inputs import Opened, open_run
 from flows.embed.plan import Plan, make_plan
 from flows.embed.run import Run
+from flows.embed.sample import sample_indices
+from flows.embed.scratch import clear_scratch
+from flows.embed.selection import select_stage
+from flows.embed.solution import solve_stage
+from flows.embed.solved_method import Work
 from landmark_ops.configs.embed import EmbedConfig, OutputConfig, SourceConfig
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.passes.extension import extend_block
@@ -31,7 +38,7 @@ class Prepared(NamedTuple):
     opened: Opened
     plan: Plan
     run: Run
-    work: tasks.Work
+    work: Work
 
 
 class Embedded(NamedTuple):
@@ -57,11 +64,11 @@ def prepare(config: EmbedConfig, engine: ClusterEngine, progress: Progress) -> P
     [part] = opened.parts
     plan = make_plan(config, opened.rows)
     run = Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress)
-    part.store.create(flow.attributes(part, opened))
-    chosen = tasks.select_stage.fn(run, opened, plan)
-    [solution] = tasks.solve_stage.fn(run, [part], chosen, opened.earlier, plan)
+    part.store.create(attributes(part, opened))
+    chosen = select_stage.fn(run, opened, plan)
+    [solution] = solve_stage.fn(run, [part], chosen, opened.earlier, plan)
     with progress.stage("commit map"):
-        work = tasks.commit_map.fn(run, part, chosen, solution, plan)
+        work = commit_map.fn(run, part, chosen, solution, plan)
     return Prepared(opened, plan, run, work)
 
 
@@ -86,11 +93,11 @@ def embed(config: EmbedConfig, engine: ClusterEngine, keep: bool = False) -> Emb
     def whole() -> None:
         prepared.append(prepare(config, engine, progress))
         opened, _, run, work = prepared[0]
-        [sample] = tasks.extend_stage.fn(run, [work], flow.sample_indices(config, opened))
+        [sample] = extend_stage.fn(run, [work], sample_indices(config, opened))
         if not np.isfinite(sample.embedding).all():
             raise AssertionError("rows without coordinates: what was measured is not an embedding")
-        tasks.complete_stage.fn(run, work, {}, 0, {})
-        tasks.clear_scratch(opened.parts)
+        complete_stage.fn(run, work, {}, 0, {})
+        clear_scratch(opened.parts)
 
     seconds = seconds_of(whole)
     if not keep:

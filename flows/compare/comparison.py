@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flows.embed.inputs import address, check_apart, check_counts, check_writable, open_source
+from flows.embed.inputs import check_counts
+from flows.embed.places import address, check_apart, check_writable
 from flows.embed.plan import check_local, landmark_count, make_plan
+from flows.embed.sources import open_source
 from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.errors import InputError
 from landmark_ops.selection.strategy import strategies

@@ -8,8 +8,8 @@ import numpy as np
 
 from flows.base.stage import stage
 from flows.compare.comparison import Comparison
+from flows.embed.bad_rows import refuse_bad_rows
 from flows.embed.run import Run
-from flows.embed.tasks import refuse_bad_rows
 from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Array

@@ -10,8 +10,9 @@ import numpy as np
 from flows.base.stage import stage
 from flows.compare.comparison import Comparison
 from flows.compare.setting import Setting
+from flows.embed.bad_rows import refuse_bad_rows
 from flows.embed.run import Run
-from flows.embed.tasks import asks, refuse_bad_rows
+from flows.embed.selection import asks
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap

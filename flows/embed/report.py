@@ -10,8 +10,9 @@ from flows.base.artifacts import publish
 from flows.base.stage import stage
 from flows.embed import report_files
 from flows.embed.run import Run
+from flows.embed.sample import Sample
 from flows.embed.scores import Outcome
-from flows.embed.tasks import Sample, Work
+from flows.embed.solved_method import Work
 from landmark_ops.errors import InputError
 from landmark_ops.maps.heads import Clusters, Regression
 from landmark_ops.maps.tally import describe

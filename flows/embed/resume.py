@@ -1,4 +1,4 @@
-"""Take up an interrupted run: landmarks and solution as the output holds them."""
+"""Take up an interrupted run: landmarks and solution as the output holds them, and which chunks are whole."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from flows.embed.run import Part
-from flows.embed.tasks import Chosen, Work
+from flows.base.stage import stage
+from flows.embed.run import Part, Run
+from flows.embed.solved_method import Chosen, Work
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.passes.extension import reread_block
 from landmark_ops.passes.stored_map import load_map
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.strategy import STRATEGIES
@@ -60,3 +62,18 @@ def open_blocks(uri: str | None, output: str) -> Rows | None:
             f"{output}: the geodesics this unfinished run was placing rows by are gone ({uri}): run again with "
             "output.overwrite: true"
         ) from error
+
+
+@stage("verify")
+def verify_stage(run: Run, records: ChunkRecords) -> int:
+    """On resume: compare every committed chunk with its hash; those that differ will be computed again."""
+    committed = records.items(committed=True)
+    lost = 0
+    with run.progress.stage("verify", sum(item.size for item in committed)):
+        for item, found in run.engine.imap(reread_block, committed, records.store, done=run.progress.rows_done):
+            if found is not None and records.matches(item[0], found):
+                records.set(item[0], found)  # a crash may have come between the columns of the table
+            else:
+                records.drop(item[0])
+                lost += 1
+    return lost

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from flows.base.stage import stage
+from flows.embed.extension import why_undefined
 from flows.embed.run import Run
-from flows.embed.tasks import Work, watch_progress, why_undefined
+from flows.embed.solution import watch_progress
+from flows.embed.solved_method import Work
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.heads import Classes, Clusters, Head, Regression
 from landmark_ops.maps.tally import Found

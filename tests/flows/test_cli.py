@@ -182,7 +182,7 @@ def test_out_of_memory_exits_with_1(config: Path, monkeypatch: pytest.MonkeyPatc
     def fail(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("flows.embed.tasks.select", fail)
+    monkeypatch.setattr("flows.embed.selection.select", fail)
     result = run("embed", config, "-q")
     assert result.exit_code == 1
     assert result.stderr.startswith("landmarks: out of memory: ")
@@ -192,7 +192,7 @@ def test_an_interruption_exits_with_130(config: Path, monkeypatch: pytest.Monkey
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flows.embed.tasks.select", fail)
+    monkeypatch.setattr("flows.embed.selection.select", fail)
     result = run("embed", config, "-q")
     assert result.exit_code == 130
     (line,) = result.stderr.splitlines()

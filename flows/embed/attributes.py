@@ -1,0 +1,37 @@
+"""What the attributes of an output say of its making and of its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.embed.given_landmarks import hash_given
+from flows.embed.inputs import Opened
+from flows.embed.run import Part
+from flows.embed.scores import Outcome
+from landmark_ops import __version__
+
+
+def attributes(part: Part, opened: Opened) -> dict[str, Any]:
+    """What an output says of its making, before there is a result."""
+    rows, config = opened.rows, part.config
+    return {
+        "version": __version__,
+        "method": config.method.name,
+        "parameters": config.method.model_dump(mode="json", exclude={"name"}),
+        "source": {
+            "uri": config.source.uri,
+            "fingerprint": opened.fingerprint,
+            "shape": [rows.n, *rows.row_shape],
+            "dtype": rows.dtype.name,
+        },
+        "seed": config.landmarks.seed,
+        "config": config.model_dump(mode="json", exclude={"cluster", "methods", "compare"}),
+        "result_hash": config.result_hash(),
+        "given_sha256": hash_given(opened.given, opened.earlier),
+        **({"target": opened.targets.rows.uri} if opened.targets and config.method.supervised else {}),
+    }
+
+
+def undefined_attributes(outcome: Outcome) -> dict[str, Any]:
+    """Why rows have no coordinates, as the output's attributes hold it."""
+    return {cause.name.lower(): found._asdict() for cause, found in outcome.undefined.items()}

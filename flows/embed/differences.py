@@ -1,0 +1,56 @@
+"""What tells a run from the one that an output was made by."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from flows.embed.earlier import Earlier
+from flows.embed.given_landmarks import hash_given
+from landmark_ops.configs.embed import EmbedConfig
+from landmark_ops.errors import DamagedError
+from landmark_ops.stores.embeddings.landmark_rows import find_replaced
+from landmark_ops.stores.embeddings.store import EmbeddingStore
+from landmark_ops.stores.sources.rows import Rows
+
+
+class Making(NamedTuple):
+    """What an output is made of beside its config: another of any of these makes another output."""
+
+    rows: Rows
+    fingerprint: str
+    given: NDArray[Any] | None
+    earlier: Earlier | None
+
+
+def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfig, made_of: Making) -> str:
+    """What differs between this run and the one recorded in an output; empty where nothing does."""
+    rows, fingerprint, given, earlier = made_of
+    if status.get("source", {}).get("fingerprint") != fingerprint:
+        return "another source, or the source has changed since"
+    if status.get("result_hash") == config.result_hash():
+        if status.get("given_sha256") == hash_given(given, earlier):
+            return another_content(store, rows)
+        return f"another embedding at {earlier.uri}" if earlier else f"other points in {config.landmarks.points}"
+    recorded = status.get("config", {})
+    ours = config.model_dump(mode="json")
+    changed = [
+        f"{section}.{key} {then.get(key)!r} instead of {now.get(key)!r}"
+        for section in ("landmarks", "method", "source", "target")
+        for then, now in [(recorded.get(section) or {}, ours[section] or {})]
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key) and (section, key) != ("source", "uri")
+    ]
+    return ", ".join(changed) or "another configuration"
+
+
+def another_content(store: EmbeddingStore, rows: Rows) -> str:
+    """What shows that a source of the same name, size and time is another; empty where nothing does."""
+    try:
+        row = find_replaced(store, rows)
+    except DamagedError:
+        return ""  # told by whoever needs the landmarks, or looks whether the output is whole
+    if row is None:
+        return ""
+    return f"other content of {rows.uri} (row {row} is not the landmark it was, though size and time are the same)"

@@ -1,0 +1,36 @@
+"""What a run reads: rows and targets."""
+
+from __future__ import annotations
+
+from flows.embed.places import address
+from landmark_ops.configs.embed import EmbedConfig, TargetConfig
+from landmark_ops.errors import Edge, speaks
+from landmark_ops.passes.sums import Targets
+from landmark_ops.stores.sources.rows import Rows
+from landmark_ops.stores.sources.source import open_rows, open_values
+
+
+@speaks(Edge.CONFIG)
+def open_source(config: EmbedConfig) -> Rows:
+    """The rows that `source:` names."""
+    source = config.source
+    return open_rows(
+        address(source.uri, config),
+        array=source.array,
+        column=source.column,
+        columns=list(source.columns) if source.columns else None,
+        missing_chunks=source.missing_chunks,
+    )
+
+
+@speaks(Edge.TARGET)
+def open_targets(config: EmbedConfig, target: TargetConfig) -> Targets:
+    """The target as rows of one value; an array or column of the source unless it has a uri of its own."""
+    uri = address(target.uri or config.source.uri, config)
+    rows = open_values(uri, array=target.array, column=target.column, missing_chunks=config.source.missing_chunks)
+    return Targets(rows, target.held_out, config.landmarks.seed)
+
+
+def fingerprint_of(rows: Rows, targets: Targets | None) -> str:
+    """Changes when the source or the target does."""
+    return rows.fingerprint() if targets is None else f"{rows.fingerprint()}+{targets.rows.fingerprint()}"

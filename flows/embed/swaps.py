@@ -1,0 +1,23 @@
+"""What a run that was killed right after its last write left to be done."""
+
+from __future__ import annotations
+
+from flows.embed import report_files
+from flows.embed.inputs import Opened
+from landmark_ops.stores.embeddings.store import EmbeddingStore
+from landmark_ops.stores.lock import OutputLock
+
+
+def finish_swaps(opened: Opened, lock: str) -> None:
+    """Tidy up after a run that was killed between its last write and its end."""
+    stores = [part.store for part in opened.parts]
+    if any(store.successor.is_there() or report_files.is_waiting(store.uri) for store in stores):
+        with OutputLock(lock) as held:
+            for store in stores:
+                settle(store.fenced(held.fence))
+
+
+def settle(store: EmbeddingStore) -> None:
+    """Finish what a run that was killed right after its swap left to be done: metadata of arrays, and the report."""
+    store.settle()
+    report_files.settle(store)
