@@ -143,7 +143,7 @@ def build_maps(Z: Array, X: Array) -> Maps:
     method = NystroemKernelPCAMethod(K)
     started = method.start(Z, X.dtype)
     (found,) = sum_block((0, len(X)), ArrayRows(X), (moments(started.map),), None).values
-    scores = method.finish(started, found).map
+    scores = method.finish(started, found, X.dtype).map
     fitted = started.map
     assert isinstance(fitted.block, Kernel)
     vectors = started.embedding / np.sqrt(started.eigenvalues)  # V (m, r)

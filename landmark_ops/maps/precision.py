@@ -32,6 +32,18 @@ def single_suffices(fitted: MapParts) -> bool:
     return prepared(fitted, _tried)
 
 
+def rounds_blocks(fitted: MapParts) -> bool:
+    """Whether the blocks of float32 rows are rounded to float32.
+
+    Not where block and readout fold, where a kernel is computed in float64 whatever the rows are (laplacian, chi2, a
+    user's function), and where float32 does not suffice.
+    """
+    if collapses(fitted) or not single_suffices(fitted):
+        return False
+    one = np.asarray(fitted.landmarks[:1], SINGLE)
+    return bool(prepared(fitted, block_evaluator, SINGLE)(one).dtype == SINGLE)
+
+
 def sampled(Z: Array) -> Array:
     """Up to `TRIED` rows of Z (m, d), evenly spaced."""
     return Z[np.linspace(0, len(Z) - 1, min(len(Z), TRIED)).round().astype(int)]

@@ -19,7 +19,7 @@ from landmark_ops.maps.moments import Moments, moments
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.kernel import KernelChoice
-from landmark_ops.solver.features import nystrom_features
+from landmark_ops.solver.features import nystrom_features, single_warning, sums_cutoff
 from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import DEFAULT_KERNEL, OfKernel, Solution, check_n_components, check_sums, too_alike
 from landmark_ops.solver.section import METHODS
@@ -50,21 +50,23 @@ class NystroemKernelPCAMethod(OfKernel):
             started = self.start(Z, np.dtype(np.float64))
             started = started._replace(map=replace(started.map, double=True))
             summed = check_sums((yield moments(started.map)), started.map.block)
-        return self.finish(started, summed)
+        return self.finish(started, summed, dtype)
 
     def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
         """The Nystrom features at full rank."""
-        return nystrom_features(self.kernel, Z, dtype)
+        features = nystrom_features(self.kernel, Z, dtype)
+        return features._replace(warnings=features.warnings + single_warning(features))
 
-    def finish(self, solution: Solution, moments: Moments) -> Solution:
+    def finish(self, solution: Solution, moments: Moments, dtype: np.dtype[Any]) -> Solution:
         """Scores (f(x) - mean f)^T v for the top eigenvectors v of the features' covariance over all rows.
 
         Eigenvalues are variances, those of scikit-learn's KernelPCA divided by n. The residual becomes the squared
         feature-space distance from the mean that k components leave: k(x,x) - 2 f.mean + |mean|^2 - |score|^2.
+        `dtype`: of the rows that the moments are sums over.
         """
         features = solution.map
         spectrum = symmetric_eigen(moments.covariance)
-        cutoff = solution.cutoff
+        cutoff = sums_cutoff(features, dtype)
         shape = (features.n_landmarks, features.n_features)
         refuse_offset(spectrum.values[0], moments, features)
         # What rounding leaves of the mean is no component.
@@ -90,6 +92,7 @@ class NystroemKernelPCAMethod(OfKernel):
             eigenvalues=spectrum.values[:k],
             spectrum=spectrum.values,
             rank=rank,
+            cutoff=cutoff,
         )
 
 

@@ -22,7 +22,7 @@ from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.numerics.kernel import KernelChoice
-from landmark_ops.solver.features import block_map, nystrom_features
+from landmark_ops.solver.features import block_map, nystrom_features, single_warning, sums_cutoff
 from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import DEFAULT_KERNEL, F64, OfKernel, Solution, check_n_components, check_sums
 from landmark_ops.solver.section import METHODS
@@ -47,28 +47,28 @@ class SpectralEmbeddingMethod(OfKernel):
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """Features; one pass for their sum, hence degrees; one for the second moment of the scaled features."""
-        started = nystrom_features(self.kernel, Z, dtype)
+        started = nystrom_features(self.kernel, Z, dtype, scaled=True)
         # The sum of the features is that of the blocks times the readout: the product need not be made per row.
         summed: Moments = yield totals(block_map(started.map))
         total = started.map.readout.T @ check_sums(summed, started.map.block).total
         scaled = scaled_features(started.map, total, summed.rows)
         second: Moments = yield moments(scaled)
-        return self._finish(started, scaled, second)
+        return self._finish(started, scaled, second, sums_cutoff(scaled, dtype))
 
-    def _finish(self, started: Solution, scaled: LandmarkMap, second: Moments) -> Solution:
+    def _finish(self, started: Solution, scaled: LandmarkMap, second: Moments, cutoff: float) -> Solution:
         spectrum = symmetric_eigen(check_sums(second, scaled.block).second)
         m, d = started.map.n_landmarks, started.map.n_features
-        rank = spectrum.rank(started.cutoff)
+        rank = spectrum.rank(cutoff)
         skip = 0 if self.trivial else 1
         what = "the normalised affinity" + (" beside its trivial eigenvector" if skip else "")
-        k = check_n_components(self.n_components, rank - skip, started.cutoff, (m, d), what)
+        k = check_n_components(self.n_components, rank - skip, cutoff, (m, d), what)
         kept = slice(skip, skip + k)
         values = spectrum.values[kept]
         rotation = spectrum.vectors[:, kept] / np.sqrt(values)
         rotation *= signs_of(scaled(np.asarray(scaled.landmarks, np.float64)) @ rotation)
         fitted = replace(scaled, readout=scaled.readout @ rotation, offset=np.zeros(k))
         touching = int((spectrum.values[: skip + k] > 1 - DISCONNECTED).sum())
-        warnings = started.warnings
+        warnings = started.warnings + single_warning(started)
         if touching > 1:
             warnings += (
                 f"{touching} eigenvalues of the normalised affinity are 1 to rounding: the kernel sees {touching} "
@@ -80,6 +80,7 @@ class SpectralEmbeddingMethod(OfKernel):
             eigenvalues=values,
             spectrum=spectrum.values,
             rank=rank,
+            cutoff=cutoff,
             warnings=warnings,
         )
 

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from landmark_ops.errors import InputError
+from landmark_ops.maps.evaluation import working_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
+from landmark_ops.maps.precision import rounds_blocks
+from landmark_ops.numerics.blocks import collapse_transform
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.kernel import KernelChoice
@@ -21,12 +24,16 @@ from landmark_ops.solver.method import (
 from landmark_ops.solver.precomputed import check_precomputed
 
 
-def nystrom_features(choice: KernelChoice, Z: Array, dtype: np.dtype[Any], n_components: int | None = None) -> Solution:
+def nystrom_features(
+    choice: KernelChoice, Z: Array, dtype: np.dtype[Any], n_components: int | None = None, *, scaled: bool = False
+) -> Solution:
     """Eigendecompose W = k(Z, Z) = V L V^T; features f(x) = k(x, Z) V L^-1/2, so f(x).f(y) = c_x W^+ c_y^T.
 
     Z (m, d) are the landmarks; n_components None keeps all that the rank allows. Directions with an eigenvalue below
-    m * eps(dtype) of the largest are dropped: the block computed in `dtype` is noise there, and an absolute cutoff
-    instead makes float32 errors grow with m.
+    m * eps(float64) of the largest are dropped, and of blocks that are rounded to `dtype` float32 those below
+    m * eps(float32), as the rounding would be magnified there by one over the root of the eigenvalue: an absolute
+    cutoff instead makes float32 errors grow with m. `scaled`: the features will be divided by their degrees, and do
+    not fold with a linear kernel.
 
     Raises InputError for kernels that are undefined or vanish between the landmarks, and more components than rank.
     Williams & Seeger, "Using the Nystrom method to speed up kernel machines", NIPS 2000.
@@ -37,19 +44,44 @@ def nystrom_features(choice: KernelChoice, Z: Array, dtype: np.dtype[Any], n_com
     if given:
         check_precomputed(Z64, "kernel")
     W = landmark_kernel(kernel, Z64)
-    cutoff = len(Z) * float(np.finfo(dtype).eps)
     spectrum = symmetric_eigen(W)
-    rank = spectrum.rank(cutoff)
+    # k(x, x) is not among precomputed values: no residual
+    weights = None if given else np.zeros(len(Z))
+
+    def features(k: int) -> LandmarkMap:
+        readout = spectrum.vectors[:, :k] / np.sqrt(spectrum.values[:k])
+        return LandmarkMap(Z, kernel, readout, np.zeros(k), weights, self_term=not given)
+
+    cutoff, least = (len(Z) * float(np.finfo(kind).eps) for kind in (dtype, np.float64))
+    rank, full = spectrum.rank(cutoff), spectrum.rank(least)
+    if rank < full and not (scaled and collapse_transform(kernel)) and not rounds_blocks(features(full)):
+        cutoff, rank = least, full
     if rank == 0:
         raise InputError(f"kernel {kernel.name}: no eigenvalue between the {len(Z)} landmarks is positive")
     k = check_n_components(n_components, rank, cutoff, (len(Z), Z.shape[1]), f"the {kernel.name} kernel")
     values, vectors = spectrum.values[:k], spectrum.vectors[:, :k]
-    # k(x, x) is not among precomputed values: no residual
-    weights = None if given else np.zeros(len(Z))
-    fitted = LandmarkMap(Z, kernel, vectors / np.sqrt(values), np.zeros(k), weights, self_term=not given)
     warnings = duplicate_warning(Z) + negative_warning(kernel, spectrum.negative_mass)
     return Solution(
-        fitted, vectors * np.sqrt(values), values, spectrum.values, rank, spectrum.negative_mass, cutoff, warnings
+        features(k), vectors * np.sqrt(values), values, spectrum.values, rank, spectrum.negative_mass, cutoff, warnings
+    )
+
+
+def sums_cutoff(fitted: LandmarkMap, dtype: np.dtype[Any]) -> float:
+    """Of the largest eigenvalue, what is rounding in those of products of a map's outputs, summed over rows."""
+    return fitted.n_landmarks * float(np.finfo(working_dtype(fitted, dtype)).eps)
+
+
+def single_warning(features: Solution) -> tuple[str, ...]:
+    """A warning where rows in float32 keep fewer directions than they would in float64: of what is solved in all."""
+    spectrum, m = features.spectrum, features.map.n_landmarks
+    full = int((spectrum > m * np.finfo(np.float64).eps * spectrum[0]).sum())
+    if features.rank == full:
+        return ()
+    return (
+        f"kernel {features.map.block.name}: {features.rank:,} of {full:,} directions between the landmarks are kept, "
+        f"those above {features.cutoff:.1e} of the largest eigenvalue, as in float32 the others are rounding: "
+        "coordinates may differ from those of the same rows in float64 by .001 to .1 of the largest: store the rows as "
+        "float64 to keep all",
     )
 
 

@@ -6,6 +6,7 @@ import gc
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -46,11 +47,12 @@ def test_evaluators_are_made_once_however_many_blocks_and_threads_there_are(meth
 def test_what_is_kept_goes_with_its_map(method, dtype, rng):
     fitted = method.start(rng.random((30, 4)).astype(dtype), F64).map
     fitted.stored(fitted.place(rng.random((5, 4)).astype(dtype)))
-    assert fitted in kept._KEPT
-    before = len(kept._KEPT)
+    assert kept._KEPT[fitted]
+    gone = ref(fitted)
     del fitted
     gc.collect()
-    assert len(kept._KEPT) == before - 1
+    assert gone() is None  # nothing that is kept holds on to the map
+    assert gone not in kept._KEPT.keyrefs()
 
 
 def test_threads_that_ask_at_once_get_one_thing():
