@@ -57,6 +57,11 @@ def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(y, np.uint64 if y.dtype == np.uint64 else np.int64)
 
 
+def add_arrays(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The sum of several arrays of one shape, added in order: the partial sums of blocks."""
+    return np.asarray(sum(parts[1:], start=parts[0]))
+
+
 class Summed(NamedTuple):
     """The sums of one pass, and how many rows had coordinates under every map.
 

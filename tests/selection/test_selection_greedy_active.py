@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+import landmark_ops.selection.pool as pool
 import landmark_ops.selection.strategies.active as active
 import landmark_ops.selection.strategies.greedy as greedy
 import landmark_ops.selection.sweep as sweeps
@@ -24,6 +25,7 @@ from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.pivots import Pivots
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select
+from landmark_ops.selection.sketches import GROUPS, sketch
 from landmark_ops.selection.sweep import Draw, sweep
 from landmark_ops.stores.sources.rows import ArrayRows
 
@@ -95,12 +97,12 @@ def test_a_sketch_keeps_norms(rng: np.random.Generator, monkeypatch: pytest.Monk
     found = sweep(ask, made, Draw(40, 0, 0), "float64")
     candidates = Candidates.of(found, made, RBF, 30)
     E = rest(K, first.tolist())[:, found.indices]
-    sketches = [greedy.sketch(ask, made, candidates, (0, stream), "float64") for stream in range(30)]
-    assert sketches[0].shape == (greedy.GROUPS, 40)
+    sketches = [sketch(ask, made, candidates, (0, stream), "float64") for stream in range(30)]
+    assert sketches[0].shape == (GROUPS, 40)
     norms = np.array([np.einsum("ij,ij->j", S, S) for S in sketches]) / np.einsum("ij,ij->j", E, E)
     assert abs(norms.mean() - 1) < 0.02
     assert 0.04 < norms.std() < 0.15  # sqrt(2 / 256) = 0.09 if no row stands out
-    single = greedy.sketch(ask, made, candidates, (0, 0), "float32")
+    single = sketch(ask, made, candidates, (0, 0), "float32")
     np.testing.assert_allclose(single, sketches[0], atol=1e-3)
 
 
@@ -123,7 +125,7 @@ def test_active_takes_the_largest_residual_each_time(seed: int, gamma: float, to
     X = np.random.default_rng(seed).normal(size=(200, 3))
     kernel = Kernel("rbf", gamma)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(active, "TOGETHER", together)
+        patch.setattr(pool, "TOGETHER", together)
         chosen = choose(X, 12, "active", seed, kernel=kernel).indices.tolist()
     K = kernel_block(X, X, kernel)
     for j in range(1, 12):

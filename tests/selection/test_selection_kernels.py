@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import landmark_ops.selection.levels as levels
 import landmark_ops.selection.residuals as residuals
+import landmark_ops.selection.sketches as sketches
 import landmark_ops.selection.strategies.active as active
 import landmark_ops.selection.strategies.greedy as greedy
-import landmark_ops.selection.strategies.leverage as leverage
 import landmark_ops.selection.sweep as sweeps
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.protocol import Engine
@@ -41,10 +42,10 @@ def many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grids, levels and rounds as for large n, on few rows."""
     monkeypatch.setattr(sweeps, "LEAST_BLOCK", 64)
     monkeypatch.setattr(residuals, "TILE_ELEMENTS", 1 << 15)
-    monkeypatch.setattr(leverage, "CORE_ROWS", 100)
+    monkeypatch.setattr(levels, "CORE_ROWS", 100)
     monkeypatch.setattr(greedy, "EXACT_ROWS", 100)
     monkeypatch.setattr(greedy, "LEAST_CANDIDATES", 64)
-    monkeypatch.setattr(greedy, "GROUPS", 64)
+    monkeypatch.setattr(sketches, "GROUPS", 64)
     monkeypatch.setattr(active, "LEAST_LOOKED", 200)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import landmark_ops.selection.levels as levels
 import landmark_ops.selection.strategies.bless as bless
 import landmark_ops.selection.strategies.leverage as leverage
 import landmark_ops.selection.sweep as sweeps
@@ -20,7 +21,7 @@ from landmark_ops.selection.pivots import Pivots, Precision
 from landmark_ops.selection.race import race
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.residuals import residuals
-from landmark_ops.selection.scores import Weighted, inclusion, oversampling, score, tail_rank, tail_ridge
+from landmark_ops.selection.scores import Weighted, inclusion, keep, oversampling, score, tail_rank, tail_ridge
 from landmark_ops.selection.selection import select
 from landmark_ops.selection.sweep import Draw, Sweep
 from landmark_ops.stores.sources.rows import ArrayRows
@@ -59,7 +60,7 @@ def test_scores_from_a_sample_are_within_a_factor(X: F64, rng: np.random.Generat
     """Kept by their own score, oversampled: between 1/2 and 2 times exact (Musco & Musco 2017, lemma 6)."""
     exact = exact_scores(X, 1.0)
     for _ in range(5):
-        kept = leverage.keep(np.arange(len(X)), X, 4 * oversampling(200) * exact, rng.random(len(X)))
+        kept = keep(np.arange(len(X)), X, 4 * oversampling(200) * exact, rng.random(len(X)))
         assert len(kept.indices) < len(X) * 0.8
         ratio = score(X, kept, 1.0, RBF, LocalEngine(1)) / exact
         assert 0.5 < ratio.min() <= ratio.max() < 2
@@ -88,8 +89,8 @@ def test_the_ridge_of_a_low_rank_kernel_is_above_rounding() -> None:
 
 @pytest.mark.parametrize("core", [128, 10_000], ids=["passes", "central"])
 def test_the_last_sample_judges_all_rows_within_a_factor(X: F64, core: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leverage, "CORE_ROWS", core)  # too few rows for the factor of 2 that larger samples would have
-    monkeypatch.setattr(leverage, "CORE_PER_LANDMARK", 1)
+    monkeypatch.setattr(levels, "CORE_ROWS", core)  # too few rows for the factor of 2 that larger samples would have
+    monkeypatch.setattr(levels, "CORE_PER_LANDMARK", 1)
     monkeypatch.setattr(sweeps, "LEAST_BLOCK", 128)
     caught: list[tuple[Any, Pivots]] = []
     original = leverage.sweep
@@ -139,7 +140,7 @@ def test_inclusion_is_the_chance_to_come_before_the_threshold(rng: np.random.Gen
 
 def test_a_thinned_sample_still_judges_rows(X: F64) -> None:
     ask = Request(ArrayRows(X), 100, 0, LocalEngine(1), kernel=RBF)
-    thin = leverage.thinned(all_kept(X), ask, RBF, 0)
+    thin = levels.thinned(all_kept(X), ask, RBF, 0)
     assert len(thin.indices) < 300
     assert thin.probability.min() < 0.2
     ridge = tail_ridge(all_kept(X), RBF, tail_rank(100)).value
@@ -148,11 +149,11 @@ def test_a_thinned_sample_still_judges_rows(X: F64) -> None:
 
 
 def test_levels_are_quarters_down_to_what_fits() -> None:
-    assert leverage.level_shares(1_000_000, 8_192) == [1 / 64, 1 / 16, 1 / 4]
-    assert leverage.level_shares(8_000, 8_000) == []
-    assert leverage.core_rows(10**9, 192, 1_000) == 8_192
-    assert leverage.core_rows(10**9, 150_528, 1_000) == 4_000
-    assert leverage.core_rows(500, 2, 1_000) == 500
+    assert levels.level_shares(1_000_000, 8_192) == [1 / 64, 1 / 16, 1 / 4]
+    assert levels.level_shares(8_000, 8_000) == []
+    assert levels.core_rows(10**9, 192, 1_000) == 8_192
+    assert levels.core_rows(10**9, 150_528, 1_000) == 4_000
+    assert levels.core_rows(500, 2, 1_000) == 500
 
 
 def test_bless_looks_at_a_part_of_the_rows_and_says_where_it_ended(X: F64, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from landmark_ops.errors import InputError
 from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.pivots import Pivots
+from landmark_ops.selection.rejection import trace_errors
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select
 from landmark_ops.selection.sweep import Draw, sweep
@@ -102,11 +103,11 @@ def test_every_prefix_has_its_trace_error(rng: np.random.Generator) -> None:
     made = Pivots(chosen.indices, chosen.points, L)
     ask = Request(ArrayRows(X), 25, 0, LocalEngine(2), kernel=RBF)
     found = sweep(ask, made, Draw(5, 0, 0), "float64")
-    errors = rpcholesky.trace_errors(found)
+    errors = trace_errors(found)
     assert errors[0] == pytest.approx(1)
     for j in (1, 5, 25):
         assert errors[j] == pytest.approx(trace_error(K, chosen.indices[:j]), rel=1e-9)
-    low = rpcholesky.trace_errors(sweep(ask, made, Draw(5, 0, 0), "float32"))
+    low = trace_errors(sweep(ask, made, Draw(5, 0, 0), "float32"))
     np.testing.assert_allclose(low, errors, atol=1e-5)
     assert not np.array_equal(low, errors)
 

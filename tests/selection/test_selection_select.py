@@ -23,6 +23,7 @@ from landmark_ops.selection.geometry import kernel_metric
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select
+from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.stores.sources.rows import ArrayRows
 
 DRAWING = ("uniform", "maxmin", "kmeans")
@@ -186,7 +187,7 @@ def test_seeds_from_every_kind_of_random_state() -> None:
 def test_select_landmarks_follows_the_kernel(kernel: str, rng: np.random.Generator) -> None:
     X = rng.normal(size=(300, 4))
     by_kernel = select_landmarks(X, 12, "maxmin", kernel=kernel, gamma=0.5, random_state=0)
-    metric, _ = kernel_metric(kernel, "euclidean", "maxmin")
+    metric, _ = kernel_metric(kernel, "euclidean", STRATEGIES["maxmin"])
     same(by_kernel, select_landmarks(X, 12, "maxmin", metric=metric, random_state=0))
 
 

@@ -11,15 +11,16 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
+import landmark_ops.selection.covers as covers
 import landmark_ops.selection.draws as draws
 import landmark_ops.selection.strategies.maxmin as maxmin
 from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.numerics.distances import Metric, transform_rows
+from landmark_ops.selection.covers import farthest_first
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select
-from landmark_ops.selection.strategies.maxmin import farthest_first
 from landmark_ops.stores.sources.rows import ArrayRows
 
 
@@ -94,7 +95,7 @@ def test_uniform_looks_further_when_most_rows_are_bad(
 def test_exact_maxmin_is_farthest_first(
     metric: str, front: int, engine: Engine, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maxmin, "FRONT_ROWS", front)
+    monkeypatch.setattr(covers, "FRONT_ROWS", front)
     X = rng.normal(size=(400, 6)) + 1
     chosen = choose(X, 40, "maxmin", engine, metric=Metric(metric))
     assert chosen.indices.tolist() == farthest_first_oracle(X, int(chosen.indices[0]), 40, metric)
@@ -109,7 +110,7 @@ def test_exact_maxmin_is_farthest_first(
 def test_exact_maxmin_breaks_ties_by_the_lowest_index(
     front: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maxmin, "FRONT_ROWS", front)
+    monkeypatch.setattr(covers, "FRONT_ROWS", front)
     X = rng.integers(0, 4, size=(500, 3)).astype(np.float32)
     picks, left = farthest_first(X, X[0], 63, Metric("euclidean"))
     assert [0, *picks.tolist()] == farthest_first_oracle(X, 0, 64, "sqeuclidean")
@@ -125,7 +126,7 @@ def test_core_set_is_near_the_exact_radius(
     monkeypatch.setattr(maxmin, "EXACT_ROWS", 100)
     monkeypatch.setattr(maxmin, "block_rows", lambda d: 1_024)
     flat = choose(X, 50, "maxmin", engine)
-    monkeypatch.setattr(maxmin, "BLOCK_ELEMENTS", 60 * 8)
+    monkeypatch.setattr(covers, "BLOCK_ELEMENTS", 60 * 8)
     deep = choose(X, 50, "maxmin", engine)
     assert "core-set of 20 blocks, 2 levels" in flat.note
     assert "at most 4 times" in flat.note
@@ -217,8 +218,8 @@ def test_kmeans_of_few_distinct_rows_starts_farthest_first(engine: Engine) -> No
 
 
 def test_kmeans_reports_empty_cells(engine: Engine) -> None:
+    from landmark_ops.selection.lloyd import lloyd
     from landmark_ops.selection.request import Request
-    from landmark_ops.selection.strategies.kmeans import lloyd
 
     X = np.array([[0.0], [1.0], [2.0], [50.0]])
     ask = Request(ArrayRows(X), 3, 0, engine)

@@ -12,36 +12,22 @@ with probability (their d) / (sum of d), else the next row of the race.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator
-from landmark_ops.selection.candidates import Candidates
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
-from landmark_ops.selection.pivots import F64, Pivots, no_pivots, precision_for
+from landmark_ops.selection.pivots import Pivots, no_pivots, precision_for
+from landmark_ops.selection.rejection import WITNESSES, accept, trace_errors
 from landmark_ops.selection.request import Request, kernel_of, too_few
 from landmark_ops.selection.strategy import STRATEGIES, Strategy
-from landmark_ops.selection.sweep import Draw, Sweep, sweep
+from landmark_ops.selection.sweep import Draw, sweep
 
 PROPOSED = 2  # rows proposed per landmark asked for, and SPARE more
 SPARE = 256
-DRAWS = 4  # per row proposed, at most: where all rows are proposed they are drawn again and again
 # With a tolerance a round accepts at most so many landmarks, or as many as there are: at most half are in vain.
 LEAST_ACCEPTED = 64
 EXPECTED_PASSES = 3
-SAME = 1e-9  # two sums of the same residuals differ by less
-WITNESSES = 32  # proposals left over from which the error that is left is estimated, at least
-
-
-class Round(NamedTuple):
-    """The landmarks after a round, and (sum of d_now) / (sum of d), estimated from proposals not looked at, if any."""
-
-    pivots: Pivots
-    ratio: float
-    witnesses: int
 
 
 def select_rpcholesky(ask: Request) -> Landmarks:
@@ -98,46 +84,6 @@ def select_rpcholesky(ask: Request) -> Landmarks:
         f"with r/eps + r log(1/(eps eta)) landmarks (Chen et al. 2022)"
     )
     return Landmarks(pivots.indices, pivots.stored, equal_weights(n, chosen), note)
-
-
-def trace_errors(found: Sweep) -> F64:
-    """The relative trace error with the first 0, 1, ..., j landmarks, (j + 1,), from what each of them took away.
-
-    Summed from the end, so that small errors are not differences of large numbers. 0 where the trace is 0.
-    """
-    after = found.left + np.concatenate([np.cumsum(found.explained[::-1])[::-1], [0.0]])
-    return after / found.trace if found.trace > 0 else np.zeros(len(after))
-
-
-def accept(found: Sweep, pivots: Pivots, kernel: Kernel, most: int, random: np.random.Generator) -> Round:
-    """Go through the proposals of one pass and accept landmarks until there are `most`, all in float64.
-
-    The round ends once every proposal has been looked at (never because the next one is unknown: that would favour
-    the known ones), or after DRAWS draws per proposal.
-    """
-    candidates = Candidates.of(found, pivots, kernel, most)
-    weights, c = found.residuals, len(found.indices)
-    chosen: list[int] = []
-    mass, seen = np.cumsum(weights), 0
-    for _ in range(DRAWS * c):
-        if candidates.used == most or (seen == c and mass[-1] < found.left * (1 - SAME)):
-            break
-        again, which, chance = random.random(3)
-        if seen and (seen == c or again * found.left < mass[seen - 1]):
-            s = int(np.searchsorted(mass[:seen], which * mass[seen - 1], side="right"))
-        else:
-            s, seen = seen, seen + 1
-        if chance * weights[s] < candidates.now[s]:
-            candidates.take(s, kernel)
-            chosen.append(s)
-    ratio = 0.0
-    if c:
-        # What is left of the rows looked at is known; the others are as those that are next in the race.
-        judges = slice(seen, c) if c - seen >= WITNESSES else slice(0, c)
-        looked = mass[seen - 1] if seen else 0.0
-        others = max(found.left - looked, 0.0) * float(np.mean(candidates.now[judges] / weights[judges]))
-        ratio = (float(candidates.now[:seen].sum()) + others) / found.left
-    return Round(candidates.extend(pivots, chosen), ratio, c - seen)
 
 
 STRATEGIES.register(
