@@ -18,14 +18,14 @@ from flows.embed.attributes import attributes
 from flows.embed.committed_map import commit_map
 from flows.embed.completion import complete_stage
 from flows.embed.extension import extend_stage
-from flows.embed.inputs import Opened, open_run
+from flows.embed.inputs import OpenedRun, open_run
 from flows.embed.plan import Plan, make_plan
 from flows.embed.run import Run
 from flows.embed.sample import sample_indices
 from flows.embed.scratch import clear_scratch
 from flows.embed.selection import select_stage
 from flows.embed.solution import solve_stage
-from flows.embed.solved_method import Work
+from flows.embed.solved_method import SolvedMethod
 from landmark_ops.configs.embed import EmbedConfig, OutputConfig, SourceConfig
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.passes.extension import extend_block
@@ -35,10 +35,10 @@ from landmark_ops.passes.ranges import ranges
 class Prepared(NamedTuple):
     """A run up to where rows are placed: the map is committed, the arrays allocated, nothing written into them."""
 
-    opened: Opened
+    opened: OpenedRun
     plan: Plan
     run: Run
-    work: Work
+    solved: SolvedMethod
 
 
 class Embedded(NamedTuple):
@@ -61,22 +61,22 @@ def configure(source: SourceConfig, output: Path, method: dict[str, object], n_l
 def prepare(config: EmbedConfig, engine: ClusterEngine, progress: Progress) -> Prepared:
     """Open, select, solve with its passes over the rows, commit map."""
     opened = open_run(config)
-    [part] = opened.parts
+    [output] = opened.outputs
     plan = make_plan(config, opened.rows)
     run = Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress)
-    part.store.create(attributes(part, opened))
+    output.store.create(attributes(output, opened))
     chosen = select_stage.fn(run, opened, plan)
-    [solution] = solve_stage.fn(run, [part], chosen, opened.earlier, plan)
+    [solution] = solve_stage.fn(run, [output], chosen, opened.earlier, plan)
     with progress.stage("commit map"):
-        work = commit_map.fn(run, part, chosen, solution, plan)
-    return Prepared(opened, plan, run, work)
+        solved = commit_map.fn(run, output, chosen, solution, plan)
+    return Prepared(opened, plan, run, solved)
 
 
 def extension_seconds(config: EmbedConfig, engine: ClusterEngine) -> float:
     """Wall seconds of the extension pass alone, into a new output: read, place, write and hash every range of rows."""
-    opened, plan, _, work = prepare(config, engine, Progress())
+    opened, plan, _, solved = prepare(config, engine, Progress())
     items, none = ranges(plan.n, plan.step), np.empty(0, np.int64)
-    seconds = seconds_of(lambda: list(engine.imap(extend_block, items, opened.rows, (work.output,), none)))
+    seconds = seconds_of(lambda: list(engine.imap(extend_block, items, opened.rows, (solved.destination,), none)))
     shutil.rmtree(config.output.uri)
     return seconds
 
@@ -92,15 +92,15 @@ def embed(config: EmbedConfig, engine: ClusterEngine, keep: bool = False) -> Emb
 
     def whole() -> None:
         prepared.append(prepare(config, engine, progress))
-        opened, _, run, work = prepared[0]
-        [sample] = extend_stage.fn(run, [work], sample_indices(config, opened))
+        opened, _, run, solved = prepared[0]
+        [sample] = extend_stage.fn(run, [solved], sample_indices(config, opened))
         if not np.isfinite(sample.embedding).all():
             raise AssertionError("rows without coordinates: what was measured is not an embedding")
-        complete_stage.fn(run, work, {}, 0, {})
-        clear_scratch(opened.parts)
+        complete_stage.fn(run, solved, {}, 0, {})
+        clear_scratch(opened.outputs)
 
     seconds = seconds_of(whole)
     if not keep:
         shutil.rmtree(config.output.uri)
-    [(_, plan, _, work)] = prepared
-    return Embedded(seconds, {stage.name: stage.seconds for stage in progress.stages}, plan, work.solution.facts)
+    [(_, plan, _, solved)] = prepared
+    return Embedded(seconds, {stage.name: stage.seconds for stage in progress.stages}, plan, solved.solution.facts)

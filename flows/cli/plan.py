@@ -14,9 +14,11 @@ def describe_plan(config: EmbedConfig) -> list[str]:
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
     workers, limit = worker_count(config.cluster), worker_memory(config.cluster)
     lines = [opened.rows.describe()]
-    for part in opened.parts:
-        if part.state != "new":
-            lines.append(f"{part.store.uri}: {'already complete' if part.state == 'complete' else 'will be resumed'}")
+    for output in opened.outputs:
+        if output.state != "new":
+            lines.append(
+                f"{output.store.uri}: {'already complete' if output.state == 'complete' else 'will be resumed'}"
+            )
     lines += report_lines(plan, expected_seconds(plan, config, opened.rows, workers), workers, limit)
     check_local(plan, opened.rows, config.cluster)
     return lines

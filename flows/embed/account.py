@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from flows.embed import report_files
-from flows.embed.inputs import Opened
-from flows.embed.run import Part
+from flows.embed.inputs import OpenedRun
+from flows.embed.run import MethodOutput
 from landmark_ops.configs.embed import EmbedConfig
 
 
-def summary(config: EmbedConfig, opened: Opened, outcome: str) -> dict[str, Any]:
+def summary(config: EmbedConfig, opened: OpenedRun, outcome: str) -> dict[str, Any]:
     """What the caller, and Prefect, keep of the run; with several methods, `methods` has one such account of each."""
-    accounts = {part.name: account(part, opened.rows.n) for part in opened.parts}
+    accounts = {output.name: account(output, opened.rows.n) for output in opened.outputs}
     if not config.methods:
         return {"outcome": outcome, **next(iter(accounts.values()))}
     return {"outcome": outcome, "rows": opened.rows.n, "embedding": config.output.uri, "methods": accounts}
 
 
-def account(part: Part, n: int) -> dict[str, Any]:
+def account(output: MethodOutput, n: int) -> dict[str, Any]:
     """Where one method's output is, and how good."""
-    store = part.store.current
+    store = output.store.current
     recorded = store.read_attributes()
     return {
         "embedding": store.uri,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from flows.embed.given_landmarks import hash_given
-from flows.embed.inputs import Opened
-from flows.embed.run import Part
-from flows.embed.scores import Outcome
+from flows.embed.inputs import OpenedRun
+from flows.embed.run import MethodOutput
+from flows.embed.scores import MethodResult
 from landmark_ops import __version__
 
 
-def attributes(part: Part, opened: Opened) -> dict[str, Any]:
+def attributes(output: MethodOutput, opened: OpenedRun) -> dict[str, Any]:
     """What an output says of its making, before there is a result."""
-    rows, config = opened.rows, part.config
+    rows, config = opened.rows, output.config
     return {
         "version": __version__,
         "method": config.method.name,
@@ -32,6 +32,6 @@ def attributes(part: Part, opened: Opened) -> dict[str, Any]:
     }
 
 
-def undefined_attributes(outcome: Outcome) -> dict[str, Any]:
+def undefined_attributes(result: MethodResult) -> dict[str, Any]:
     """Why rows have no coordinates, as the output's attributes hold it."""
-    return {cause.name.lower(): found._asdict() for cause, found in outcome.undefined.items()}
+    return {cause.name.lower(): found._asdict() for cause, found in result.undefined.items()}

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from flows.base.stage import stage
 from flows.embed.plan import Plan
-from flows.embed.run import Part, Run
-from flows.embed.solved_method import Chosen, Work
+from flows.embed.run import MethodOutput, Run
+from flows.embed.solved_method import ChosenLandmarks, SolvedMethod
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.embeddings.records import ChunkRecords
 
 
 @stage("commit map")
-def commit_map(run: Run, part: Part, chosen: Chosen, solution: Solution, plan: Plan) -> Work:
+def commit_map(run: Run, output: MethodOutput, chosen: ChosenLandmarks, solution: Solution, plan: Plan) -> SolvedMethod:
     """Store landmarks, spectrum and map, and allocate the arrays."""
-    store, landmarks = part.store, chosen.landmarks
+    store, landmarks = output.store, chosen.landmarks
     sha256 = store.put_map(*solution.map.to_state())
     store.put(
         "landmarks",
@@ -54,7 +54,7 @@ def commit_map(run: Run, part: Part, chosen: Chosen, solution: Solution, plan: P
         blocks=None if solution.blocks is None else solution.blocks.uri,
         map_sha256=sha256,
     )
-    return Work(part, landmarks, solution, sha256, ChunkRecords(store, run.rows.n, k, plan.step))
+    return SolvedMethod(output, landmarks, solution, sha256, ChunkRecords(store, run.rows.n, k, plan.step))
 
 
 def without_nan(undefined: Mapping[str, float]) -> dict[str, float | str]:

@@ -18,16 +18,16 @@ from flows.embed.attributes import attributes, undefined_attributes
 from flows.embed.committed_map import commit_map
 from flows.embed.completion import complete_stage
 from flows.embed.extension import extend_stage
-from flows.embed.inputs import Opened, check_unchanged, lock_place, open_run
+from flows.embed.inputs import OpenedRun, check_unchanged, lock_place, open_run
 from flows.embed.plan import Plan, check_local, check_memory, make_plan
-from flows.embed.resume import load_landmarks, load_work, verify_stage
+from flows.embed.resume import load_landmarks, load_solved, verify_stage
 from flows.embed.run import Run
 from flows.embed.sample import sample_indices
 from flows.embed.scores import error_stage, score_stage
 from flows.embed.scratch import clear_scratch, give_up
 from flows.embed.selection import select_stage
 from flows.embed.solution import solve_stage
-from flows.embed.solved_method import Work
+from flows.embed.solved_method import SolvedMethod
 from flows.embed.swaps import finish_swaps, settle
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
@@ -45,14 +45,14 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
     return run_embed(config, open_run(config), Progress())
 
 
-def run_embed(config: EmbedConfig, opened: Opened, progress: Progress) -> dict[str, Any]:
+def run_embed(config: EmbedConfig, opened: OpenedRun, progress: Progress) -> dict[str, Any]:
     """The body of the flow, once its inputs are open."""
     lock = lock_place(config, opened)
     if opened.state == "complete":
         finish_swaps(opened, lock)
-        for part in opened.parts:
-            raise_for(part.store.uri, part.store.find_missing())
-        clear_scratch(opened.parts)  # of a run that was killed after its last write
+        for output in opened.outputs:
+            raise_for(output.store.uri, output.store.find_missing())
+        clear_scratch(opened.outputs)  # of a run that was killed after its last write
         return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
     check_local(plan, opened.rows, config.cluster)
@@ -60,51 +60,51 @@ def run_embed(config: EmbedConfig, opened: Opened, progress: Progress) -> dict[s
         if config.cluster.address and engine.task_memory:
             check_memory(plan, opened.rows, engine.task_memory)
         check_unchanged(opened)
-        for part in opened.parts:
-            part.store = part.store.fenced(held.fence)
-            settle(part.store.current.fenced(held.fence))
+        for output in opened.outputs:
+            output.store = output.store.fenced(held.fence)
+            settle(output.store.current.fenced(held.fence))
         run = Run(config, opened.rows, opened.fingerprint, opened.targets, engine, progress)
         try:
             run_stages(run, opened, plan)
         except InputError:
             with suppress(OSError, RunError):  # the refusal is what there is to tell
-                give_up(opened.parts)
+                give_up(opened.outputs)
             raise
-        clear_scratch(opened.parts)
+        clear_scratch(opened.outputs)
     return summary(config, opened, "resumed" if opened.state == "resume" else "done")
 
 
-def run_stages(run: Run, opened: Opened, plan: Plan) -> None:
+def run_stages(run: Run, opened: OpenedRun, plan: Plan) -> None:
     """The stages, in order."""
-    works = prepare(run, opened, plan)
-    samples = extend_stage(run, works, sample_indices(run.config, opened))
-    for work, sample, errors in zip(works, samples, error_stage(run, works), strict=True):
-        quality, cover = reporting.quality_stage(run, work, sample)
-        outcome = score_stage(run, work, errors)
-        reporting.report_stage(run, work, sample, quality, cover, outcome)
-        measured = {} if work.part.config.method.supervised else reporting.quality_attributes(quality)
-        attributes = {**measured, **outcome.attributes()}
-        complete_stage(run, work, attributes, int(work.records.bad_rows.sum()), undefined_attributes(outcome))
-        report_files.settle(work.part.store)
+    methods = prepare(run, opened, plan)
+    samples = extend_stage(run, methods, sample_indices(run.config, opened))
+    for solved, sample, errors in zip(methods, samples, error_stage(run, methods), strict=True):
+        quality, cover = reporting.quality_stage(run, solved, sample)
+        result = score_stage(run, solved, errors)
+        reporting.report_stage(run, solved, sample, quality, cover, result)
+        measured = {} if solved.output.config.method.supervised else reporting.quality_attributes(quality)
+        attributes = {**measured, **result.attributes()}
+        complete_stage(run, solved, attributes, int(solved.records.bad_rows.sum()), undefined_attributes(result))
+        report_files.settle(solved.output.store)
 
 
-def prepare(run: Run, opened: Opened, plan: Plan) -> list[Work]:
+def prepare(run: Run, opened: OpenedRun, plan: Plan) -> list[SolvedMethod]:
     """Everything before rows are placed: solved anew and committed, or taken from the interrupted run."""
-    works: dict[str, Work] = {}
-    for part in opened.parts:
-        if part.state == "resume":
-            if not part.store.staged:  # what readers without consolidated metadata need may have gone meanwhile
-                part.store.restore_metadata()
-            works[part.name] = load_work(part, opened.rows)
-            verify_stage(run, works[part.name].records)
-    new = [part for part in opened.parts if part.state == "new"]
-    for part in new:
-        if not part.store.staged:  # so that the place is taken, and shown to be writable, before hours of work
-            part.store.create(attributes(part, opened))
+    methods: dict[str, SolvedMethod] = {}
+    for output in opened.outputs:
+        if output.state == "resume":
+            if not output.store.staged:  # what readers without consolidated metadata need may have gone meanwhile
+                output.store.restore_metadata()
+            methods[output.name] = load_solved(output, opened.rows)
+            verify_stage(run, methods[output.name].records)
+    new = [output for output in opened.outputs if output.state == "new"]
+    for output in new:
+        if not output.store.staged:  # so that the place is taken, and shown to be writable, before hours of work
+            output.store.create(attributes(output, opened))
     if new:
-        chosen = select_stage(run, opened, plan) if not works else load_landmarks(next(iter(works.values())))
-        for part, solution in zip(new, solve_stage(run, new, chosen, opened.earlier, plan), strict=True):
-            if part.store.staged:  # from here on there is something to go on from: not before is another one given up
-                part.store.create(attributes(part, opened))
-            works[part.name] = commit_map(run, part, chosen, solution, plan)
-    return [works[part.name] for part in opened.parts if part.name in works]
+        chosen = select_stage(run, opened, plan) if not methods else load_landmarks(next(iter(methods.values())))
+        for output, solution in zip(new, solve_stage(run, new, chosen, opened.earlier, plan), strict=True):
+            if output.store.staged:  # not before there is something to go on from is another one given up
+                output.store.create(attributes(output, opened))
+            methods[output.name] = commit_map(run, output, chosen, solution, plan)
+    return [methods[output.name] for output in opened.outputs if output.name in methods]

@@ -17,7 +17,7 @@ from flows.embed.given_landmarks import read_given
 from flows.embed.output_state import State, done_already, output_state
 from flows.embed.places import address, check_apart, check_writable
 from flows.embed.plan import landmark_count
-from flows.embed.run import Part
+from flows.embed.run import MethodOutput
 from flows.embed.sources import fingerprint_of, open_source, open_targets
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
@@ -25,24 +25,24 @@ from landmark_ops.passes.sums import Targets, check_targets
 from landmark_ops.stores.sources.rows import Rows
 
 
-class Opened(NamedTuple):
+class OpenedRun(NamedTuple):
     """A checked run: its rows, where its methods write, and what is there already."""
 
     rows: Rows
     fingerprint: str
     targets: Targets | None
-    parts: list[Part]
+    outputs: list[MethodOutput]
     given: NDArray[Any] | None  # row numbers (m,) or points (m, d) of landmarks.strategy: given
     earlier: Earlier | None  # the embedding whose landmarks are kept
 
     @property
     def state(self) -> State:
-        """Of the run as a whole: complete where all parts are, new where all are, else to be resumed."""
-        states = {part.state for part in self.parts}
+        """Of the run as a whole: complete where all outputs are, new where all are, else to be resumed."""
+        states = {output.state for output in self.outputs}
         return cast(State, states.pop()) if len(states) == 1 else "resume"
 
 
-def open_run(config: EmbedConfig) -> Opened:
+def open_run(config: EmbedConfig) -> OpenedRun:
     """Open the source and decide what to do about the output. Writes nothing.
 
     Raises InputError for a source that cannot be read, landmarks that cannot be had, an output that may not be
@@ -62,15 +62,15 @@ def open_run(config: EmbedConfig) -> Opened:
         check_targets(targets, rows, config.all_methods[0].name)
     check_apart(rows.uri, config.output.uri)
     made_of = Making(rows, fingerprint_of(rows, targets), given, earlier)
-    parts = []
+    outputs = []
     for name, single in singles.items():
         store, state = output_state(single, address(single.output.uri, single), made_of)
-        parts.append(Part(name, single, store, state))
-    if any(part.state == "resume" for part in parts):
-        for part in parts:  # swapped in by the interrupted run of several methods, which is gone on with
-            part.state = "complete" if done_already(part, made_of) else part.state
-    check_writable(parts[0].store.uri)
-    return Opened(rows, made_of.fingerprint, targets, parts, given, earlier)
+        outputs.append(MethodOutput(name, single, store, state))
+    if any(output.state == "resume" for output in outputs):
+        for output in outputs:  # swapped in by the interrupted run of several methods, which is gone on with
+            output.state = "complete" if done_already(output, made_of) else output.state
+    check_writable(outputs[0].store.uri)
+    return OpenedRun(rows, made_of.fingerprint, targets, outputs, given, earlier)
 
 
 def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
@@ -97,12 +97,12 @@ def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
         )
 
 
-def lock_place(config: EmbedConfig, opened: Opened) -> str:
+def lock_place(config: EmbedConfig, opened: OpenedRun) -> str:
     """What is locked, as workers see it, too: the output, or the folder of all outputs of several methods."""
-    return address(config.output.uri, config) if config.methods else opened.parts[0].store.uri
+    return address(config.output.uri, config) if config.methods else opened.outputs[0].store.uri
 
 
-def check_unchanged(opened: Opened) -> None:
+def check_unchanged(opened: OpenedRun) -> None:
     """With the lock held: whether all is as it was when it was looked at.
 
     Raises RunError where the source or the target has changed, InputError where another run has worked on the output.
@@ -110,9 +110,9 @@ def check_unchanged(opened: Opened) -> None:
     if fingerprint_of(opened.rows, opened.targets) != opened.fingerprint:
         raise RunError(f"{opened.rows.uri}: changed while the run was starting: run again once the source is at rest")
     made_of = Making(opened.rows, opened.fingerprint, opened.given, opened.earlier)
-    for part in opened.parts:
-        store, state = output_state(part.config, part.store.uri, made_of)
-        if store != part.store or (state != part.state and part.state != "complete"):
+    for output in opened.outputs:
+        store, state = output_state(output.config, output.store.uri, made_of)
+        if store != output.store or (state != output.state and output.state != "complete"):
             raise InputError(
-                f"output {part.store.uri}: another run has just worked on it: run again to go on from there"
+                f"output {output.store.uri}: another run has just worked on it: run again to go on from there"
             )

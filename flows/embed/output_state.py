@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from flows.embed.differences import Making, difference
-from flows.embed.run import Part
+from flows.embed.run import MethodOutput
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import DamagedError, InputError
 from landmark_ops.stores.embeddings.format import OUTPUTS
@@ -52,13 +52,13 @@ def output_state(config: EmbedConfig, uri: str, made_of: Making) -> tuple[Embedd
     return successor, "resume" if same and can_resume(successor) else "new"
 
 
-def done_already(part: Part, made_of: Making) -> bool:
-    """Whether readers find the very embedding that this part would make, complete."""
-    current = part.store.current
+def done_already(output: MethodOutput, made_of: Making) -> bool:
+    """Whether readers find the very embedding that would be made here, complete."""
+    current = output.store.current
     try:
         status = current.read_status()
     except DamagedError:
         return False
     if status is None or status.get("status") != "complete":
         return False
-    return not difference(current, status, part.config, made_of)
+    return not difference(current, status, output.config, made_of)

@@ -9,8 +9,8 @@ import numpy as np
 from flows.base.progress import Progress
 from flows.base.workers import open_engine
 from flows.embed.inputs import check_unchanged, lock_place, open_run
-from flows.embed.resume import load_work
-from flows.embed.run import Part
+from flows.embed.resume import load_solved
+from flows.embed.run import MethodOutput
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import DamagedError, InputError
@@ -39,21 +39,21 @@ def repair(config: EmbedConfig, progress: Progress) -> list[Repaired]:
     """
     config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": False})})
     opened = open_run(config)
-    for part in opened.parts:
-        if part.state != "complete":
+    for output in opened.outputs:
+        if output.state != "complete":
             raise InputError(
-                f"output {part.store.uri}: no complete embedding is there to repair: run `landmarks embed` instead"
+                f"output {output.store.uri}: no complete embedding is there to repair: run `landmarks embed` instead"
             )
     with OutputLock(lock_place(config, opened)) as held, open_engine(config.cluster, opened.rows.nbytes) as engine:
         check_unchanged(opened)
-        for part in opened.parts:
-            part.store = part.store.fenced(held.fence)
-        return [repair_part(part, opened.rows, engine, progress) for part in opened.parts]
+        for output in opened.outputs:
+            output.store = output.store.fenced(held.fence)
+        return [repair_output(output, opened.rows, engine, progress) for output in opened.outputs]
 
 
-def repair_part(part: Part, rows: Rows, engine: Engine, progress: Progress) -> Repaired:
+def repair_output(output: MethodOutput, rows: Rows, engine: Engine, progress: Progress) -> Repaired:
     """One method's embedding: metadata from the group's, rows from the source."""
-    store = part.store
+    store = output.store
     restored = store.restore_metadata()
     with progress.stage("verify", rows.n):
         damages = verify_embedding(store, engine, progress.rows_done).damaged
@@ -65,11 +65,12 @@ def repair_part(part: Part, rows: Rows, engine: Engine, progress: Progress) -> R
     items = sorted({damage.rows for damage in damages if damage.rows is not None})
     if not items:
         return Repaired(store.uri, 0, 0, restored)
-    work = load_work(part, rows)
+    solved = load_solved(output, rows)
     nothing = np.zeros(0, np.int64)
     with progress.stage("repair", sum(item.size for item in items)):
-        for item, extended in engine.imap(extend_block, items, rows, (work.output,), nothing, done=progress.rows_done):
-            if not work.records.matches(item[0], extended.written[0]):
+        common = (rows, (solved.destination,), nothing)
+        for item, extended in engine.imap(extend_block, items, *common, done=progress.rows_done):
+            if not solved.records.matches(item[0], extended.written[0]):
                 raise DamagedError(
                     f"{store.uri}: {item} computed anew are not those that were committed (rounding "
                     f"of another machine, or a source that changed without showing it): {ANEW}"

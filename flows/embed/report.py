@@ -10,9 +10,9 @@ from flows.base.artifacts import publish
 from flows.base.stage import stage
 from flows.embed import report_files
 from flows.embed.run import Run
-from flows.embed.sample import Sample
-from flows.embed.scores import Outcome
-from flows.embed.solved_method import Work
+from flows.embed.sample import PlacedSample
+from flows.embed.scores import MethodResult
+from flows.embed.solved_method import SolvedMethod
 from landmark_ops.errors import InputError
 from landmark_ops.maps.heads import Clusters, Regression
 from landmark_ops.maps.tally import describe
@@ -40,9 +40,9 @@ BINS = 384  # cells per side of a density picture: about one per pixel of a pane
 
 
 @stage("quality")
-def quality_stage(run: Run, work: Work, sample: Sample) -> tuple[Quality, Cover]:
+def quality_stage(run: Run, solved: SolvedMethod, sample: PlacedSample) -> tuple[Quality, Cover]:
     """Measure quality and coverage on the sampled rows that have coordinates."""
-    solution = work.solution
+    solution = solved.solution
     placed = np.asarray(~np.isnan(sample.embedding).any(axis=1))
     if placed.sum() < 2:
         raise InputError(
@@ -58,32 +58,34 @@ def quality_stage(run: Run, work: Work, sample: Sample) -> tuple[Quality, Cover]
 
 
 @stage("report")
-def report_stage(run: Run, work: Work, sample: Sample, quality: Quality, cover: Cover, outcome: Outcome) -> str:
+def report_stage(
+    run: Run, solved: SolvedMethod, sample: PlacedSample, quality: Quality, cover: Cover, result: MethodResult
+) -> str:
     """Draw every placed row and all measures; returns where the page will be once the embedding is complete."""
-    place = report_files.report_address(work.part.store.uri)
+    place = report_files.report_address(solved.output.store.uri)
     key = "embedding-quality"
     if run.config.methods:
-        key += f"-{work.part.name.replace('_', '-')}"
+        key += f"-{solved.output.name.replace('_', '-')}"
     with run.progress.stage("report", run.rows.n):
-        densities = count_rows(run, work)
-        report = compose(run, work, sample, quality, cover, outcome, densities)
+        densities = count_rows(run, solved)
+        report = compose(run, solved, sample, quality, cover, result, densities)
         files: dict[str, bytes] = {}
         write_report(report, files.__setitem__)
-        report_files.keep(work.part.store, files)
+        report_files.keep(solved.output.store, files)
         publish(quality_markdown(report), files, join(place, "index.html"), key=key, title=report.title)
     return join(place, "index.html")
 
 
-def count_rows(run: Run, work: Work) -> list[Density]:
+def count_rows(run: Run, solved: SolvedMethod) -> list[Density]:
     """Every row of the embedding counted on grids over the first components, read back from the output."""
-    records = work.records
+    records = solved.records
     k = records.low.shape[1]
     pairs = ((0, 0),) if k == 1 else ((0, 1),) if k == 2 else ((0, 1), (0, 2), (1, 2))
     low = np.nanmin(records.low, axis=0).astype(np.float64)
     high = np.nanmax(records.high, axis=0).astype(np.float64)
     items = ranges(run.rows.n, records.chunk_rows)
     counts = run.engine.reduce(
-        histogram_block, add_histograms, items, work.part.store, pairs, low, high, BINS, done=run.progress.rows_done
+        histogram_block, add_histograms, items, solved.output.store, pairs, low, high, BINS, done=run.progress.rows_done
     )
     if k == 1:
         return [Density((0, 0), np.diagonal(counts[0])[None, :], (low[0], high[0], 0.0, 1.0))]
@@ -95,20 +97,20 @@ def count_rows(run: Run, work: Work) -> list[Density]:
 
 def compose(
     run: Run,
-    work: Work,
-    sample: Sample,
+    solved: SolvedMethod,
+    sample: PlacedSample,
     quality: Quality,
     cover: Cover,
-    outcome: Outcome,
+    result: MethodResult,
     densities: list[Density],
 ) -> EmbedReport:
     """Everything the report says."""
-    landmarks, solution = work.landmarks, work.solution
-    config, rows, block = work.part.config, run.rows, row_geometry(solution.map.block)
+    landmarks, solution = solved.landmarks, solved.solution
+    config, rows, block = solved.output.config, run.rows, row_geometry(solution.map.block)
     method = config.method.title
-    warnings = [*solution.warnings, *outcome.warnings()]
-    if outcome.undefined:
-        warnings.append(f"{describe(outcome.undefined, solution.map.block)}: they have NaN coordinates")
+    warnings = [*solution.warnings, *result.warnings()]
+    if result.undefined:
+        warnings.append(f"{describe(result.undefined, solution.map.block)}: they have NaN coordinates")
     distance = f"{block.name} distance" if isinstance(block, Metric) else f"distance in the {block.name} feature space"
     thumbnails = None
     if config.report.thumbnail is not None:
@@ -135,24 +137,24 @@ def compose(
             config.method.residuals_are,
         ),
         # distances between predictions mean nothing
-        quality=outcome.measures() + ([] if supervised else measures(quality, distance)),
+        quality=result.measures() + ([] if supervised else measures(quality, distance)),
         quality_note=f"Rows held out and errors of the kernel as said; seed {config.landmarks.seed}"
         if supervised
         else f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
         f"{rows.n:,} (seed {config.landmarks.seed}); ± is one standard error over queries",
         stages=run.progress.stages,
-        provenance=provenance(run, work, outcome),
+        provenance=provenance(run, solved, result),
         warnings=warnings,
         thumbnails=thumbnails,
-        outcome=picture_outcome(run, work, sample, outcome),
+        outcome=picture_outcome(run, solved, sample, result),
     )
 
 
 def picture_outcome(
-    run: Run, work: Work, sample: Sample, outcome: Outcome
+    run: Run, solved: SolvedMethod, sample: PlacedSample, result: MethodResult
 ) -> Clustered | Predicted | Classified | None:
     """What the method decided for the sampled rows, for the picture; of rows held out where there is a target."""
-    head = work.solution.map.head
+    head = solved.solution.map.head
     if head is None:
         return None
     read = head.read(sample.embedding.astype(np.float64), sample.residual.astype(np.float64))
@@ -160,7 +162,7 @@ def picture_outcome(
         k = sample.embedding.shape[1]
         components = (1, 2) if k > 2 else (0, min(1, k - 1))  # the first one is nearly constant
         points = sample.embedding[:, list(components)].astype(np.float64)
-        return Clustered(points, read["labels"], components, np.asarray(outcome.cluster_sizes, np.int64))
+        return Clustered(points, read["labels"], components, np.asarray(result.cluster_sizes, np.int64))
     if run.targets is None or run.targets.held_out == 0:
         return None
     target = run.targets.take(sample.indices)[:, 0]
@@ -210,11 +212,11 @@ def quality_attributes(quality: Quality) -> dict[str, Any]:
     return {**estimates, "neighbors": quality.neighbors, "queries": quality.queries, "sample": quality.sample}
 
 
-def provenance(run: Run, work: Work, outcome: Outcome) -> dict[str, str]:
+def provenance(run: Run, solved: SolvedMethod, result: MethodResult) -> dict[str, str]:
     """Where the numbers come from, as the page's last table."""
     from landmark_ops import __version__
 
-    config, solution, landmarks = work.part.config, work.solution, work.landmarks
+    config, solution, landmarks = solved.output.config, solved.solution, solved.landmarks
     method = {key: value for key, value in config.method.model_dump(exclude_none=True).items() if key != "name"}
     block = solution.map.block
     if isinstance(block, Kernel):
@@ -222,12 +224,12 @@ def provenance(run: Run, work: Work, outcome: Outcome) -> dict[str, str]:
     return {
         "source": run.rows.describe(),
         "source fingerprint": run.fingerprint,
-        "embedding": work.part.store.uri,
+        "embedding": solved.output.store.uri,
         "method": f"{config.method.name}: " + ", ".join(f"{key} {value}" for key, value in method.items()),
         "landmarks": f"{landmarks.note}; seed {config.landmarks.seed}",
         "rank": f"{solution.rank} (eigenvalues above {solution.cutoff:.1e} of the largest)",
-        **{name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in outcome.facts.items()},
-        **({"cluster sizes": ", ".join(f"{n:,}" for n in outcome.cluster_sizes)} if outcome.cluster_sizes else {}),
+        **{name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in result.facts.items()},
+        **({"cluster sizes": ", ".join(f"{n:,}" for n in result.cluster_sizes)} if result.cluster_sizes else {}),
         "evaluation": "collapsed to one matrix" if solution.map.collapsed else "block by block",
         "configuration hash": config.result_hash(),
         "version": f"landmark-ops {__version__}",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from flows.base.stage import stage
-from flows.embed.run import Part, Run
-from flows.embed.solved_method import Chosen, Work
+from flows.embed.run import MethodOutput, Run
+from flows.embed.solved_method import ChosenLandmarks, SolvedMethod
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.passes.extension import reread_block
@@ -21,16 +21,16 @@ from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.sources.source import open_rows
 
 
-def load_landmarks(work: Work) -> Chosen:
+def load_landmarks(solved: SolvedMethod) -> ChosenLandmarks:
     """The landmarks as selected for another method of the same run, with the kernel they were chosen by, if any."""
-    block = work.solution.map.block
-    by_kernel = STRATEGIES[work.part.config.landmarks.strategy].by_kernel
-    return Chosen(work.landmarks, block if by_kernel and isinstance(block, Kernel) else None)
+    block = solved.solution.map.block
+    by_kernel = STRATEGIES[solved.output.config.landmarks.strategy].by_kernel
+    return ChosenLandmarks(solved.landmarks, block if by_kernel and isinstance(block, Kernel) else None)
 
 
-def load_work(part: Part, rows: Rows) -> Work:
+def load_solved(output: MethodOutput, rows: Rows) -> SolvedMethod:
     """The method as solved; the map is checked against its content hash."""
-    store = part.store
+    store = output.store
     arrays: dict[str, Any] = store.get("landmarks")
     known = store.read_attributes()
     sha256 = str(known["map_sha256"])
@@ -48,7 +48,7 @@ def load_work(part: Part, rows: Rows) -> Work:
         open_blocks(known.get("blocks"), store.uri),
     )
     records = ChunkRecords.load(store, rows.n, solution.map.n_components, int(known["chunk_rows"]))
-    return Work(part, landmarks, solution, sha256, records)
+    return SolvedMethod(output, landmarks, solution, sha256, records)
 
 
 def open_blocks(uri: str | None, output: str) -> Rows | None:

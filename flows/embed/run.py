@@ -38,7 +38,7 @@ class Run:
 
 
 @dataclass
-class Part:
+class MethodOutput:
     """One method of a run: its own config, its output, and whether there is anything to be done about it.
 
     `state`: new, resume or complete.

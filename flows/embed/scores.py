@@ -12,7 +12,7 @@ from flows.base.stage import stage
 from flows.embed.extension import why_undefined
 from flows.embed.run import Run
 from flows.embed.solution import watch_progress
-from flows.embed.solved_method import Work
+from flows.embed.solved_method import SolvedMethod
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.heads import Classes, Clusters, Head, Regression
 from landmark_ops.maps.tally import Found
@@ -27,7 +27,7 @@ CONSTANT = 1e-14  # of a target's mean: a deviation this small is rounding, and 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MethodResult:
     """Cluster sizes, or scores on held-out rows, or neither; and what the method itself has to say, `facts`.
 
     `errors`: of the Nystrom approximation that a kernel method rests on. `undefined`: why rows have no coordinates.
@@ -120,16 +120,16 @@ class Outcome:
 
 
 @stage("errors")
-def error_stage(run: Run, works: list[Work]) -> list[NystromErrors | None]:
+def error_stage(run: Run, methods: list[SolvedMethod]) -> list[NystromErrors | None]:
     """Errors of the kernel approximations, once for all methods that rest on the same one."""
     exact = run.config.report.kernel_error == "exact"
     known: dict[Any, NystromErrors | None] = {}
     found = []
-    for work in works:
-        fitted = work.solution.map
+    for solved in methods:
+        fitted = solved.solution.map
         key = error_key(fitted)
         if key not in known:
-            items = ranges(run.rows.n, work.records.chunk_rows)
+            items = ranges(run.rows.n, solved.records.chunk_rows)
             seed = run.config.landmarks.seed
             source = Source(run.rows, run.engine, items, seed, missing=lambda count: None, watch=watch_progress(run))
             known[key] = nystrom_error(fitted, source, exact=exact)
@@ -138,26 +138,26 @@ def error_stage(run: Run, works: list[Work]) -> list[NystromErrors | None]:
 
 
 @stage("score")
-def score_stage(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
+def score_stage(run: Run, solved: SolvedMethod, errors: NystromErrors | None) -> MethodResult:
     """One pass over the arrays just written, where there is anything to count or to compare."""
-    return replace(score(run, work, errors), undefined=why_undefined(run, work))
+    return replace(score(run, solved, errors), undefined=why_undefined(run, solved))
 
 
-def score(run: Run, work: Work, errors: NystromErrors | None) -> Outcome:
+def score(run: Run, solved: SolvedMethod, errors: NystromErrors | None) -> MethodResult:
     """Cluster sizes, or scores on rows held out, as far as the method has any."""
-    head, store = work.solution.map.head, work.part.store
-    facts = dict(work.solution.facts)
-    items = work.records.items(committed=True)
+    head, store = solved.solution.map.head, solved.output.store
+    facts = dict(solved.solution.facts)
+    items = solved.records.items(committed=True)
     if isinstance(head, Clusters):
         with run.progress.stage("score", run.rows.n):
             done = run.progress.rows_done
             count = len(head.centroids)
             sizes = run.engine.reduce(count_labels_block, add_histograms, items, store, count, done=done)
-        return Outcome(facts, errors, head, [int(size) for size in sizes])
+        return MethodResult(facts, errors, head, [int(size) for size in sizes])
     if isinstance(head, Regression | Classes) and run.targets is not None and run.targets.held_out > 0:
         with run.progress.stage("score", run.rows.n):
             done = run.progress.rows_done
             nothing = head.undefined["prediction"]
             scores = run.engine.reduce(score_block, add_scores, items, store, run.targets, nothing, done=done)
-        return Outcome(facts, errors, head, scores=scores)
-    return Outcome(facts, errors, head)
+        return MethodResult(facts, errors, head, scores=scores)
+    return MethodResult(facts, errors, head)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.embed.run import Part
+from flows.embed.run import MethodOutput
 from landmark_ops.stores.embeddings import unfinished
 from landmark_ops.stores.embeddings.format import without_suffix
 from landmark_ops.stores.locations import join, remove
@@ -13,20 +13,20 @@ def scratch_folder(uri: str) -> str:
     return f"{without_suffix(uri)}.scratch"
 
 
-def scratch_address(part: Part) -> str:
-    """The part of it that runs of this config use: an unfinished one of another config goes on needing its own."""
-    return join(scratch_folder(part.store.uri), part.config.result_hash()[:12])
+def scratch_address(output: MethodOutput) -> str:
+    """The folder in it that runs of this config use: an unfinished one of another config goes on needing its own."""
+    return join(scratch_folder(output.store.uri), output.config.result_hash()[:12])
 
 
-def clear_scratch(parts: list[Part]) -> None:
+def clear_scratch(outputs: list[MethodOutput]) -> None:
     """Delete what runs of these outputs put down between their stages, once nothing needs it any more."""
-    for part in parts:
-        store = part.store
-        remove(scratch_address(part) if store.successor.is_there() else scratch_folder(store.uri))
+    for output in outputs:
+        store = output.store
+        remove(scratch_address(output) if store.successor.is_there() else scratch_folder(store.uri))
 
 
-def give_up(parts: list[Part]) -> None:
+def give_up(outputs: list[MethodOutput]) -> None:
     """After a refusal: what is committed stays to be gone on with, and nothing is in the way of the remedy."""
-    for part in parts:
-        if part.state != "complete" and not unfinished.give_up(part.store, keep=part.state == "resume"):
-            remove(scratch_address(part))
+    for output in outputs:
+        if output.state != "complete" and not unfinished.give_up(output.store, keep=output.state == "resume"):
+            remove(scratch_address(output))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from flows.base.stage import stage
 from flows.embed.bad_rows import refuse_bad_rows
 from flows.embed.earlier import grow
-from flows.embed.inputs import Opened
+from flows.embed.inputs import OpenedRun
 from flows.embed.plan import Plan
 from flows.embed.run import Run
-from flows.embed.solved_method import Chosen
+from flows.embed.solved_method import ChosenLandmarks
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.blocks import domain
 from landmark_ops.numerics.distances import Array, Metric
@@ -27,7 +27,7 @@ from landmark_ops.solver.geometry import named_block, selection_geometry
 
 
 @stage("select")
-def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
+def select_stage(run: Run, opened: OpenedRun, plan: Plan) -> ChosenLandmarks:
     """Choose the landmarks, in the geometry of the first method that has the kind the strategy asks for."""
     config = run.config.landmarks
     methods = [method.make() for method in run.config.all_methods]
@@ -64,7 +64,7 @@ def select_stage(run: Run, opened: Opened, plan: Plan) -> Chosen:
             if not skip:
                 refuse_bad_rows(run, plan, error)  # says how many of all rows are bad, not only of those drawn
             raise
-    return Chosen(landmarks, kernel)
+    return ChosenLandmarks(landmarks, kernel)
 
 
 def own_landmarks(given: NDArray[Any] | None) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:

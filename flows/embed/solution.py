@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from flows.base.stage import stage
 from flows.embed.earlier import Earlier
 from flows.embed.plan import Plan
-from flows.embed.run import Part, Run
+from flows.embed.run import MethodOutput, Run
 from flows.embed.scratch import scratch_address
-from flows.embed.solved_method import Chosen
+from flows.embed.solved_method import ChosenLandmarks
 from landmark_ops.errors import Edge, in_words_of
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.passes.ranges import ranges
@@ -23,7 +23,9 @@ from landmark_ops.solver.stored_range import storable
 
 
 @stage("solve")
-def solve_stage(run: Run, parts: list[Part], chosen: Chosen, earlier: Earlier | None, plan: Plan) -> list[Solution]:
+def solve_stage(
+    run: Run, outputs: list[MethodOutput], chosen: ChosenLandmarks, earlier: Earlier | None, plan: Plan
+) -> list[Solution]:
     """Solve all methods side by side: they share every pass over the rows, and blocks they have in common.
 
     Where landmarks were added to an earlier embedding, coordinates are turned onto its own.
@@ -37,21 +39,21 @@ def solve_stage(run: Run, parts: list[Part], chosen: Chosen, earlier: Earlier | 
         run.targets,
         None if strict else lambda count: None,
         watch_progress(run),
-        scratch_address(parts[0]),
+        scratch_address(outputs[0]),
         chosen.landmarks.indices,
         not strict,
     )
     points, dtype = chosen.landmarks.points, compute_dtype(run.rows.dtype)
-    methods = [solver(part, chosen) for part in parts]
+    methods = [solver(output, chosen) for output in outputs]
     with run.progress.between("solve"):
         solutions = solve_all([method.solve(points, dtype) for method in methods], source)
         aligned = [one if earlier is None else align_solution(one, earlier.map) for one in solutions]
         return [in_keys(storable(one)) for one in aligned]
 
 
-def solver(part: Part, chosen: Chosen) -> Method:
-    """The method of a part; the bandwidth its landmarks were chosen by is its own."""
-    return with_bandwidth(part.config.method.make(part.config.landmarks.seed), chosen.kernel)
+def solver(output: MethodOutput, chosen: ChosenLandmarks) -> Method:
+    """The method of an output; the bandwidth its landmarks were chosen by is its own."""
+    return with_bandwidth(output.config.method.make(output.config.landmarks.seed), chosen.kernel)
 
 
 def in_keys(solution: Solution) -> Solution:

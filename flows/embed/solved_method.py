@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from flows.embed.run import Part
+from flows.embed.run import MethodOutput
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.tally import Found
 from landmark_ops.numerics.kernel import Kernel
-from landmark_ops.passes.extension import Output
+from landmark_ops.passes.extension import Destination
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.embeddings.records import ChunkRecords
 
 
-class Chosen(NamedTuple):
+class ChosenLandmarks(NamedTuple):
     """The landmarks of a run, and the kernel they were chosen by where the strategy uses one."""
 
     landmarks: Landmarks
@@ -24,10 +24,10 @@ class Chosen(NamedTuple):
 
 
 @dataclass
-class Work:
+class SolvedMethod:
     """One method of a run once it is solved: what places rows, and which chunks are committed."""
 
-    part: Part
+    output: MethodOutput
     landmarks: Landmarks
     solution: Solution
     sha256: str
@@ -35,6 +35,6 @@ class Work:
     undefined: dict[RowRange, dict[Cause, Found]] = field(default_factory=dict)  # why rows have no coordinates
 
     @property
-    def output(self) -> Output:
+    def destination(self) -> Destination:
         """Where rows are written, for `extend_block`."""
-        return Output(self.part.store, self.sha256, self.solution.blocks)
+        return Destination(self.output.store, self.sha256, self.solution.blocks)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from flows.embed import report_files
-from flows.embed.inputs import Opened
+from flows.embed.inputs import OpenedRun
 from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.lock import OutputLock
 
 
-def finish_swaps(opened: Opened, lock: str) -> None:
+def finish_swaps(opened: OpenedRun, lock: str) -> None:
     """Tidy up after a run that was killed between its last write and its end."""
-    stores = [part.store for part in opened.parts]
+    stores = [output.store for output in opened.outputs]
     if any(store.successor.is_there() or report_files.is_waiting(store.uri) for store in stores):
         with OutputLock(lock) as held:
             for store in stores:

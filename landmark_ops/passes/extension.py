@@ -27,7 +27,7 @@ from landmark_ops.stores.sources.rows import Rows
 GEODESIC_ROWS = 16_384  # read together where geodesics place rows: a chunk of them
 
 
-class Output(NamedTuple):
+class Destination(NamedTuple):
     """One embedding a pass writes: its store, the hash of its map, and where the rows' geodesics (n, m) are kept.
 
     `blocks` is None for maps that place rows themselves; lengths along a graph were found for all rows at once.
@@ -53,22 +53,24 @@ class Gathered(NamedTuple):
     residual: NDArray[np.float32]  # (s,)
 
 
-def extend_block(item: RowRange, rows: Rows, outputs: tuple[Output, ...], sample: NDArray[np.int64]) -> Extended:
-    """Place rows item[0]..item[1] and commit them to every output. `sample`: sorted global row indices."""
+def extend_block(
+    item: RowRange, rows: Rows, destinations: tuple[Destination, ...], sample: NDArray[np.int64]
+) -> Extended:
+    """Place rows item[0]..item[1] and commit them to every destination. `sample`: sorted global row indices."""
     start, stop = item
     X = rows.read(start, stop)
-    maps = load_maps(tuple((output.store, output.sha256) for output in outputs))
-    direct = [at for at, output in enumerate(outputs) if output.blocks is None]
+    maps = load_maps(tuple((to.store, to.sha256) for to in destinations))
+    direct = [at for at, to in enumerate(destinations) if to.blocks is None]
     placed = dict(zip(direct, place_all([maps[at] for at in direct], X), strict=True))
     written: list[Written] = []
     undefined: list[dict[Cause, Found]] = []
-    for at, output in enumerate(outputs):
-        if output.blocks is not None:
-            placed[at] = place_geodesics(maps[at], output.blocks, start, stop)
+    for at, to in enumerate(destinations):
+        if to.blocks is not None:
+            placed[at] = place_geodesics(maps[at], to.blocks, start, stop)
         embedding, residual, read = maps[at].stored(placed[at])
-        written.append(output.store.write(start, embedding, residual, read))
+        written.append(to.store.write(start, embedding, residual, read))
         bad = np.flatnonzero(np.isnan(embedding).any(axis=1)) if written[-1].bad_rows else np.zeros(0, np.int64)
-        undefined.append(causes_of_rows(X[bad], start + bad, maps[at], output.blocks) if len(bad) else {})
+        undefined.append(causes_of_rows(X[bad], start + bad, maps[at], to.blocks) if len(bad) else {})
     return Extended(written, X[within(sample, start, stop) - start], undefined)
 
 

@@ -365,11 +365,11 @@ def test_a_lock_left_by_a_dead_process_does_not_hold(config: dict[str, Any], ref
 
 def test_a_run_that_finished_between_look_and_lock(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run looked while the output was partial or absent, and got the lock once the first was done."""
-    from flows.embed.inputs import Opened, open_run
+    from flows.embed.inputs import OpenedRun, open_run
 
-    early: list[Opened] = []
+    early: list[OpenedRun] = []
 
-    def stale(given: Any) -> Opened:
+    def stale(given: Any) -> OpenedRun:
         early.append(open_run(given))
         monkeypatch.setattr("flows.embed.flow.open_run", open_run)
         run_embed(config)
@@ -383,9 +383,9 @@ def test_a_run_that_finished_between_look_and_lock(config: dict[str, Any], monke
 
 def test_a_source_that_changed_before_the_lock_was_had(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """What was opened for the check is what the flow takes: whether it is still the source is looked at again."""
-    from flows.embed.inputs import Opened, open_run
+    from flows.embed.inputs import OpenedRun, open_run
 
-    def early(given: Any) -> Opened:
+    def early(given: Any) -> OpenedRun:
         opened = open_run(given)
         path = Path(config["source"]["uri"])
         np.save(path, np.load(path)[::-1])

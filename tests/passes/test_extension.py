@@ -13,7 +13,7 @@ from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.passes.extension import (
-    Output,
+    Destination,
     add_histograms,
     count_bad_block,
     extend_block,
@@ -53,7 +53,7 @@ def placed(tmp_path, rng):
 def test_every_row_is_placed_and_written(placed, X):
     store, fitted, sha256 = placed
     rows, sample = ChunkedRows(X, STEP), np.array([0, 29, 30, 31, 65, 99])
-    parts = {item: extend_block(item, rows, (Output(store, sha256),), sample) for item in ranges(N, STEP)}
+    parts = {item: extend_block(item, rows, (Destination(store, sha256),), sample) for item in ranges(N, STEP)}
     embedding, residual = store.read(0, N)
     expected = fitted.place(X)
     np.testing.assert_array_equal(embedding, expected.embedding)
@@ -69,7 +69,7 @@ def test_every_row_is_placed_and_written(placed, X):
 def test_sampled_rows_come_back(placed, X):
     store, fitted, sha256 = placed
     rows, sample = ChunkedRows(X, STEP), np.array([0, 29, 30, 31, 65, 99])
-    parts = [extend_block(item, rows, (Output(store, sha256),), sample) for item in ranges(N, STEP)]
+    parts = [extend_block(item, rows, (Destination(store, sha256),), sample) for item in ranges(N, STEP)]
     assert [len(part.rows) for part in parts] == [2, 2, 1, 1]
     np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), X[sample])
     expected = fitted.place(X)
@@ -80,7 +80,7 @@ def test_sampled_rows_come_back(placed, X):
 
 def test_a_chunk_without_sampled_rows_hands_back_none(placed, X):
     store, _, sha256 = placed
-    part = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store, sha256),), np.array([0, 99]))
+    part = extend_block((30, 60), ChunkedRows(X, STEP), (Destination(store, sha256),), np.array([0, 99]))
     assert part.rows.shape == (0, 4)
     gathered = gather_block((30, 60), store, np.array([0, 99]))
     assert [array.shape for array in gathered] == [(0, 3), (0,)]
@@ -89,7 +89,9 @@ def test_a_chunk_without_sampled_rows_hands_back_none(placed, X):
 def test_hashes_match_what_lies_in_storage(placed, X):
     store, _, sha256 = placed
     for item in ranges(N, STEP):
-        written = extend_block(item, ChunkedRows(X, STEP), (Output(store, sha256),), np.array([], np.int64)).written[0]
+        written = extend_block(
+            item, ChunkedRows(X, STEP), (Destination(store, sha256),), np.array([], np.int64)
+        ).written[0]
         found = reread_block(item, store)
         assert found is not None
         for name, ours, theirs in zip(written._fields, written, found, strict=True):
@@ -114,7 +116,7 @@ def test_other_content_has_another_hash(rng):
 def test_a_flipped_byte_is_found(placed, X, array):
     store, _, sha256 = placed
     for item in ranges(N, STEP):
-        extend_block(item, ChunkedRows(X, STEP), (Output(store, sha256),), NONE)
+        extend_block(item, ChunkedRows(X, STEP), (Destination(store, sha256),), NONE)
     path = Path(store.uri, array)
     content = bytearray(path.read_bytes())
     content[5] ^= 1
@@ -127,7 +129,7 @@ def test_a_flipped_byte_is_found(placed, X, array):
 def test_a_missing_chunk_has_another_hash(placed, X):
     """It reads as NaN, which is no coordinate of a good row."""
     store, _, sha256 = placed
-    written = extend_block((30, 60), ChunkedRows(X, STEP), (Output(store, sha256),), NONE).written[0]
+    written = extend_block((30, 60), ChunkedRows(X, STEP), (Destination(store, sha256),), NONE).written[0]
     Path(store.uri, "embedding/c/1/0").unlink()
     found = reread_block((30, 60), store)
     assert found is None or found.sha256 != written.sha256
@@ -136,7 +138,7 @@ def test_a_missing_chunk_has_another_hash(placed, X):
 def test_a_chunk_of_bad_rows_has_no_extent(placed):
     store, _, sha256 = placed
     rows = ChunkedRows(np.full((N, 4), np.nan), STEP)
-    written = extend_block((90, 100), rows, (Output(store, sha256),), NONE).written[0]
+    written = extend_block((90, 100), rows, (Destination(store, sha256),), NONE).written[0]
     assert (written.bad_rows, written.first_bad) == (10, 90)
     assert np.isnan(written.low).all()
     assert np.isnan(written.high).all()
