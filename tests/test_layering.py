@@ -260,6 +260,18 @@ def test_importing_costs_nothing(module):
     assert result.stdout.split() == []
 
 
+def test_reading_a_config_imports_its_methods_and_no_more():
+    """The Prefect server comes up meanwhile: what takes longer than that keeps the user waiting."""
+    slow = ("scipy.optimize", "sklearn", "dask", "distributed", "pyarrow", "prefect", "matplotlib")
+    code = (
+        "from landmark_ops.configs.embed import parse_config; import sys\n"
+        f"parse_config('source: {{uri: a}}\\noutput: {{uri: b}}'); print(*sorted(set({slow!r}) & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []
+
+
 def test_every_public_name_is_there():
     import landmark_ops
 

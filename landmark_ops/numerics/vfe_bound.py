@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # subpackages are imported when asked for: optimize takes 70 ms, and reading a config imports this file
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
 from threadpoolctl import threadpool_limits
 
 from landmark_ops.numerics.distances import Array
@@ -113,7 +113,7 @@ def fit_variances(
         first = np.clip(start, *np.transpose(limits))
         if signal is not None and noise is not None:
             return bound(first)[0], first
-        found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=limits)
+        found = scipy.optimize.minimize(loss, first, jac=True, method="L-BFGS-B", bounds=limits)
         if -found.fun > best:
             best, at = -float(found.fun), np.asarray(found.x)
     return best, at
@@ -150,7 +150,7 @@ def maximise(
             losses = [loss(float(one)) for one in grid]
             best = int(np.argmin(losses))
             between = grid[max(best - 1, 0)], grid[min(best + 1, GAMMA_GRID - 1)]
-            minimize_scalar(loss, bounds=between, method="bounded", options={"xatol": GAMMA_TOLERANCE})
+            scipy.optimize.minimize_scalar(loss, bounds=between, method="bounded", options={"xatol": GAMMA_TOLERANCE})
     if not seen:
         return Parameters(np.nan, np.nan, np.nan, -np.inf)
     log_gamma = max(seen, key=lambda one: seen[one][0])
