@@ -5,9 +5,8 @@ from __future__ import annotations
 from flows.embed.plan import Plan
 from flows.embed.run import Run
 from landmark_ops.errors import BadRowsError, InputError
-from landmark_ops.passes.extension import count_bad_block
+from landmark_ops.passes.bad_rows import count_bad_rows
 from landmark_ops.passes.ranges import ranges, task_rows
-from landmark_ops.row_range import RowRange
 
 
 def refuse_bad_rows(run: Run, plan: Plan | None, cause: InputError | None = None) -> None:
@@ -15,10 +14,7 @@ def refuse_bad_rows(run: Run, plan: Plan | None, cause: InputError | None = None
 
     `cause`: what was said of the first rows met, in place of which this stands.
     """
-    items: list[RowRange] = ranges(run.rows.n, plan.step if plan else task_rows(run.rows))
-    count, first = 0, run.rows.n
-    for _, (bad, index) in run.engine.imap(count_bad_block, items, run.rows):
-        count += bad
-        first = min(first, index) if bad else first
+    items = ranges(run.rows.n, plan.step if plan else task_rows(run.rows))
+    count, first = count_bad_rows(run.rows, run.engine, items)
     if count:
         raise BadRowsError(count, first, run.rows.n, run.rows.named) from cause

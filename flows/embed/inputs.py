@@ -21,7 +21,7 @@ from flows.embed.run import MethodOutput
 from flows.embed.sources import fingerprint_of, open_source, open_targets
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.passes.sums import Targets, check_targets
+from landmark_ops.passes.targets import Targets, check_targets
 from landmark_ops.stores.sources.rows import Rows
 
 

@@ -20,9 +20,10 @@ from landmark_ops.numerics.blocks import row_geometry
 from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.quality import Estimate, Quality
-from landmark_ops.passes.extension import add_histograms, histogram_block
+from landmark_ops.passes.histograms import histogram_block
 from landmark_ops.passes.ranges import ranges
-from landmark_ops.passes.sampling import Cover, sample_cover, sample_quality
+from landmark_ops.passes.sample_measures import Cover, sample_cover, sample_quality
+from landmark_ops.passes.sums import add_arrays
 from landmark_ops.report.content import (
     Classified,
     Clustered,
@@ -85,7 +86,7 @@ def count_rows(run: Run, solved: SolvedMethod) -> list[Density]:
     high = np.nanmax(records.high, axis=0).astype(np.float64)
     items = ranges(run.rows.n, records.chunk_rows)
     counts = run.engine.reduce(
-        histogram_block, add_histograms, items, solved.output.store, pairs, low, high, BINS, done=run.progress.rows_done
+        histogram_block, add_arrays, items, solved.output.store, pairs, low, high, BINS, done=run.progress.rows_done
     )
     if k == 1:
         return [Density((0, 0), np.diagonal(counts[0])[None, :], (low[0], high[0], 0.0, 1.0))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from flows.base.progress import Progress
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.engine.protocol import Engine
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.traces import Trace, trace, was_written

@@ -16,9 +16,9 @@ from flows.embed.solved_method import SolvedMethod
 from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.heads import Classes, Clusters, Head, Regression
 from landmark_ops.maps.tally import Found
-from landmark_ops.passes.extension import add_histograms
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.scores import Scores, add_scores, count_labels_block, score_block
+from landmark_ops.passes.sums import add_arrays
 from landmark_ops.report.content import Measure
 from landmark_ops.solver.asks import Source
 from landmark_ops.solver.nystrom_error import NystromErrors, error_key, nystrom_error
@@ -152,7 +152,7 @@ def score(run: Run, solved: SolvedMethod, errors: NystromErrors | None) -> Metho
         with run.progress.stage("score", run.rows.n):
             done = run.progress.rows_done
             count = len(head.centroids)
-            sizes = run.engine.reduce(count_labels_block, add_histograms, items, store, count, done=done)
+            sizes = run.engine.reduce(count_labels_block, add_arrays, items, store, count, done=done)
         return MethodResult(facts, errors, head, [int(size) for size in sizes])
     if isinstance(head, Regression | Classes) and run.targets is not None and run.targets.held_out > 0:
         with run.progress.stage("score", run.rows.n):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flows.embed.places import address
 from landmark_ops.configs.embed import EmbedConfig, TargetConfig
 from landmark_ops.errors import Edge, speaks
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.sources.source import open_rows, open_values
 

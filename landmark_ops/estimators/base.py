@@ -19,9 +19,9 @@ from landmark_ops.errors import Edge, InputError, in_words_of, speaks
 from landmark_ops.estimators.parameters import check_parameters
 from landmark_ops.maps.evaluation import compute_dtype, output_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.passes.lazy import is_lazy, map_rows, place_lazily
+from landmark_ops.passes.lazy_arrays import is_lazy, map_rows, place_lazily
 from landmark_ops.passes.ranges import ranges, task_rows
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.passes.undefined_rows import refuse_lacking, refuse_outside
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.probe import probe_rows

@@ -12,9 +12,9 @@ from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapConfig
 from landmark_ops.numerics.distances import Array, Callback
 from landmark_ops.numerics.ranges import narrow_rows, squares
-from landmark_ops.passes.lazy import is_lazy, map_lazily
+from landmark_ops.passes.lazy_arrays import is_lazy, map_lazily
 from landmark_ops.passes.ranges import ranges, task_rows
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.sources.rows import Rows

@@ -22,8 +22,8 @@ from landmark_ops.estimators.base import MapEstimator, refuse_mask
 from landmark_ops.maps.heads import Classes, Regression
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
-from landmark_ops.passes.lazy import is_lazy, map_lazily, map_rows
-from landmark_ops.passes.sums import Targets, as_numbers, check_targets
+from landmark_ops.passes.lazy_arrays import is_lazy, map_lazily, map_rows
+from landmark_ops.passes.targets import Targets, as_numbers, check_targets
 from landmark_ops.passes.undefined_rows import refuse_lacking
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.sources.arrays import as_rows, as_values

@@ -20,7 +20,7 @@ from landmark_ops.numerics.clustering import STARTS, kmeans_centroids
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.numerics.random_streams import Stream, generator
-from landmark_ops.passes.lazy import map_rows
+from landmark_ops.passes.lazy_arrays import map_rows
 from landmark_ops.solver.asks import Draw, Drawn
 from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import DEFAULT_KERNEL, Method, OfKernel, Solution

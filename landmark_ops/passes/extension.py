@@ -102,37 +102,3 @@ def reread_block(item: RowRange, store: EmbeddingStore) -> Written | None:
         return describe(item[0], *store.read(*item), store.read_outputs(*item))
     except (ValueError, DamagedError):  # what codecs raise on a flipped or cut byte; a chunk that has gone
         return None
-
-
-def count_bad_block(item: RowRange, rows: Rows) -> tuple[int, int]:
-    """Number of rows with NaN or Inf among item[0]..item[1], and the global index of the first, -1 if none."""
-    X = rows.read(*item)
-    if X.dtype.kind != "f":
-        return 0, -1
-    bad = np.flatnonzero(~np.isfinite(X).all(axis=1))
-    return len(bad), item[0] + int(bad[0]) if len(bad) else -1
-
-
-def histogram_block(
-    item: RowRange,
-    store: EmbeddingStore,
-    pairs: tuple[tuple[int, int], ...],
-    low: NDArray[Any],
-    high: NDArray[Any],
-    bins: int,
-) -> NDArray[np.int64]:
-    """Count the placed rows of one chunk on grids over pairs of components; (pairs, bins, bins), row = second.
-
-    Edges run from `low` to `high` (k,), the extent of all rows, so every row with coordinates is counted.
-    """
-    embedding, _ = store.read(*item)
-    embedding = embedding[~np.isnan(embedding).any(axis=1)]
-    span = np.where(high > low, high - low, 1)
-    cells = np.minimum(((embedding.astype(np.float64) - low) * (bins / span)).astype(np.int64), bins - 1)
-    counts = [np.bincount(cells[:, y] * bins + cells[:, x], minlength=bins * bins) for x, y in pairs]
-    return np.stack(counts).reshape(len(pairs), bins, bins)
-
-
-def add_histograms(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The counts of several blocks together."""
-    return np.sum(parts, axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.maps.target_sums import common_mean, mean
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.row_range import RowRange
 from landmark_ops.stores.embeddings.store import EmbeddingStore
 

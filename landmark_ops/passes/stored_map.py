@@ -49,7 +49,7 @@ class OpenedMap(LandmarkMap):
         those of rows that have none are NaN.
         Raises `InputError` for anything else, and for rows with another number of features.
         """
-        from landmark_ops.passes.lazy import is_lazy, map_rows, place_lazily
+        from landmark_ops.passes.lazy_arrays import is_lazy, map_rows, place_lazily
 
         if is_lazy(X):
             return place_lazily(X, self, refuse=False)
@@ -58,7 +58,7 @@ class OpenedMap(LandmarkMap):
     @speaks(Edge.CALL)
     def place(self, X: Any) -> Placed:
         """Coordinates and residuals of rows X (b, d) in memory, held in any of the ways above."""
-        from landmark_ops.passes.lazy import is_lazy
+        from landmark_ops.passes.lazy_arrays import is_lazy
 
         if is_lazy(X):
             raise InputError(f"got a lazy {type(X).__name__}: pass rows in memory, or call the map itself")

@@ -7,59 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import reduce
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.engine.protocol import Engine
-from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.evaluation import place_all
 from landmark_ops.maps.moments import SUM_ROWS, Sum, Tile
 from landmark_ops.maps.parts import Placed
-from landmark_ops.numerics.random_streams import RowStream, row_numbers
+from landmark_ops.passes.targets import Targets
 from landmark_ops.row_range import Done, RowRange
 from landmark_ops.stores.sources.rows import Rows
+
+Number = TypeVar("Number", bound=np.number)
 
 FOLD = 2  # sums of tiles held at a time
 
 
-@dataclass(frozen=True)
-class Targets:
-    """One value per row, in a source of its own: `rows` (n, 1), and the share of rows held out for scoring."""
-
-    rows: Rows
-    held_out: float = 0.0
-    seed: int = 0
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Targets of rows start..stop, (b, 1): integers as int64 or uint64, others as float64, NaN where there is none.
-
-        Integers stay what they are: float64 tells no two apart beyond 2^53.
-        """
-        return as_numbers(self.rows.read(start, stop))
-
-    def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Targets of single rows, (len(indices), 1), as `read` gives them."""
-        return as_numbers(self.rows.take(indices))
-
-    def trains(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """Which of the rows start..stop are learned from, (b,): decided by seed and row index alone."""
-        if self.held_out == 0:
-            return np.ones(stop - start, bool)
-        return row_numbers(self.seed, RowStream.HELD_OUT, start, stop) >= self.held_out
-
-
-def as_numbers(y: NDArray[Any]) -> NDArray[Any]:
-    """Stored numbers as int64, uint64 (where they are 64 bits wide and unsigned) or float64."""
-    if y.dtype.kind not in "iub":
-        return np.asarray(y, np.float64)
-    return np.asarray(y, np.uint64 if y.dtype == np.uint64 else np.int64)
-
-
-def add_arrays(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def add_arrays(parts: list[NDArray[Number]]) -> NDArray[Number]:
     """The sum of several arrays of one shape, added in order: the partial sums of blocks."""
-    return np.asarray(sum(parts[1:], start=parts[0]))
+    return reduce(np.add, parts)
 
 
 class Summed(NamedTuple):
@@ -128,20 +97,3 @@ class _Add:
         values = [ask.add([part.values[at] for part in parts]) for at, ask in enumerate(self.sums)]
         first = min((part.first for part in parts if part.infinite), default=-1)
         return Summed(sum(part.rows for part in parts), values, sum(part.infinite for part in parts), first)
-
-
-def check_targets(targets: Targets | None, rows: Rows, method: str) -> Targets:
-    """The targets a supervised method needs; InputError where there are none or they do not fit the rows."""
-    if targets is None:
-        raise InputError(f"method {method} learns from a target and none is given: {Word.GIVE_TARGET}")
-    if targets.rows.n != rows.n:
-        raise InputError(
-            f"{Word.TARGET} {targets.rows.uri}: {targets.rows.n:,} values for {rows.n:,} rows of {rows.uri}: one "
-            "per row is needed"
-        )
-    if targets.rows.d != 1:
-        raise InputError(
-            f"{Word.TARGET} {targets.rows.uri}: {targets.rows.d} values per row, one is needed: choose one "
-            "column or array"
-        )
-    return targets

@@ -28,7 +28,8 @@ from landmark_ops.maps.moments import Sum
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.lookup import gather
-from landmark_ops.passes.sums import Targets, as_numbers, sum_over
+from landmark_ops.passes.sums import sum_over
+from landmark_ops.passes.targets import Targets, as_numbers
 from landmark_ops.passes.undefined_rows import refuse_undefined
 from landmark_ops.row_range import Done, RowRange
 from landmark_ops.selection.usable_rows import good

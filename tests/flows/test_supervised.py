@@ -15,7 +15,7 @@ from sklearn.datasets import make_moons
 from flows.embed.inputs import open_run
 from landmark_ops import InputError, NystroemRidge, SparseGPRegressor, open_map
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.flows.running import attributes, landmark_indices, make_config, run_embed
 

@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from landmark_ops import InputError, open_map
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.flows.running import attributes, make_config, run_embed
 

@@ -20,7 +20,7 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.methods.nystroem_ridge import NystroemRidgeMethod
 from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.passes.ranges import ranges
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.solver.asks import Source, solve_one
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.stores.sources.rows import ArrayRows

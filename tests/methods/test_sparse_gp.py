@@ -23,7 +23,7 @@ from landmark_ops.methods.sparse_gp import APPROXIMATIONS, SparseGPMethod
 from landmark_ops.numerics.kernel import Kernel, KernelChoice, kernel_block, resolve_kernel
 from landmark_ops.numerics.vfe_bound import NOISE_RANGE, bound_of, maximise
 from landmark_ops.passes.ranges import ranges
-from landmark_ops.passes.sums import Targets
+from landmark_ops.passes.targets import Targets
 from landmark_ops.solver.asks import Source, solve_all, solve_one
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
+from landmark_ops.passes.bad_rows import count_bad_block, count_bad_rows
 from landmark_ops.passes.extension import (
     Destination,
-    add_histograms,
-    count_bad_block,
     extend_block,
     gather_block,
-    histogram_block,
     reread_block,
 )
+from landmark_ops.passes.histograms import histogram_block
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.stored_map import load_map, open_map
+from landmark_ops.passes.sums import add_arrays
 from landmark_ops.stores.embeddings.contents import describe
 from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from tests.rows import ChunkedRows
@@ -150,6 +150,8 @@ def test_bad_rows_are_counted(rng, value):
     X[[11, 12, 40], [0, 1, 2]] = value
     rows = ChunkedRows(X, 10)
     assert [count_bad_block(item, rows) for item in ranges(50, 10)] == [(0, -1), (2, 11), (0, -1), (0, -1), (1, 40)]
+    assert count_bad_rows(rows, LocalEngine(2), ranges(50, 10)) == (3, 11)
+    assert count_bad_rows(rows, LocalEngine(2), ranges(10, 10)) == (0, -1)
 
 
 def test_integers_are_never_bad():
@@ -167,7 +169,7 @@ def histograms(embedding: np.ndarray, uri: str, bins: int) -> np.ndarray:
         store.write(start, embedding[start:stop], np.zeros(stop - start, np.float32))
     low, high = np.nanmin(embedding, axis=0).astype(float), np.nanmax(embedding, axis=0).astype(float)
     items = ranges(len(embedding), 30)
-    return LocalEngine(2).reduce(histogram_block, add_histograms, items, store, PAIRS, low, high, bins)
+    return LocalEngine(2).reduce(histogram_block, add_arrays, items, store, PAIRS, low, high, bins)
 
 
 def test_histograms_count_as_numpy_does(tmp_path, rng):

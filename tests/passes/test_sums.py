@@ -10,7 +10,8 @@ from landmark_ops.errors import InputError
 from landmark_ops.maps.moments import Sum, Tile, moments, totals
 from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.passes.ranges import ranges
-from landmark_ops.passes.sums import Targets, check_targets, sum_block, sum_over
+from landmark_ops.passes.sums import sum_block, sum_over
+from landmark_ops.passes.targets import Targets, check_targets
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows

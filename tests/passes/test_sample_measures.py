@@ -13,7 +13,7 @@ from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.numerics.kernel import KernelChoice, kernel_block
 from landmark_ops.numerics.quality import Quality, summarize
 from landmark_ops.numerics.query_sums import neighbors_for, original_distances, query_sums
-from landmark_ops.passes.sampling import MAX_QUERIES, sample_cover, sample_quality
+from landmark_ops.passes.sample_measures import MAX_QUERIES, sample_cover, sample_quality
 from landmark_ops.solver.features import nystrom_features
 
 ENGINE = LocalEngine(2)
@@ -108,9 +108,9 @@ def test_few_queries_estimate_what_all_would_say(rng, monkeypatch):
     X = rng.normal(size=(1500, 6)) * [4, 3, 2, 1, 1, 1]
     whole = fitted(X)
     Y = whole(X)
-    monkeypatch.setattr("landmark_ops.passes.sampling.MAX_QUERIES", 1500)
+    monkeypatch.setattr("landmark_ops.passes.sample_measures.MAX_QUERIES", 1500)
     every = sample_quality(X, Y, whole, ENGINE, 0)
-    monkeypatch.setattr("landmark_ops.passes.sampling.MAX_QUERIES", 200)
+    monkeypatch.setattr("landmark_ops.passes.sample_measures.MAX_QUERIES", 200)
     few = sample_quality(X, Y, whole, ENGINE, 0)
     assert (every.queries, few.queries, few.sample) == (1500, 200, 1500)
     for name in ("stress", "residual_variance", "trustworthiness", "continuity", "recall"):
@@ -133,7 +133,7 @@ def test_standard_errors_are_those_of_the_bootstrap(X, Y):
 def test_queries_do_not_depend_on_batches_or_workers(X, Y, monkeypatch):
     expected = measure(X, Y)
     assert sample_quality(X, Y, fitted(X, 1), LocalEngine(1), 0) == expected
-    monkeypatch.setattr("landmark_ops.passes.sampling.QUERY_BATCH", 17)
+    monkeypatch.setattr("landmark_ops.passes.sample_measures.QUERY_BATCH", 17)
     assert measure(X, Y).trustworthiness.value == pytest.approx(expected.trustworthiness.value, abs=1e-12)
 
 
@@ -187,7 +187,7 @@ def test_cover_is_the_distance_to_the_nearest_landmark(X, metric):
 
 def test_cover_of_many_batches(X, monkeypatch):
     expected = sample_cover(X, fitted(X), ENGINE)
-    monkeypatch.setattr("landmark_ops.passes.sampling.COVER_BATCH", 7)
+    monkeypatch.setattr("landmark_ops.passes.sample_measures.COVER_BATCH", 7)
     found = sample_cover(X, fitted(X), ENGINE)
     np.testing.assert_allclose(found.nearest, expected.nearest, atol=1e-7)
     np.testing.assert_array_equal(found.cell_sizes, expected.cell_sizes)
