@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.detectors.api import detect
 from landmark_ops.detectors.nms import iou
-from tests.detectors.test_pipelines_real import Labelled, Picture, Real, distance, labelled, read, real  # noqa: F401
+from tests.detectors.real_pictures import Labelled, Picture, Real, distance, labelled, read, real  # noqa: F401
 
 Floats = NDArray[np.float64]
 FLIP = [1, 0, 2, 4, 3]

@@ -25,7 +25,7 @@ from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.errors import RunError
 from tests import block_functions as fns
-from tests.engine.test_cluster import ITEMS, TEXT, within
+from tests.engine.clusters import ITEMS, TEXT, within
 from tests.flows.running import REPO, environment
 
 LARGE = 1 << 40  # bytes of a source that worker processes are started for

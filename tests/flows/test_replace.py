@@ -14,8 +14,8 @@ import zarr
 from landmark_ops.errors import BadRowsError, InputError, RunError
 from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import list_objects
-from tests.flows.running import attributes, make_config, points, run_embed, write_npy
-from tests.flows.test_resume import CHUNKS, arrays, committed, equal, interrupt, reference, slow_command, watching
+from tests.flows.interrupting import CHUNKS, committed, equal, interrupt, reference, slow_command, watching
+from tests.flows.running import arrays, attributes, make_config, points, run_embed, write_npy
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
 

@@ -11,8 +11,8 @@ import pytest
 import zarr
 
 from landmark_ops.errors import InputError
+from tests.flows.interrupting import interrupt
 from tests.flows.running import arrays, make_config, points, run_embed, write_npy, write_parquet, write_zarr
-from tests.flows.test_resume import interrupt
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
 

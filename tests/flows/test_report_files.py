@@ -12,8 +12,8 @@ from flows.embed import report_files
 from landmark_ops.stores.embeddings.zarr.documents import ROOT
 from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import read_bytes
+from tests.flows.interrupting import interrupt
 from tests.flows.running import attributes, make_config, points, run_embed, write_npy
-from tests.flows.test_resume import interrupt
 
 pytestmark = pytest.mark.usefixtures("many_tasks")
 

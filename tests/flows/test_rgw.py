@@ -49,8 +49,8 @@ from tests.flows.detecting_data import (
     tar_bytes,
     tiny_models,  # noqa: F401  a fixture
 )
+from tests.flows.interrupting import interrupt
 from tests.flows.running import command, environment, make_config, open_output, points, run_embed
-from tests.flows.test_resume import interrupt
 from tests.stores import test_swap
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("bare_page")]

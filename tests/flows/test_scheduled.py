@@ -21,6 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 
 from tests.flows.detecting_data import TinyModels, detect_config, make_models, rows, write_folder
+from tests.flows.interrupting import committed, interrupt
 from tests.flows.running import (
     REPO,
     attributes,
@@ -32,7 +33,6 @@ from tests.flows.running import (
     write_npy,
 )
 from tests.flows.test_parameters import filled
-from tests.flows.test_resume import committed, interrupt
 
 pytestmark = pytest.mark.slow
 

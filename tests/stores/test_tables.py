@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from landmark_ops.errors import InputError, RunError
+from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
 from landmark_ops.stores.tables.table_reads import count
-from landmark_ops.stores.tables.tables import Staged, TableFormat, TableSet, claims, delta_tables
+from landmark_ops.stores.tables.tables import Staged, TableFormat, TableSet, delta_tables
 from tests.stores.table_writers import GENERATION, count_down, open_tables, race, shard_rows, write_and_be_killed
 
 FORMATS: list[TableFormat] = ["delta", "parquet"]
@@ -277,72 +277,6 @@ def test_neither_coordinates_nor_names_of_images_reach_the_log(tmp_path: Path) -
     check_whole(tables, {"a.tar", "b.tar"})
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_tables_of_other_columns_are_refused(tmp_path: Path, form: TableFormat) -> None:
-    other = pa.schema([pa.field("shard", pa.string()), pa.field("config_hash", pa.string()), pa.field("x", pa.int64())])
-    uri = str(tmp_path / "out")
-    before = TableSet(uri, {"keypoints": other}, form)
-    before.prepare()
-    content = pa.table({"shard": ["a"], "config_hash": ["c"], "x": [1]}, schema=other)
-    write(before, shard_rows("a", [1], generation="c")._replace(tables={"keypoints": content}))
-    with pytest.raises(InputError, match=r"out/keypoints: is a table of other columns \(lacks box, .*also has x\)"):
-        open_tables(uri, form)
-
-
-def test_another_type_of_a_column_is_refused(tmp_path: Path) -> None:
-    tables = open_tables(str(tmp_path / "a"))
-    schema = tables.schemas["keypoints"]
-    at = schema.get_field_index("score")
-    other = TableSet(str(tmp_path / "b"), {"keypoints": schema.set(at, pa.field("score", pa.float64()))})
-    other.prepare()
-    with pytest.raises(InputError, match="has another type of score"):
-        open_tables(str(tmp_path / "b"))
-
-
-def test_what_is_no_table_of_ours_is_never_touched(tmp_path: Path) -> None:
-    (tmp_path / "out" / "keypoints").mkdir(parents=True)
-    (tmp_path / "out" / "keypoints" / "thesis.docx").write_text("years of work")
-    for form in FORMATS:
-        with pytest.raises(InputError, match="never overwritten: choose another output"):
-            open_tables(str(tmp_path / "out"), form)
-    write_deltalake(str(tmp_path / "other" / "keypoints"), pa.table({"a": [1]}))
-    with pytest.raises(InputError, match="is a table of other columns"):
-        open_tables(str(tmp_path / "other"))
-    with pytest.raises(InputError, match=r"holds a Delta table: set output\.format: delta"):
-        open_tables(str(tmp_path / "other"), "parquet")
-    open_tables(str(tmp_path / "fresh"), "parquet")
-    write(open_tables(str(tmp_path / "fresh"), "parquet"), shard_rows("a", [1]))
-    with pytest.raises(InputError, match="holds something that is no Delta table"):
-        open_tables(str(tmp_path / "fresh"))
-    with pytest.raises(InputError, match=r"output\.format is 'csv'"):
-        TableSet(str(tmp_path), {}, "csv")  # type: ignore[arg-type]
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
-        open_tables(str(tmp_path / "file"))
-
-
-def test_rows_of_another_shard_or_schema_are_refused(tmp_path: Path) -> None:
-    tables = open_tables(str(tmp_path / "out"))
-    with pytest.raises(InputError, match=r"rows of shard \['a'\] given as those of 'b'"):
-        tables.stage(shard_rows("a", [1])._replace(shard="b"))
-    with pytest.raises(InputError, match=r"rows of config_hash \['c0ffee'\] given as those of 'beef'"):
-        tables.stage(shard_rows("a", [1])._replace(config_hash="beef"))
-    rows = shard_rows("a", [1])
-    with pytest.raises(InputError, match="table keypoints: rows have columns"):
-        tables.stage(rows._replace(tables={**rows.tables, "keypoints": pa.table({"shard": ["a"]})}))
-
-
-def test_a_full_disk_names_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = open_tables(str(tmp_path / "out"))
-
-    def full(source: Any, target: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(RunError, match=r"out/keypoints/.*cannot be written: No space left on device: free some space"):
-        tables.stage(shard_rows("a", [1]))
-
-
 @settings(max_examples=12, deadline=None)
 @example(["\U00020000", ""])
 @given(names=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), unique=True, max_size=3))
@@ -386,47 +320,6 @@ def test_tables_on_s3(s3_bucket: str, form: TableFormat) -> None:
         assert again.stage(shard_rows("c.tar", [1])) is not None
         assert again.recover() == ["c.tar"]
         check_whole(again, {"a.tar", "b.tar", "c.tar"})
-
-
-@pytest.mark.s3
-def test_claims_on_s3_have_one_winner_and_survive_a_lost_reply(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        held = list(pool.map(lambda i: claims.claim(f"{s3_bucket}/claim", b"%d" % i), range(8)))
-    assert len(set(held)) == 1
-    fs, _ = locations.filesystem(s3_bucket)
-    original = fs.pipe_file
-
-    def lose_reply(*args: Any, **kwargs: Any) -> None:
-        original(*args, **kwargs)
-        raise OSError("timed out waiting for the reply")
-
-    monkeypatch.setattr(fs, "pipe_file", lose_reply)
-    assert claims.claim(f"{s3_bucket}/lost", b"mine") == b"mine"
-    assert claims.claim(f"{s3_bucket}/lost", b"other") == b"mine"
-
-    def refuse(*args: Any, **kwargs: Any) -> None:
-        raise PermissionError("Access Denied")
-
-    monkeypatch.setattr(fs, "pipe_file", refuse)
-    with pytest.raises(PermissionError):
-        claims.claim(f"{s3_bucket}/denied", b"mine")
-
-
-@pytest.mark.parametrize("links", [True, False])
-def test_local_claims_have_one_winner(tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not links:
-
-        def unsupported(*args: object) -> None:
-            raise PermissionError(1, "Operation not permitted")
-
-        monkeypatch.setattr("os.link", unsupported)
-    if links:
-        with ThreadPoolExecutor(8) as pool:
-            held = list(pool.map(lambda i: claims.claim(str(tmp_path / "claim"), b"%d" % i), range(8)))
-        assert len(set(held)) == 1
-    assert claims.claim(str(tmp_path / "one"), b"mine") == b"mine"
-    assert claims.claim(str(tmp_path / "one"), b"other") == b"mine"
-    assert not list(tmp_path.glob(".*"))
 
 
 def test_the_statistics_are_bounds_of_whole_columns() -> None:
