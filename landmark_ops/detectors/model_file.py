@@ -49,7 +49,10 @@ def resolve(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
 
 
 def read_model(spec: ModelSpec) -> bytes:
-    """The bytes of a model's file, compared with the spec's sha256 after reading: what a session is made of."""
+    """The bytes of a model's file, compared with the spec's sha256 after reading: what a session is made of.
+
+    Raises InputError for other bytes than those of the spec, RunError for a file that cannot be read.
+    """
     path = resolve(spec)
     try:
         data = path.read_bytes()

@@ -122,7 +122,10 @@ def load_session(spec: ModelSpec) -> Session:
 
 
 def chosen_providers() -> tuple[str, ...]:
-    """onnxruntime's execution providers: the CPU, or what `LANDMARKS_PROVIDERS` lists, separated by commas."""
+    """onnxruntime's execution providers: the CPU, or what `LANDMARKS_PROVIDERS` lists, separated by commas.
+
+    Raises InputError for one that this onnxruntime does not have.
+    """
     named = tuple(name.strip() for name in os.environ.get(PROVIDERS_VARIABLE, "").split(",") if name.strip())
     available = onnxruntime.get_available_providers()
     for name in named:

@@ -81,7 +81,10 @@ class ClusterEngine:
         *common: Any,
         done: Callable[[Item], object] | None = None,
     ) -> T:
-        """See `Engine.reduce`: parts are folded where they are, on the workers; one sum of `GROUP` parts travels."""
+        """See `Engine.reduce`: parts are folded where they are, on the workers; one sum of `GROUP` parts travels.
+
+        Raises RunError where parts of the sum were lost with their workers again and again.
+        """
         told: set[int] = set()
 
         def tell(position: int) -> None:  # once for each item, however often its part was lost and computed again

@@ -32,7 +32,10 @@ def shrunk(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], floa
 
 
 def to_jpeg(image: NDArray[np.uint8], side: int) -> bytes:
-    """An RGB picture (H, W, 3) as JPEG, shrunk to at most `side` pixels."""
+    """An RGB picture (H, W, 3) as JPEG, shrunk to at most `side` pixels.
+
+    Raises RunError where OpenCV cannot encode it.
+    """
     small, _ = shrunk(image, side)
     # A reversed view would be copied pixel by pixel, which takes longer than the encoding itself.
     ok, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

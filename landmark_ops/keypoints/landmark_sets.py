@@ -91,7 +91,10 @@ def read_set(path: Path) -> SetFile:
 
 
 def parse_set(data: Any, where: str) -> SetFile:
-    """A checked set from the plain values of its file; `where` names that in messages."""
+    """A checked set from the plain values of its file; `where` names that in messages.
+
+    Raises InputError for values that are no set, and for the name of a shipped one.
+    """
     if not isinstance(data, dict):
         raise InputError(f"{where}: holds {type(data).__name__}, needs a mapping with names, lines, flip")
     try:

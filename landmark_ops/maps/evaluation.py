@@ -46,7 +46,10 @@ def working_dtype(fitted: MapParts, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def place_all(maps: Sequence[MapParts], X: Array) -> list[Placed]:
-    """Rows X (b, d) placed by several maps at once; see `LandmarkMap.place`."""
+    """Rows X (b, d) placed by several maps at once; see `LandmarkMap.place`.
+
+    Raises InputError for rows of another width than the maps have.
+    """
     for fitted in maps:
         if X.ndim != 2 or X.shape[1] != fitted.n_features:
             raise InputError(f"rows of shape {X.shape} do not fit this map: expected (b, {fitted.n_features})")
@@ -116,7 +119,10 @@ def _again(fitted: MapParts, out: Array, undefined: NDArray[np.bool_], X: Array,
 
 
 def place_blocks(fitted: MapParts, blocks: Array) -> Placed:
-    """Rows placed from their blocks (b, m), computed elsewhere."""
+    """Rows placed from their blocks (b, m), computed elsewhere.
+
+    Raises InputError for a map whose residual is a function of the rows themselves.
+    """
     if fitted.self_term:
         raise InputError("this map needs the rows themselves for its residual: place rows, not blocks")
     dtype = output_dtype(fitted, blocks.dtype)

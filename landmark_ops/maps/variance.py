@@ -16,6 +16,8 @@ def variance_terms(X: Array, block: Metric) -> F64:
 
     In Euclidean geometry |x - mean|^2 S / (S - 1), the same by the identity of Huygens; for other metrics from all
     pairs, mean_j d(x_i, x_j)^2 less half its mean, so that this too is a sum over rows.
+
+    Raises InputError for fewer than two rows.
     """
     X = np.asarray(X, np.float64)
     S = len(X)

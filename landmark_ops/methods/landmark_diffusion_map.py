@@ -63,6 +63,8 @@ class LandmarkDiffusionMapMethod(OfKernel):
         """W^T 1, [W_a^T 1], W_a^T D^-1 W_a, and the m x m eigenproblem.
 
         W_a^T D^-1 W_a = V S^2 V^T, whose relative cutoff is m eps as the second moment is a sum in `dtype`.
+
+        Raises InputError for alpha outside 0 to 1, and for t not positive or leaving less than float32 holds.
         """
         if not (np.isfinite(self.t) and self.t > 0):
             raise InputError(f"t={self.t}: steps of diffusion must be positive and finite")

@@ -45,7 +45,10 @@ class LandmarkMDSMethod(WithoutKernel):
         return int(self.align)
 
     def selection_metric(self, probe: Probe) -> Metric:
-        """The metric itself, V and VI estimated from `probe` where they are left out."""
+        """The metric itself, V and VI estimated from `probe` where they are left out.
+
+        Raises InputError for metric precomputed, under which landmarks are given.
+        """
         if self.metric == "precomputed":
             raise InputError(
                 f"metric precomputed: rows are distances to landmarks that are chosen already: use {Word.GIVEN_ROWS}, "

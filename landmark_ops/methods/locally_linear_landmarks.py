@@ -48,7 +48,10 @@ class LocallyLinearLandmarksMethod(WithoutKernel):
         return Metric("euclidean")
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
-        """The graph, the pencil, its smallest generalised eigenvalues but the trivial one."""
+        """The graph, the pencil, its smallest generalised eigenvalues but the trivial one.
+
+        Raises InputError for more weights per row than there are landmarks.
+        """
         m = len(Z)
         count = self.n_weights or max(self.n_components + 1, LEAST_WEIGHTS)
         if count > m:

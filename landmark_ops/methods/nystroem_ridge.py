@@ -53,6 +53,8 @@ class NystroemRidgeMethod(OfKernel):
         """Features, one pass for their sums with the target, and an r x r eigenproblem; float64 throughout.
 
         In float32 the features along small eigenvalues would be noise, and a small alpha lets them in.
+
+        Raises InputError for alpha not positive or not finite, and for an unknown task.
         """
         if not (np.isfinite(self.alpha) and self.alpha > 0):
             raise InputError(f"alpha={self.alpha}: must be positive and finite; 1e-9 comes close to no regularisation")
@@ -89,7 +91,10 @@ class NystroemRidgeMethod(OfKernel):
         return self.finish(features, ridge, beta, offset, Regression(center, scale, None, wide), facts)
 
     def classify(self, features: Solution, summed: ClassSums) -> Solution:
-        """One ridge per class c on targets 1 for its rows and -1 for all others: F^T y = 2 sum_c f - sum f."""
+        """One ridge per class c on targets 1 for its rows and -1 for all others: F^T y = 2 sum_c f - sum f.
+
+        Raises InputError where all rows are of one class.
+        """
         n = summed.rows
         refuse_none(n)
         if len(summed.classes) < 2:

@@ -178,6 +178,8 @@ class SparseGPMethod:
 
         Whitened by eigenvectors above the relative cutoff m eps instead of a Cholesky factor with jitter: the same Q,
         and with every row a landmark the exact process to rounding.
+
+        Raises InputError for a kernel whose spectrum on the landmarks is negative in part: it is no covariance.
         """
         features = nystrom_features(replace(self.kernel, gamma=gamma), Z, np.dtype(np.float64))
         if features.negative_mass > NEGATIVE_MASS:
@@ -194,6 +196,8 @@ class SparseGPMethod:
         In units of the signal variance, with whitened features F of the rows and variances L of the noise:
         B = I + F^T L^-1 F = U (1 + g) U^T, mean = f B^-1 F^T L^-1 y, variance = k** - |f|^2 + f B^-1 f^T, of which the
         last two are one spread -|f U sqrt(g / (1 + g))|^2, without cancellation; for SoR +|f U / sqrt(1 + g)|^2.
+
+        Raises InputError where no row has coordinates and a target, and for variances beyond what float64 divides.
         """
         n, signal = summed.rows, parameters.signal
         if n == 0:

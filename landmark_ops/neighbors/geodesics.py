@@ -55,6 +55,8 @@ def landmark_geodesics(
     `policy` for a graph of several components: `error`; `join` by the shortest edges between them, for which `source`,
     the rows the graph was made of, is needed where the graph does not hold its points; `largest`: rows and landmarks
     outside the largest get none. `done` is called with ranges of landmarks.
+
+    Raises InputError where no landmark lies in the largest component.
     """
     check_policy(policy)
     positions = np.asarray(landmark_positions, np.int64)

@@ -43,7 +43,10 @@ class SharedGraph(NamedTuple):
 def measure_paths(
     matrix: sp.csr_array, positions: I64, engine: Engine, scratch_uri: str | None, done: Done | None
 ) -> tuple[F64, Rows]:
-    """Path lengths from the rows at `positions` (m,): among themselves (m, m), and of all s rows to them (s, m)."""
+    """Path lengths from the rows at `positions` (m,): among themselves (m, m), and of all s rows to them (s, m).
+
+    Raises InputError for more than fits in memory where no scratch folder is given.
+    """
     s, m = matrix.shape[0], len(positions)
     scratch = None if scratch_uri is None else Scratch(scratch_uri)
     shared = SharedGraph(None if scratch else matrix, scratch, fresh_name("graph"), "geodesics")

@@ -53,7 +53,10 @@ def components_of(graph: sp.csr_array) -> Components:
 
 
 def check_policy(policy: str) -> None:
-    """Refuse an unknown policy."""
+    """Refuse an unknown policy.
+
+    Raises InputError naming those there are.
+    """
     if policy not in get_args(Policy):
         raise InputError(f"components={policy!r} is unknown, it may be one of {', '.join(get_args(Policy))}")
 

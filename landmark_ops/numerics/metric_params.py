@@ -43,7 +43,10 @@ def checked_params(name: str, params: Mapping[str, Any], Z: F64) -> dict[str, An
 
 
 def order_of(p: Any) -> float:
-    """The order of Minkowski's distance: a number of at least 1, infinity among them."""
+    """The order of Minkowski's distance: a number of at least 1, infinity among them.
+
+    Raises InputError for what is no such number.
+    """
     if isinstance(p, bool) or not isinstance(p, int | float | np.integer | np.floating):
         raise InputError(
             f"metric_params: p={p!r} for minkowski is no number: give one of at least 1; for infinity use metric "
@@ -55,7 +58,10 @@ def order_of(p: Any) -> float:
 
 
 def numbers_of(value: Any, key: str, name: str, shape: tuple[int, ...]) -> F64:
-    """A parameter as finite float64 numbers of this shape."""
+    """A parameter as finite float64 numbers of this shape.
+
+    Raises InputError for what is no array of finite numbers of this shape.
+    """
     wanted = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
     try:
         numbers = np.asarray(value, np.float64)
@@ -76,7 +82,10 @@ def numbers_of(value: Any, key: str, name: str, shape: tuple[int, ...]) -> F64:
 
 
 def weights_of(w: Any, d: int) -> F64:
-    """Weights of features, (d,), not negative and not all zero."""
+    """Weights of features, (d,), not negative and not all zero.
+
+    Raises InputError otherwise.
+    """
     weights = numbers_of(w, "w", "minkowski", (d,))
     if (weights < 0).any() or not weights.any():
         raise InputError(
@@ -87,7 +96,10 @@ def weights_of(w: Any, d: int) -> F64:
 
 
 def variances_of(V: Any, d: int) -> F64:
-    """Variances of features, (d,), positive."""
+    """Variances of features, (d,), positive.
+
+    Raises InputError otherwise.
+    """
     variances = numbers_of(V, "V", "seuclidean", (d,))
     if not (variances > 0).all():
         raise InputError(
@@ -98,7 +110,10 @@ def variances_of(V: Any, d: int) -> F64:
 
 
 def inverse_of(VI: Any, d: int) -> F64:
-    """An inverse covariance, (d, d), symmetric, without a negative eigenvalue."""
+    """An inverse covariance, (d, d), symmetric, without a negative eigenvalue.
+
+    Raises InputError otherwise.
+    """
     inverse = numbers_of(VI, "VI", "mahalanobis", (d, d))
     top = float(np.abs(inverse).max())
     asymmetry = float(np.abs(inverse - inverse.T).max())
@@ -118,7 +133,10 @@ def inverse_of(VI: Any, d: int) -> F64:
 
 
 def estimated_variances(Z: F64) -> F64:
-    """Variances of the rows Z (m, d), (d,); ones for a single row."""
+    """Variances of the rows Z (m, d), (d,); ones for a single row.
+
+    Raises InputError for constant features, whose variance of 0 divides nothing.
+    """
     if len(Z) < 2:
         return np.ones(Z.shape[1])
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -35,7 +35,10 @@ class Index(Protocol):
 
 
 def check_count(size: int, n_neighbors: int, need: int) -> None:
-    """Refuse a support of fewer rows than neighbours are asked for."""
+    """Refuse a support of fewer rows than neighbours are asked for.
+
+    Raises InputError for it, and for fewer than one neighbour.
+    """
     if n_neighbors < 1:
         raise InputError(f"n_neighbors={n_neighbors}: at least 1 is needed")
     if size < need:
@@ -58,7 +61,10 @@ def usable(X: Array, metric: Metric) -> NDArray[np.bool_]:
 
 
 def check_rows(X: Array, metric: Metric, where: str, numbers: I64 | None = None) -> None:
-    """Refuse rows X (b, d) that are not usable. numbers: (b,) ascending, what the message calls them."""
+    """Refuse rows X (b, d) that are not usable. numbers: (b,) ascending, what the message calls them.
+
+    Raises BadRowsError for NaN and Inf, InputError for rows that the metric is undefined on.
+    """
     bad = np.flatnonzero(~usable(X, metric))
     if len(bad) == 0:
         return

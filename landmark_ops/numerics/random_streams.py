@@ -91,7 +91,10 @@ def row_numbers(seed: int, stream: RowStream, start: int, stop: int, number: int
 
 
 def as_seed(random_state: RandomState) -> int:
-    """One seed in 0..2^63 - 1 from what scikit-learn calls a random_state. A generator is advanced by one draw."""
+    """One seed in 0..2^63 - 1 from what scikit-learn calls a random_state. A generator is advanced by one draw.
+
+    Raises InputError for anything else.
+    """
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(0, 2**31 - 1))
     if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):

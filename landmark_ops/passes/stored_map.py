@@ -57,7 +57,10 @@ class OpenedMap(LandmarkMap):
 
     @speaks(Edge.CALL)
     def place(self, X: Any) -> Placed:
-        """Coordinates and residuals of rows X (b, d) in memory, held in any of the ways above."""
+        """Coordinates and residuals of rows X (b, d) in memory, held in any of the ways above.
+
+        Raises InputError for a lazy array.
+        """
         from landmark_ops.passes.lazy_arrays import is_lazy
 
         if is_lazy(X):

@@ -47,6 +47,8 @@ def select_landmarks(
     tolerance: for rpcholesky, the relative trace error at which fewer than m landmarks are enough.
     random_state: an int, RandomState or Generator; None draws a new seed.
 
+    Raises InputError for a strategy, metric or kernel that do not go together, and for rows that cannot be used.
+
     >>> import numpy as np
     >>> X = np.array([[0.0], [1.0], [10.0], [11.0]])
     >>> sorted(select_landmarks(X, 4, "maxmin", random_state=0).indices.tolist())

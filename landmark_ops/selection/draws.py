@@ -21,7 +21,10 @@ READ_ROWS = 1 << 13  # replacements read together
 
 
 def draw_rows(ask: Request, m: int, least: int) -> Landmarks:
-    """`m` rows in random order, whatever `ask.count` is; fewer, but at least `least`, where no more are usable."""
+    """`m` rows in random order, whatever `ask.count` is; fewer, but at least `least`, where no more are usable.
+
+    Raises InputError where there are fewer usable rows than that.
+    """
     n = ask.rows.n
     order = first_draw(n, m, ask.seed)
     ask.plan(sum(stop - start for start, stop in cells(ask.rows, order[:m])))

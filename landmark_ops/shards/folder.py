@@ -114,7 +114,10 @@ class FolderShard(Shard):
 def folder_shards(
     root: str, listed: Iterable[Listed], selection: Selection, buckets: int | None, limits: Limits
 ) -> list[FolderShard]:
-    """The shards of a tree, in order; empty buckets are left out. `buckets`: as at the first run, None at the first."""
+    """The shards of a tree, in order; empty buckets are left out. `buckets`: as at the first run, None at the first.
+
+    Raises InputError for a number of buckets that is not a power of two.
+    """
     files = sorted(file for file in listed if file.name in selection)
     count = buckets or default_buckets(len(files))
     if count < 1 or count & (count - 1):

@@ -75,7 +75,10 @@ class Source:
     skip_bad_rows: bool = False
 
     def sum(self, asks: Sequence[Sum[Any]]) -> list[Any]:
-        """The answers to several sums, from one pass."""
+        """The answers to several sums, from one pass.
+
+        Raises InputError for targets that are Inf, and where no row has coordinates.
+        """
         with self.watch(asks[0].name, self.rows.n) as done:
             summed = sum_over(self.rows, asks, self.engine, self.items, self.targets, done)
         if summed.infinite and self.missing is None and self.targets is not None:

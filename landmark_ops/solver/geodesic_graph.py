@@ -45,7 +45,10 @@ class AskGraph:
     max_support: int
 
     def answer(self, source: Source) -> Graph:
-        """Search, in parallel over the support."""
+        """Search, in parallel over the support.
+
+        Raises InputError for landmarks that are no rows of the source.
+        """
         landmarks = source.landmark_indices
         if landmarks is None or (landmarks < 0).any():
             raise InputError(

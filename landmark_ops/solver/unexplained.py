@@ -159,7 +159,10 @@ class DistanceShare:
 
 
 def total_variance(X: Array, metric: Metric) -> float:
-    """Half the mean squared distance between two rows; for metrics that are not Euclidean, of some of them."""
+    """Half the mean squared distance between two rows; for metrics that are not Euclidean, of some of them.
+
+    Raises InputError where all rows coincide.
+    """
     few = X if metric.transform is not None else generator(0, Stream.COMPARED_PAIRS).permutation(X)[:PAIR_ROWS]
     with np.errstate(invalid="ignore"):
         variance = float(np.nanmean(variance_terms(defined(few, metric), metric)))

@@ -52,7 +52,10 @@ class Scratch:
         locations.write_bytes(locations.join(self.uri, f"{name}.npy"), buffer.getvalue())
 
     def get_array(self, name: str) -> NDArray[Any]:
-        """An array that `put_array` wrote; a local one mapped, private pages for who writes into it."""
+        """An array that `put_array` wrote; a local one mapped, private pages for who writes into it.
+
+        Raises RunError where this worker cannot read it.
+        """
         address = locations.join(self.uri, f"{name}.npy")
         try:
             if not locations.is_remote(self.uri):

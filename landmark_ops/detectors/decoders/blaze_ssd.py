@@ -24,6 +24,8 @@ def decode_blaze_ssd(outputs: Outputs, size: Size, parameters: Parameters) -> li
 
     outputs: regressors (n, A, 4 + 2K) of centre, size and K points in input pixels relative to the anchor; score logits
     (n, A, 1). parameters: strides, anchors_per_cell for each stride, keypoints (K), score_threshold, nms_iou.
+
+    Raises InputError where the anchors or values of the net are not as many as its spec makes.
     """
     regressors, scores = heads(outputs, "regressors", "scores")
     threshold, max_iou = number(parameters, "score_threshold"), number(parameters, "nms_iou")

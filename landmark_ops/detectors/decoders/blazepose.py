@@ -22,6 +22,8 @@ def decode_blazepose(outputs: Outputs, size: Size, parameters: Parameters) -> Po
     outputs: landmarks (n, 195) as x, y, z in input pixels, visibility and presence logits; pose flag (n, 1), already in
     0..1; optionally heatmaps (n, 39, 64, 64) as logits. parameters: heatmap_refine, true to move points by `refine`
     where a heatmap reaches heatmap_threshold within heatmap_kernel cells.
+
+    Raises InputError where `heatmap_refine` is asked for and the net's heatmap is not among the outputs.
     """
     landmarks, flag = heads(outputs, "landmarks", "pose flag")
     values = flat(landmarks, "landmarks", 5 * N_POINTS).reshape(-1, N_POINTS, 5)[:, :N_KEYPOINTS]

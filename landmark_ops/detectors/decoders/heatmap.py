@@ -31,6 +31,8 @@ def decode_heatmap(outputs: Outputs, size: Size, parameters: Parameters) -> Poin
     parameters: method, one of argmax (default), dark, udp, soft; blur, the odd width of the Gaussian of dark and udp
     (11); beta of soft (1). A point's score is its map's maximum (soft: the softmax's); where that is not above 0 the
     point is NaN.
+
+    Raises InputError for maps of another number of axes, or of other sides than the input has.
     """
     maps = heads(outputs, "heatmap")[0].astype(np.float64)
     if maps.ndim != 4:
@@ -121,7 +123,10 @@ def _newton(window: Floats, reach: int) -> Floats:
 
 
 def blur(maps: Floats, width: int) -> Floats:
-    """Maps blurred by a Gaussian of `width` taps (sigma as OpenCV's), zeros beyond; each keeps its maximum."""
+    """Maps blurred by a Gaussian of `width` taps (sigma as OpenCV's), zeros beyond; each keeps its maximum.
+
+    Raises InputError for a width that is not odd.
+    """
     if width % 2 == 0 or width < 1:
         raise InputError(f"parameters.blur is {width}: a Gaussian needs an odd number of taps, such as 11")
     sigma = 0.3 * ((width - 1) * 0.5 - 1) + 0.8

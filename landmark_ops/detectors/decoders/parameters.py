@@ -19,7 +19,10 @@ def number(parameters: Parameters, key: str, default: float | None = None) -> fl
 
 
 def count(parameters: Parameters, key: str) -> int:
-    """The whole number at `key`."""
+    """The whole number at `key`.
+
+    Raises InputError for a number that is not whole.
+    """
     value = number(parameters, key)
     if value != int(value):
         raise InputError(f"parameters.{key} is {value}: the decoder needs a whole number")
@@ -27,7 +30,10 @@ def count(parameters: Parameters, key: str) -> int:
 
 
 def numbers(parameters: Parameters, key: str) -> NDArray[np.float64]:
-    """The list, or list of equally long lists, at `key`."""
+    """The list, or list of equally long lists, at `key`.
+
+    Raises InputError for what is no such list.
+    """
     value = parameters.get(key)
     try:
         return np.asarray(value, dtype=np.float64) if isinstance(value, list | tuple) else _refuse(key, value)
@@ -41,7 +47,10 @@ def whole_numbers(parameters: Parameters, key: str) -> list[int]:
 
 
 def choice(parameters: Parameters, key: str, valid: tuple[str, ...], default: str) -> str:
-    """The word at `key`, one of `valid`."""
+    """The word at `key`, one of `valid`.
+
+    Raises InputError for any other.
+    """
     value = parameters.get(key, default)
     if value not in valid:
         raise InputError(f"parameters.{key} is {value!r}: valid: {', '.join(valid)}")

@@ -17,6 +17,8 @@ def decode_regression68(outputs: Outputs, size: Size, parameters: Parameters) ->
 
     parameters: pixel_offset, added to the pixels: 0 where the net's 0 is a pixel's centre (default), -0.5 where it is
     the edge.
+
+    Raises InputError for an odd number of values.
     """
     values = heads(outputs, "points")[0].astype(np.float64)
     n, width = len(values), int(np.prod(values.shape[1:]))  # n may be 0: an image without faces

@@ -77,7 +77,10 @@ class GraphBuilder:
         return self.node("Transpose", [self.names[tensor]], perm=[0, 2, 3, 1])
 
     def activated(self, name: str, activation: int) -> str:
-        """The fused activation of an operator as a node of its own."""
+        """The fused activation of an operator as a node of its own.
+
+        Raises InputError for an activation that is not converted here.
+        """
         if activation == NO_ACTIVATION:
             return name
         if activation == RELU:

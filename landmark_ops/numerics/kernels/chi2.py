@@ -34,7 +34,10 @@ class Chi2(KernelFamily):
         return median_gamma(self.name, Z, additive_chi2)
 
     def check(self, choice: KernelChoice, Z: Array) -> None:
-        """No negative values."""
+        """No negative values.
+
+        Raises InputError otherwise.
+        """
         negative = ~not_negative(Z)
         if negative.any():
             raise InputError(

@@ -35,7 +35,10 @@ class Matern(KernelFamily):
         return median_gamma(self.name, Z, euclidean)
 
     def check(self, choice: KernelChoice, Z: Array) -> None:
-        """The orders that have a closed form."""
+        """The orders that have a closed form.
+
+        Raises InputError for any other.
+        """
         if choice.nu not in NUS:
             raise InputError(f"nu={choice.nu} for kernel matern: must be one of {', '.join(map(str, NUS))}")
 

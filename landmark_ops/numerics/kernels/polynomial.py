@@ -29,7 +29,10 @@ class Polynomial(DotKernel):
         return gamma_by_width(Z)
 
     def check(self, choice: KernelChoice, Z: Array) -> None:
-        """No negative degree."""
+        """No negative degree.
+
+        Raises InputError otherwise.
+        """
         if choice.degree < 0:
             raise InputError(f"degree={choice.degree} for kernel polynomial: must not be negative")
 

@@ -16,7 +16,10 @@ from landmark_ops.selection.usable_rows import unusable_rows, usable
 
 
 def select_given(ask: Request) -> Landmarks:
-    """The rows at `indices`, or the `points` as they are. Nothing is replaced, reordered or dropped."""
+    """The rows at `indices`, or the `points` as they are. Nothing is replaced, reordered or dropped.
+
+    Raises InputError unless exactly one of them is given, and as many as asked for.
+    """
     if (ask.indices is None) == (ask.points is None):
         got = "neither" if ask.indices is None else "both"
         raise InputError(f"strategy given: takes indices or points, got {got}: give exactly one of them")
@@ -29,7 +32,10 @@ def select_given(ask: Request) -> Landmarks:
 
 
 def given_rows(ask: Request) -> Landmarks:
-    """Landmarks from row indices: integers, in range, distinct, and of usable rows."""
+    """Landmarks from row indices: integers, in range, distinct, and of usable rows.
+
+    Raises InputError for anything else.
+    """
     raw = np.asarray(ask.indices)
     if raw.ndim != 1 or raw.dtype.kind not in "iu" or len(raw) == 0:
         raise InputError(
@@ -53,7 +59,10 @@ def given_rows(ask: Request) -> Landmarks:
 
 
 def given_points(ask: Request) -> Landmarks:
-    """Landmarks from points (m, d), kept in float32 if they are float32, float64 otherwise."""
+    """Landmarks from points (m, d), kept in float32 if they are float32, float64 otherwise.
+
+    Raises InputError for another width or what are no numbers.
+    """
     points = np.asarray(ask.points)
     if points.ndim != 2 or len(points) == 0 or points.shape[1] != ask.rows.d or points.dtype.kind not in "fiu":
         raise InputError(

@@ -27,7 +27,10 @@ class DirectoryFormat(ShardFormat):
         return is_image(name)
 
     def list_shards(self, uri: str, options: ShardOptions) -> Listing:
-        """Buckets of files; a folder that has lost its images has none where its buckets are on record."""
+        """Buckets of files; a folder that has lost its images has none where its buckets are on record.
+
+        Raises InputError where there are no images and no buckets on record.
+        """
         listed = list(list_tree(uri))
         root = uri
         if listed and listed[0].name == "":

@@ -29,7 +29,10 @@ class ParquetFormat(ShardFormat):
         return name.lower().endswith(SUFFIXES)
 
     def list_shards(self, uri: str, options: ShardOptions) -> Listing:
-        """Runs of row groups."""
+        """Runs of row groups.
+
+        Raises InputError where all Parquet files are those of our own output.
+        """
         from landmark_ops.shards.row_groups import table_shards
 
         if locations.is_file(uri):

@@ -26,7 +26,10 @@ class WebDatasetFormat(ShardFormat):
         return name.lower().endswith(SUFFIXES)
 
     def list_shards(self, uri: str, options: ShardOptions) -> Listing:
-        """A shard per tar."""
+        """A shard per tar.
+
+        Raises InputError where there are no tars.
+        """
         passed: Counter[str] = Counter()
         if locations.is_file(uri):
             listed = [locations.stat(uri)._replace(key="")]

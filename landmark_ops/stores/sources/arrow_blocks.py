@@ -124,6 +124,8 @@ def vector_block(column: pa.Array, d: int, dtype: np.dtype[Any], first_row: int,
     """Vectors of `d` numbers as (rows, d) of `dtype`, without a copy where it already is that and none is missing.
 
     A null or empty vector becomes a row of NaN. `first_row` is for messages only.
+
+    Raises InputError for vectors of unequal lengths.
     """
     column = _stored(column)
     if pa.types.is_null(column.type):

@@ -121,7 +121,10 @@ class NpyRows(Rows):
 
 
 def read_header(head: bytes, uri: str) -> Header:
-    """Parse the first bytes of a .npy file without evaluating anything; `uri` is for the message only."""
+    """Parse the first bytes of a .npy file without evaluating anything; `uri` is for the message only.
+
+    Raises InputError for what is no such file, or holds no numbers.
+    """
     file = io.BytesIO(head)
     try:
         version = np.lib.format.read_magic(file)

@@ -133,6 +133,8 @@ def check_shape_and_dtype(shape: Sequence[int], dtype: np.dtype[Any], uri: str, 
     """Refuse what cannot be rows of numbers: no second axis, zero rows or features, non-numeric elements.
 
     `values`: one number per row is what is wanted, so that an array of shape (n,) will do.
+
+    Raises InputError for them.
     """
     if len(shape) < 2 - values:
         raise InputError(

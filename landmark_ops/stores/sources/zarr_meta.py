@@ -158,7 +158,10 @@ def _could_be_rows(document: Document) -> bool:
 
 
 def element_type(document: Document, uri: str) -> np.dtype[Any]:
-    """The NumPy type that an array's elements are read as; object where it is none of NumPy's plain ones."""
+    """The NumPy type that an array's elements are read as; object where it is none of NumPy's plain ones.
+
+    Raises InputError for a type that NumPy does not know.
+    """
     name = _type_name(document)
     if name == BFLOAT16:
         return np.dtype(np.float32)
@@ -215,6 +218,8 @@ def check_document(document: Document, uri: str, values: bool = False) -> None:
     """Refuse an array that cannot be rows (or one value per row), or whose chunks must not be decoded.
 
     Nothing has been decoded yet.
+
+    Raises InputError for them.
     """
     kind = element_type(document, uri)
     if kind.kind == "O":

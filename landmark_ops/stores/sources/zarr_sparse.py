@@ -23,7 +23,10 @@ PARTS = ("data", "indices", "indptr")
 
 
 def open_zarr(uri: str, array: str | None, *, missing_chunks: MissingChunks, values: bool = False) -> Rows:
-    """The array, or the sparse matrix, meant by the address of a store and a name in it; see `ZarrRows`."""
+    """The array, or the sparse matrix, meant by the address of a store and a name in it; see `ZarrRows`.
+
+    Raises InputError for a part of a sparse matrix.
+    """
     with locations.opening(uri):
         found, document = zarr_meta.find_array(uri, array)
         folder, name = locations.parent_and_name(found)

@@ -55,7 +55,10 @@ class Changes(NamedTuple):
 
 
 def open_table(uri: str) -> DeltaTable:
-    """The latest version of a table of ours."""
+    """The latest version of a table of ours.
+
+    Raises RunError where it cannot be opened.
+    """
     try:  # deltalake tries again what it sends, but not a listing of the log whose reply is cut
         return persist(lambda: DeltaTable(uri, storage_options=locations.delta_options(uri)))
     except (DeltaError, OSError) as error:

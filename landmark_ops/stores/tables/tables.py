@@ -107,7 +107,7 @@ class TableSet:
                     _check_parquet(uri, _stored(schema))
 
     def agree(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        """What the first run to ask put on record under `name`: its `value`, or this one."""
+        """What the first run to ask put on record as `name`: its `value`, or this one. RunError where it is damaged."""
         uri = locations.join(self.uri, PRIVATE, f"{name}.json")
         mine = json.dumps({"value": dict(value), "by": uuid.uuid4().hex}).encode()
         try:

@@ -328,7 +328,10 @@ class ZarrStore(EmbeddingStore):
     def write(
         self, start: int, embedding: F32, residual: F32, outputs: Mapping[str, NDArray[Any]] | None = None
     ) -> Written:
-        """Commit the chunk that begins at row `start`, and describe it. `outputs`: those that were allocated."""
+        """Commit the chunk that begins at row `start`, and describe it. `outputs`: those that were allocated.
+
+        Raises RunError where it cannot be written, and where the output has gone meanwhile.
+        """
         stop = start + len(residual)
         self.check(CHECK_SECONDS)
         arrays = self._arrays().arrays
