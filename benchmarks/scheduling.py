@@ -9,6 +9,8 @@ from benchmarks.result import Budget, Line, Result
 from benchmarks.timing import say, seconds_of
 from benchmarks.workers import two_workers
 from landmark_ops.engine.cluster import ClusterEngine
+from landmark_ops.passes.ranges import ranges
+from landmark_ops.row_range import RowRange
 
 TASKS, QUICK_TASKS = 10_000, 200
 WARM_TASKS = 100
@@ -18,7 +20,7 @@ BUDGET = Budget(high=2.5)
 def measure(quick: bool, folder: Path) -> Result:
     """Milliseconds per task of `ClusterEngine.imap`, and of Dask's own client.map and gather over as many."""
     tasks = QUICK_TASKS if quick else TASKS
-    items = [(start, start + 1) for start in range(tasks)]
+    items = ranges(tasks, 1)
     with two_workers() as engine:
         list(engine.imap(no_work, items[:WARM_TASKS]))
         say(f"scheduling: {tasks:,} tasks through the engine")
@@ -37,7 +39,7 @@ def measure(quick: bool, folder: Path) -> Result:
     return Result("scheduling", "Scheduling, 2 workers", lines, {"tasks": tasks, "seconds": seconds, "bare": bare})
 
 
-def map_and_gather(engine: ClusterEngine, items: list[tuple[int, int]]) -> None:
+def map_and_gather(engine: ClusterEngine, items: list[RowRange]) -> None:
     """The same work as Dask would have it: every task submitted at once, all results fetched at the end."""
     futures = engine.client.map(no_work, items, pure=False)
     engine.client.gather(futures)
