@@ -36,8 +36,11 @@ class IvfIndex:
         self.frame, self.metric, self.index, self.probes = frame, metric, index, probes
 
     @staticmethod
-    def train(sample: Array, metric: Metric, lists: int, seed: int) -> IvfIndex:
-        """Place `lists` centroids by k-means on the sample (r, d), on one thread: the same for one seed and machine."""
+    def train(sample: Array, metric: Metric, lists: int, start: int) -> IvfIndex:
+        """Place `lists` centroids by k-means on the sample (r, d), on one thread: the same for one start and machine.
+
+        start: a seed below 2^31, of a stream of its own.
+        """
         check_rows(sample, metric, "support")
         rows = prepare(sample, metric)
         frame = Frame.of(rows, always_center=False)
@@ -46,7 +49,7 @@ class IvfIndex:
                 rows.shape[1],
                 lists,
                 niter=KMEANS_STEPS,
-                seed=seed % (1 << 31),
+                seed=start,
                 min_points_per_centroid=1,  # fewer than 39 would be warned of on stderr
                 max_points_per_centroid=len(rows),  # all of the sample
             )

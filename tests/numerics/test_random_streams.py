@@ -1,10 +1,13 @@
 """Each thing a seed is used for has numbers of its own, and nothing in the package draws from anywhere else."""
 
 import ast
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binom
 
 from landmark_ops.engine.threads import LocalEngine
@@ -20,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("landmark_ops", "flows") for path in (ROOT / folder).rglob("*.py"))
 #: Where numbers come from; `as_seed` draws a new seed where none is given; a trial picture is no part of any run.
 ALLOWED = ("numerics/random_streams.py", "detectors/trial.py")
+WAITS = ("stores/faults.py", "stores/tables/delta_tables.py")  # by chance, so that many who failed do not come at once
 MAKERS = {"default_rng", "Generator", "PCG64", "Philox", "MT19937", "SFC64", "SeedSequence", "RandomState", "seed"}
 
 
@@ -37,8 +41,19 @@ def test_nothing_draws_outside_the_enumeration(path):
         assert called.rpartition(".")[2] not in MAKERS, f"line {node.lineno}: {called}"
         assert not called.startswith(("np.random.", "numpy.random.")), f"line {node.lineno}: {called}"
         for keyword in node.keywords:
-            if keyword.arg == "random_state":
+            if keyword.arg == "random_state" or (keyword.arg == "seed" and called.startswith("faiss()")):
                 assert ast.unparse(keyword.value) == "start", f"line {node.lineno}: {ast.unparse(keyword)}"
+
+
+def test_chance_that_no_seed_repeats_decides_nothing_but_waits():
+    drawing = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            if {"random", "secrets"} & set(names):
+                drawing.add(str(path.relative_to(ROOT / "landmark_ops")))
+    assert drawing == set(WAITS)
 
 
 def test_every_stream_is_used_in_one_place():
@@ -62,6 +77,32 @@ def test_streams_share_no_numbers():
     seeds = [derived_seed(7, stream, number) for stream in Stream for number in (0, 1)]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= derived_seed(7, stream, bits=31) < 2**31 for stream in Stream)
+
+
+@given(
+    st.integers(0, 2**63 - 1),
+    st.integers(0, 9),
+    st.integers(0, 10**12),
+    st.lists(st.integers(0, 40), max_size=6),
+)
+@settings(max_examples=60, deadline=None)
+def test_row_numbers_are_the_same_stream_however_it_is_split(
+    seed: int, stream: int, start: int, lengths: list[int]
+) -> None:
+    bounds = start + np.cumsum([0, *lengths])
+    whole = row_numbers(seed, RowStream.LEVERAGE_ROWS, start, int(bounds[-1]), stream)
+    parts = [row_numbers(seed, RowStream.LEVERAGE_ROWS, int(a), int(b), stream) for a, b in pairwise(bounds)]
+    np.testing.assert_array_equal(whole, np.concatenate([np.empty(0), *parts]))
+
+
+def test_row_numbers_start_as_philox_does_and_differ_by_seed_and_stream() -> None:
+    key = np.array([7, 2], np.uint64)
+    np.testing.assert_array_equal(
+        row_numbers(7, RowStream.LEVERAGE_ROWS, 0, 50, 2), np.random.Generator(np.random.Philox(key=key)).random(50)
+    )
+    draws = [row_numbers(seed, RowStream.LEVERAGE_ROWS, 0, 20_000, stream) for seed, stream in ((0, 0), (0, 1), (1, 0))]
+    assert np.abs(np.corrcoef(draws) - np.eye(3)).max() < 0.03
+    assert abs(draws[0].mean() - 0.5) < 0.01
 
 
 def test_numpy_itself_does_not_tell_a_list_ending_in_zeros_from_the_seed():

@@ -1,70 +1,17 @@
-from __future__ import annotations
+"""Which rows can be landmarks, and which of some points is nearest to each."""
 
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.distances import Metric
-from landmark_ops.numerics.random_streams import RowStream, row_numbers
-from landmark_ops.passes.grid import block_rows
-from landmark_ops.passes.lookup import cells, gather
-from landmark_ops.passes.ranges import ranges
 from landmark_ops.selection.nearest import gaps_to, nearest
 from landmark_ops.selection.usable_rows import good, usable, working_rows
 
 EUCLIDEAN = Metric("euclidean")
-
-
-@given(
-    st.integers(0, 2**63 - 1),
-    st.integers(0, 9),
-    st.integers(0, 10**12),
-    st.lists(st.integers(0, 40), max_size=6),
-)
-@settings(max_examples=60, deadline=None)
-def test_row_numbers_are_the_same_stream_however_it_is_split(
-    seed: int, stream: int, start: int, lengths: list[int]
-) -> None:
-    bounds = start + np.cumsum([0, *lengths])
-    whole = row_numbers(seed, RowStream.LEVERAGE_ROWS, start, int(bounds[-1]), stream)
-    parts = [row_numbers(seed, RowStream.LEVERAGE_ROWS, int(a), int(b), stream) for a, b in pairwise(bounds)]
-    np.testing.assert_array_equal(whole, np.concatenate([np.empty(0), *parts]))
-
-
-def test_row_numbers_start_as_philox_does_and_differ_by_seed_and_stream() -> None:
-    key = np.array([7, 2], np.uint64)
-    np.testing.assert_array_equal(
-        row_numbers(7, RowStream.LEVERAGE_ROWS, 0, 50, 2), np.random.Generator(np.random.Philox(key=key)).random(50)
-    )
-    draws = [row_numbers(seed, RowStream.LEVERAGE_ROWS, 0, 20_000, stream) for seed, stream in ((0, 0), (0, 1), (1, 0))]
-    assert np.abs(np.corrcoef(draws) - np.eye(3)).max() < 0.03
-    assert abs(draws[0].mean() - 0.5) < 0.01
-
-
-@pytest.mark.parametrize(("d", "expected"), [(1, 262_144), (16, 262_144), (192, 16_384), (150_528, 1_024)])
-def test_blocks_are_32_mib_powers_of_two_within_bounds(d: int, expected: int) -> None:
-    assert block_rows(d) == expected
-
-
-def test_grid_covers_every_row_once() -> None:
-    assert ranges(10, 4) == [(0, 4), (4, 8), (8, 10)]
-
-
-@pytest.mark.parametrize("chunk", [1, 3, 1_000, 100_000, 1_000_000])
-def test_gather_keeps_the_order_asked_for(chunk: int, chunked: Callable[..., Any]) -> None:
-    X = np.arange(600_000, dtype=np.float32).reshape(-1, 2)
-    rows = chunked(X, chunk)
-    indices = np.array([299_999, 5, 5, 262_144, 0, 262_143])
-    np.testing.assert_array_equal(gather(rows, indices, LocalEngine(2)), X[indices])
-    assert all(start % chunk == 0 and (stop % chunk == 0 or stop == rows.n) for start, stop in cells(rows, indices))
 
 
 def test_working_rows_hold_the_stored_values_exactly() -> None:
