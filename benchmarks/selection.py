@@ -19,8 +19,9 @@ from benchmarks.result import Budget, Line, Result, number
 from benchmarks.timing import say, seconds_of
 from benchmarks.workers import two_workers
 from landmark_ops.engine.cluster import ClusterEngine
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel, kernel_block, resolve_kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.request import Request

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.engine.threads import LocalEngine
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel, kernel_block
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.selection.request import Request
 from landmark_ops.selection.selection import select
 from landmark_ops.stores.sources.rows import ArrayRows

@@ -39,7 +39,7 @@ HOMES = {
     "icechunk": ["landmark_ops/stores/"],
     "sklearn": [
         "landmark_ops/estimators/",
-        "landmark_ops/numerics/distances.py",
+        "landmark_ops/numerics/metrics/nan_euclidean.py",
         "landmark_ops/numerics/clustering.py",
         "flows/cli/demo",  # its photographs
     ],

@@ -58,7 +58,7 @@ def check_method(config: CompareConfig) -> None:
             f"method {method.name}: compare measures what landmarks leave of a kernel or, with landmark_mds, of "
             "distances: set method.name: landmark_mds with the same metric, or a kernel method"
         )
-    if block is not None and block.name == "precomputed":
+    if block is not None and block.family.precomputed:
         raise InputError(
             f"method {method.name} on precomputed blocks: their columns belong to landmarks chosen already, there is "
             "nothing to compare: give the rows themselves and a named metric or kernel"

@@ -17,8 +17,8 @@ from landmark_ops.errors import InputError
 from landmark_ops.maps.heads import Clusters, Regression
 from landmark_ops.maps.tally import describe
 from landmark_ops.numerics.blocks import row_geometry
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.quality import Estimate, Quality
 from landmark_ops.passes.histograms import histogram_block
 from landmark_ops.passes.ranges import ranges

@@ -15,8 +15,9 @@ from flows.embed.run import Run
 from flows.embed.solved_method import ChosenLandmarks
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.blocks import domain
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.passes.undefined_rows import refuse_outside
 from landmark_ops.selection.probe import probe_rows
@@ -74,4 +75,4 @@ def own_landmarks(given: NDArray[Any] | None) -> tuple[NDArray[Any] | None, NDAr
 
 def asks(block: Metric | Kernel | None) -> bool:
     """Whether a metric or kernel asks more of rows than finite numbers: a direction, or values of its domain."""
-    return block is not None and (block.name in ("cosine", "correlation") or domain(block) is not None)
+    return block is not None and (block.transform not in (None, "none") or domain(block) is not None)

@@ -6,7 +6,7 @@ import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.landmark_diffusion_map import LandmarkDiffusionMapConfig
-from landmark_ops.numerics.distances import Callback
+from landmark_ops.numerics.callables import Callback
 
 
 class LandmarkDiffusionMap(LandmarkEstimator):

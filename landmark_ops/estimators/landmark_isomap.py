@@ -10,7 +10,8 @@ from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapConfig
-from landmark_ops.numerics.distances import Array, Callback
+from landmark_ops.numerics.callables import Callback
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.ranges import narrow_rows, squares
 from landmark_ops.passes.lazy_arrays import is_lazy, map_lazily
 from landmark_ops.passes.ranges import ranges, task_rows

@@ -9,7 +9,7 @@ import numpy as np
 
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.landmark_mds import LandmarkMDSConfig
-from landmark_ops.numerics.distances import Callback
+from landmark_ops.numerics.callables import Callback
 
 
 class LandmarkMDS(LandmarkEstimator):

@@ -9,7 +9,7 @@ import numpy as np
 
 from landmark_ops.estimators.supervised import LandmarkClassifier, LandmarkRegressor
 from landmark_ops.methods.nystroem_ridge import NystroemRidgeConfig, NystroemRidgeMethod, Task
-from landmark_ops.numerics.distances import Callback
+from landmark_ops.numerics.callables import Callback
 from landmark_ops.solver.method import Method, Solution
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.supervised import LandmarkRegressor
 from landmark_ops.methods.sparse_gp import Approximation, SparseGPConfig
-from landmark_ops.numerics.distances import Callback
+from landmark_ops.numerics.callables import Callback
 from landmark_ops.solver.method import Solution
 
 

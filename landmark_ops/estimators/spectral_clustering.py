@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from landmark_ops.errors import Edge, speaks
 from landmark_ops.estimators.base import LandmarkEstimator
 from landmark_ops.methods.spectral_clustering import SpectralClusteringConfig
-from landmark_ops.numerics.distances import Array, Callback
+from landmark_ops.numerics.callables import Callback
+from landmark_ops.numerics.distances import Array
 from landmark_ops.passes.lazy_arrays import is_lazy, map_lazily, map_rows
 from landmark_ops.passes.undefined_rows import refuse_lacking
 from landmark_ops.solver.method import Method

@@ -11,8 +11,9 @@ from landmark_ops.maps.columns import columns_of
 from landmark_ops.maps.parts import MapParts
 from landmark_ops.maps.prepared import prepared
 from landmark_ops.numerics.blocks import collapse_transform
-from landmark_ops.numerics.distances import Array, Metric, transform_rows
+from landmark_ops.numerics.distances import Array, transform_rows
 from landmark_ops.numerics.kernel import Kernel, kernel_diagonal
+from landmark_ops.numerics.metric import Metric
 
 # Rows are centred before anything else only where |mean|^2 exceeds so many times their spread: rounding grows with it.
 NEAR_ORIGIN = 4.0

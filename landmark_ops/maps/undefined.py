@@ -16,10 +16,11 @@ from landmark_ops.maps.folded import is_identity
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import Placed
 from landmark_ops.maps.prepared import prepared
-from landmark_ops.numerics.blocks import Block, domain, evaluate_block, negative_rows, row_geometry
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.blocks import Block, domain, evaluate_block, negative_rows, row_geometry, takes_nan
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.ranges import squares
 
 
@@ -62,7 +63,7 @@ def row_causes(block: Block, X: Array) -> NDArray[np.int8]:
         out[~X.any(axis=1)] = Cause.ZERO
     if (asked := domain(block)) is not None:
         out[~asked.within(X)] = Cause.OUTSIDE
-    if geometry.name != "nan_euclidean":  # which is there for them
+    if not takes_nan(geometry):  # which is there for them
         out[~np.isfinite(X).all(axis=1)] = Cause.NOT_FINITE
     return out
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Array, Metric, sq_dists, transform_rows
+from landmark_ops.numerics.distances import Array, transform_rows
+from landmark_ops.numerics.metric import Metric, sq_dists
 
 F64 = NDArray[np.float64]
 

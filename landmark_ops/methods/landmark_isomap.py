@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.numerics.callables import check_callable
+from landmark_ops.numerics.callables import Callback, check_callable
 from landmark_ops.numerics.components import Policy
-from landmark_ops.numerics.distances import Array, Callback, Metric, canonical, dists, resolve_metric
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.metric import Metric, canonical, dists, resolve_metric
 from landmark_ops.solver.classical_scaling import scale_landmarks, scale_rows
 from landmark_ops.solver.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured, graph_cost
 from landmark_ops.solver.geometry import metric_before_landmarks

@@ -15,14 +15,10 @@ from pydantic import JsonValue, PositiveInt
 from landmark_ops.errors import InputError, Word
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments, moments
-from landmark_ops.numerics.distances import (
-    Array,
-    Callback,
-    Metric,
-    canonical,
-    resolve_metric,
-)
+from landmark_ops.numerics.callables import Callback
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
+from landmark_ops.numerics.metric import METRICS, Metric, canonical, resolve_metric
 from landmark_ops.solver.classical_scaling import scale_rows
 from landmark_ops.solver.geometry import metric_before_landmarks
 from landmark_ops.solver.method import Probe, Solution, WithoutKernel, check_sums
@@ -49,7 +45,7 @@ class LandmarkMDSMethod(WithoutKernel):
 
         Raises InputError for metric precomputed, under which landmarks are given.
         """
-        if self.metric == "precomputed":
+        if not callable(self.metric) and METRICS[self.metric].precomputed:
             raise InputError(
                 f"metric precomputed: rows are distances to landmarks that are chosen already: use {Word.GIVEN_ROWS}, "
                 "in the order of the columns"

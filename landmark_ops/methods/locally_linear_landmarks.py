@@ -19,8 +19,9 @@ from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.affine_weights import Weights
 from landmark_ops.numerics.components import components_of
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.solver.geodesic_graph import AskGraph, Graph, graph_cost
 from landmark_ops.solver.method import Probe, Solution, WithoutKernel, check_n_components, duplicate_warning
 from landmark_ops.solver.pencil import AskPencil, Objective

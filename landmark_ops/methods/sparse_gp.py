@@ -29,9 +29,10 @@ from landmark_ops.maps.moments import Sum
 from landmark_ops.maps.parts import Spread
 from landmark_ops.maps.target_numbers import check_numbers, needs_double
 from landmark_ops.maps.target_sums import TargetSums, add_target_sums, mean, target_sums
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.kernel import KernelChoice, kernel_block
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.random_streams import Stream
 from landmark_ops.numerics.vfe_bound import Parameters, maximise
 from landmark_ops.solver.asks import Draw, Drawn

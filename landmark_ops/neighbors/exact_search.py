@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.engine.protocol import Engine
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.exact_index import ExactIndex, knn
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.neighbors import Neighbors, check_rows
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.row_range import Done, RowRange

@@ -24,8 +24,9 @@ from landmark_ops.neighbors.lists import fill_lists
 from landmark_ops.neighbors.recall import measure_recall
 from landmark_ops.neighbors.shared_lists import remove_lists, share_lists
 from landmark_ops.neighbors.support import Support, check_support
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.edges import symmetric_graph
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.neighbors import Neighbors, check_count
 from landmark_ops.numerics.quality import Estimate
 from landmark_ops.row_range import Done
@@ -71,7 +72,7 @@ def neighbor_graph(
     indices = check_support(rows, support_indices)
     s = len(indices)
     check_count(s, n_neighbors, n_neighbors + 1)
-    if metric.name == "precomputed":
+    if metric.family.precomputed:
         raise InputError("metric precomputed: a neighbour graph needs rows, not distances: give the rows themselves")
     if exact is None:
         exact = metric.transform is None or s <= EXACT_ROWS

@@ -10,8 +10,9 @@ from landmark_ops.engine.protocol import Engine
 from landmark_ops.neighbors.graph import NeighborGraph
 from landmark_ops.neighbors.support import Support
 from landmark_ops.numerics.components import Components, components_of, nearest_outside, shortest_links
-from landmark_ops.numerics.distances import Array, Metric, dists
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.edges import with_edges
+from landmark_ops.numerics.metric import Metric, dists
 from landmark_ops.numerics.neighbors import prepare
 from landmark_ops.passes.ranges import TASK_BYTES, ranges
 from landmark_ops.row_range import RowRange

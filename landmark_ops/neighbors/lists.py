@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from landmark_ops.engine.protocol import Engine
 from landmark_ops.neighbors.support import Support, block_step
-from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.neighbor_lists import ROWS_PER_LIST, IvfIndex
 from landmark_ops.numerics.neighbors import check_rows, usable
 from landmark_ops.numerics.random_streams import Stream, derived_seed, generator

@@ -12,19 +12,11 @@ import numpy as np
 
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.affine_weights import Weights
-from landmark_ops.numerics.distances import BOOLEAN, EUCLIDEAN_FAMILY, Array, Metric, sq_dists
-from landmark_ops.numerics.domains import (
-    Domain,
-    Mask,
-    histogram,
-    not_negative,
-    not_zero,
-    radians,
-    some_ones,
-    zero_or_one,
-)
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.domains import Domain, Mask
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernel import Kernel, kernel_block
+from landmark_ops.numerics.metric import Metric, sq_dists
 
 # Of the largest value of a row's block: weights this far below 0 are no rounding.
 NEGATIVE = 1e-5
@@ -45,41 +37,19 @@ def evaluate_block(block: Block, X: Array, Z: Array) -> Array:
 
 def collapse_transform(block: Block) -> str | None:
     """The row transform T under which the block is |T(x)|^2 plus linear in T(x), or None where it is not."""
-    if isinstance(block, Metric):
-        return EUCLIDEAN_FAMILY.get(block.name)
-    return block.transform if isinstance(block, Kernel) else None
+    return block.transform if isinstance(block, Metric | Kernel) else None
 
 
 def domain(block: Block) -> Domain | None:
     """The condition a block puts on single rows, or None where every finite row will do."""
     if isinstance(block, Geodesic):
         return domain(block.metric)
-    if isinstance(block, Weights) or block.fn is not None:
-        return None
-    if isinstance(block, Kernel):
-        return block.family.domain
-    name = f"metric {block.name}"
-    if block.name == "jensenshannon":
-        words = f"hold negative values or nothing but zeros, {name} is defined for histograms (>= 0)"
-        return Domain(histogram, words, "choose another, or clean the source")
-    if block.name == "braycurtis":
-        return Domain(not_zero, f"are zero rows, {name} is undefined between two of them", "drop them")
-    if block.name in ("dice", "sokalsneath"):
-        words = (
-            f"hold values other than 0 and 1, or only 0; {name} compares booleans and is undefined between zero rows"
-        )
-        return Domain(some_ones, words, "threshold them, or drop zero rows")
-    if block.name in BOOLEAN:
-        return Domain(zero_or_one, f"hold values other than 0 and 1, {name} compares booleans", "threshold them")
-    if block.name == "haversine":
-        return Domain(
-            radians,
-            f"are no (latitude, longitude) in radians, {name} takes -pi/2 to pi/2 and -2 pi to 2 pi",
-            "convert degrees to radians",
-        )
-    if block.name == "precomputed":
-        return Domain(not_negative, "hold negative distances", "use a Nystrom method with kernel: precomputed")
-    return None
+    return None if isinstance(block, Weights) else block.family.domain
+
+
+def takes_nan(block: Block) -> bool:
+    """Whether rows holding NaN may have a block."""
+    return isinstance(block, Metric) and block.family.takes_nan
 
 
 def negative_rows(values: Array, block: Block) -> Mask | None:

@@ -1,97 +1,19 @@
-"""Distances between b rows and m landmarks, under every SciPy and scikit-learn metric name.
-
-Multidimensional scaling squares dissimilarities. Three metrics are squares already: `sqeuclidean` is |x - z|^2,
-`cosine` and `correlation` are half of it on rows scaled to unit length. They are used as what they are,
-`sq_dists` = |x - z|^2 on the (scaled) rows, not squared once more; see infra/decisions/0003-squared-metrics.md.
-"""
+"""Euclidean distances between b rows and m landmarks at any scale, and the rows that other metrics are Euclidean on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
-from landmark_ops.errors import InputError
-from landmark_ops.numerics.callables import Callback as Callback
-from landmark_ops.numerics.callables import call_blockwise, is_blockwise, not_negative
-from landmark_ops.numerics.metric_params import checked_params
 from landmark_ops.numerics.ranges import SQUARES, exponent, largest, squares_fit
 
 Array = NDArray[Any]
 
-#: How rows are transformed before Euclidean geometry applies: metric -> transform name.
-EUCLIDEAN_FAMILY = {
-    "euclidean": "none",
-    "sqeuclidean": "none",
-    "cosine": "unit",
-    "correlation": "center_unit",
-}
-ALIASES = {"l2": "euclidean", "l1": "cityblock", "manhattan": "cityblock", "infinity": "chebyshev"}
-BOOLEAN = ("dice", "jaccard", "rogerstanimoto", "russellrao", "sokalsneath", "yule")
-SCIPY = (
-    "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis", "hamming", "jensenshannon",
-    "seuclidean", "mahalanobis", *BOOLEAN,
-)  # fmt: skip
-METRICS = (*EUCLIDEAN_FAMILY, *SCIPY, "haversine", "nan_euclidean", "precomputed")
-
 NEAR = 1e-3  # of |x|^2 + |z|^2 (centred): below it the expanded form has lost half of float32's digits
-# Minkowski's order up to which powers of differences down to 1e-19 of the largest value are no smaller than float64's.
-LOW_ORDER = 16
 # Bound on temporaries when near pairs are recomputed, in elements.
 NEAR_BATCH = 1 << 22
-
-
-@dataclass(frozen=True, eq=False)
-class Metric:
-    """A metric with its parameters resolved: the same numbers for every block.
-
-    `params` holds p and w (minkowski), V (seuclidean, (d,)) or VI (mahalanobis, (d, d)). `fn` is a user's callable:
-    either fn(X, Z) -> (b, m) or SciPy's fn(u, v) -> float on two rows; `blockwise` says which.
-    """
-
-    name: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    fn: Callback | None = None
-    blockwise: bool = False
-
-    @property
-    def transform(self) -> str | None:
-        """Row transform after which `sq_dists` is squared Euclidean, or None for all other metrics."""
-        return EUCLIDEAN_FAMILY.get(self.name)
-
-    @property
-    def overflows(self) -> bool:
-        """Whether values are not finite in float64 only where they overflow."""
-        return self.transform is not None
-
-
-def resolve_metric(metric: str | Callback, params: Mapping[str, Any] | None, Z: Array) -> Metric:
-    """Look a metric up and fix its parameters from the landmarks Z (m, d) where none are given.
-
-    Z has the width of the rows; V and VI are its variances and inverse covariance, once.
-    Raises InputError for unknown names and unknown, missing or impossible parameters.
-    """
-    params = dict(params or {})
-    if callable(metric):
-        return Metric("callable", params, metric, is_blockwise(metric, Z, params))
-    name = canonical(metric)
-    if name == "haversine" and Z.shape[1] != 2:
-        raise InputError(f"metric haversine: rows have {Z.shape[1]} features, needs 2: latitude, longitude in radians")
-    return Metric(name, checked_params(name, params, np.asarray(Z, np.float64)))
-
-
-def canonical(metric: str) -> str:
-    """The one name of a metric; InputError naming the nearest ones for an unknown name."""
-    name = ALIASES.get(metric, metric)
-    if name not in METRICS:
-        near = get_close_matches(metric, [*METRICS, *ALIASES], 3) or sorted(METRICS)
-        raise InputError(f"metric {metric!r} is unknown: did you mean one of {', '.join(near)}?")
-    return name
 
 
 def transform_rows(X: Array, transform: str) -> Array:
@@ -175,64 +97,3 @@ def euclidean(X: Array, Z: Array) -> Array:
             return np.sqrt(sq_euclidean(X, Z))
         e = exponent(top)
         return np.ldexp(np.sqrt(sq_euclidean(np.ldexp(X, -e), np.ldexp(np.asarray(Z, np.float64), -e))), e)
-
-
-def sq_dists(X: Array, Z: Array, metric: Metric) -> Array:
-    """Squared dissimilarities as multidimensional scaling uses them, (b, m).
-
-    The dtype is that of X for the Euclidean family (float64 where float32 could not hold them) and float64 for all
-    other metrics, which SciPy computes so.
-    """
-    if metric.transform is not None:
-        return sq_euclidean(transform_rows(X, metric.transform), transform_rows(Z, metric.transform))
-    return np.square(dists(X, Z, metric))
-
-
-def dists(X: Array, Z: Array, metric: Metric) -> Array:
-    """Distances, (b, m): square root of `sq_dists` for the Euclidean family, the metric's own value otherwise.
-
-    Of the Euclidean family at any scale, as the squares are never formed in their own unit.
-    """
-    if metric.transform is not None:
-        return euclidean(transform_rows(X, metric.transform), transform_rows(Z, metric.transform))
-    if metric.fn is not None:
-        return not_negative(call_blockwise(metric.fn, metric.blockwise, X, Z, metric.params), "metric callable")
-    if metric.name == "precomputed":  # rows are their own distances to the landmarks, in order
-        return np.asarray(X, np.float64)
-    if metric.name == "haversine":
-        return haversine(X, Z)
-    if metric.name == "nan_euclidean":
-        from sklearn.metrics.pairwise import nan_euclidean_distances
-
-        return np.asarray(nan_euclidean_distances(np.asarray(X, np.float64), np.asarray(Z, np.float64)))
-    X, Z = (np.asarray(A, bool if metric.name in BOOLEAN else np.float64) for A in (X, Z))
-    if metric.name == "minkowski":
-        return minkowski(X, Z, **metric.params)
-    return cdist(X, Z, metric.name, **metric.params)
-
-
-def minkowski(X: Array, Z: Array, p: float, w: Array | None = None) -> NDArray[np.float64]:
-    """(sum of w |x - z|^p)^(1/p), (b, m), of float64 rows at any scale: powers leave float64 before roots do."""
-    weights = {} if w is None else {"w": np.asarray(w, np.float64)}
-    if np.isinf(p):
-        return cdist(X, Z, "minkowski", p=p, **weights)
-    e = exponent(max(largest(X), largest(Z)))
-    X, Z = np.ldexp(X, -e), np.ldexp(Z, -e)
-    if p <= LOW_ORDER:
-        return np.ldexp(cdist(X, Z, "minkowski", p=p, **weights), e)
-    top = cdist(X, Z, "chebyshev")
-    safe = np.where(top > 0, top, 1.0)
-    total = np.zeros_like(top)
-    each = np.ones(X.shape[1]) if w is None else np.asarray(w, np.float64)
-    for x, z, weight in zip(X.T, Z.T, each, strict=True):  # one feature at a time keeps temporaries at (b, m)
-        total += weight * (np.abs(x[:, None] - z[None, :]) / safe) ** p
-    return np.ldexp(top * total ** (1 / p), e)
-
-
-def haversine(X: Array, Z: Array) -> NDArray[np.float64]:
-    """Great-circle angle in radians between (latitude, longitude) rows in radians, as scikit-learn defines it."""
-    X, Z = np.asarray(X, np.float64), np.asarray(Z, np.float64)
-    latitude = np.sin(0.5 * (X[:, None, 0] - Z[None, :, 0])) ** 2
-    longitude = np.sin(0.5 * (X[:, None, 1] - Z[None, :, 1])) ** 2
-    h = latitude + np.cos(X[:, None, 0]) * np.cos(Z[None, :, 0]) * longitude
-    return 2 * np.arcsin(np.sqrt(np.clip(h, 0, 1)))  # h may be 1 + 2e-16 for antipodes

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Array, Metric, dists
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.faiss_library import faiss, one_thread
 from landmark_ops.numerics.frame import Frame
+from landmark_ops.numerics.metric import Metric, dists
 from landmark_ops.numerics.neighbors import Index, Neighbors, check_count, check_rows, prepare, without
 
 F32 = NDArray[np.float32]

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Array, Callback, Metric
+from landmark_ops.numerics.callables import Callback
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.exact_index import ExactIndex
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.neighbors import check_count, usable
 from landmark_ops.numerics.ranges import squares
 

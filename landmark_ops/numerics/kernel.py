@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.callables import call_blockwise, is_blockwise
-from landmark_ops.numerics.distances import Array, Callback, Metric
+from landmark_ops.numerics.callables import Callback, call_blockwise, is_blockwise
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.domains import Domain, Words
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.registry import Registry
 
 F64 = NDArray[np.float64]

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.faiss_library import faiss, one_thread
 from landmark_ops.numerics.frame import Frame
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.neighbors import Neighbors, check_rows, prepare
 
 F32 = NDArray[np.float32]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import BadRowsError, InputError
-from landmark_ops.numerics.distances import Array, Metric, transform_rows
+from landmark_ops.numerics.distances import Array, transform_rows
+from landmark_ops.numerics.metric import Metric
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -51,7 +52,7 @@ def check_count(size: int, n_neighbors: int, need: int) -> None:
 
 def usable(X: Array, metric: Metric) -> NDArray[np.bool_]:
     """Which rows (b, d) have distances, (b,): finite ones, with a direction where the metric needs one."""
-    if metric.name == "nan_euclidean":
+    if metric.family.takes_nan:
         return np.asarray(~np.isnan(X).all(axis=1))
     finite = np.asarray(np.isfinite(X).all(axis=1))
     if metric.transform in (None, "none"):

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.numerics.blocks import Block, evaluate_block, row_geometry
-from landmark_ops.numerics.distances import Array, Metric, dists, sq_euclidean
+from landmark_ops.numerics.distances import Array, sq_euclidean
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernel import Kernel, kernel_block, kernel_diagonal
+from landmark_ops.numerics.metric import Metric, dists
 
 F64 = NDArray[np.float64]
 TIED = 1e-9  # of a distance: what rounding may tell equal ones apart by
@@ -51,7 +52,12 @@ def original_distances(X: Array, Y: Array, block: Block) -> F64:
 
 def judged_by_landmarks(block: Block) -> bool:
     """Whether distances of rows are known to landmarks only: geodesics, and what was computed beforehand."""
-    return isinstance(block, Geodesic) or block.name == "precomputed"
+    return isinstance(block, Geodesic) or precomputed(block)
+
+
+def precomputed(block: Block) -> bool:
+    """Whether rows are their own block against the landmarks."""
+    return isinstance(block, Metric | Kernel) and block.family.precomputed
 
 
 def query_sums(
@@ -76,7 +82,7 @@ def query_sums(
         o = np.sqrt(np.maximum(squares, 0)) if not isinstance(block, Kernel) else np.full(squares.shape, np.nan)
         e = np.sqrt(sq_euclidean(Y[start:stop], landmarks))
         pairs = np.full(count, float(len(landmarks)))
-        if block.name == "precomputed":
+        if precomputed(block):
             unknown = np.full(count, np.nan)
             return QuerySums(pairs, *_distance_sums(o, e), unknown, unknown, unknown)
         original = original_distances(X[start:stop], X, block)

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import Edge, InputError, speaks
-from landmark_ops.numerics.distances import Callback, Metric, canonical
+from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.kernel import Kernel, resolve_kernel
+from landmark_ops.numerics.metric import Metric, canonical
 from landmark_ops.numerics.random_streams import RandomState, as_seed
 from landmark_ops.selection.geometry import estimated_metric, kernel_metric
 from landmark_ops.selection.landmarks import Landmarks

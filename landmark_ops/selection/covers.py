@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.passes.grid import BLOCK_ELEMENTS
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.nearest import as_distance, gaps_to, nearest

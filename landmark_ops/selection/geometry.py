@@ -6,18 +6,17 @@ import numpy as np
 
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Callback, Metric, canonical, resolve_metric
+from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.kernel import KernelChoice
+from landmark_ops.numerics.metric import METRICS, Metric, resolve_metric
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.strategy import Strategy
 from landmark_ops.stores.sources.rows import Rows
 
-ESTIMATED = ("seuclidean", "mahalanobis")
-
 
 def estimated_metric(metric: str | Callback, rows: Rows, seed: int) -> Metric:
     """A metric with its parameters resolved: V, VI and the kind of a callable from a uniform sample of rows."""
-    if not callable(metric) and canonical(metric) not in ESTIMATED:
+    if not callable(metric) and not METRICS[metric].estimated:
         return resolve_metric(metric, None, np.zeros((1, rows.d)))
     return resolve_metric(metric, None, probe_rows(rows, seed, LocalEngine()))
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.nearest import nearest
 from landmark_ops.selection.request import Request

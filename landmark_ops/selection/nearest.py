@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Array, Metric, dists
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.metric import Metric, dists
 from landmark_ops.numerics.ranges import largest
 
 TILE_ELEMENTS = 1 << 20  # of the (rows, points) matrix of distances: stays in the processor's cache

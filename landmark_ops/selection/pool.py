@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from landmark_ops.numerics.distances import Array, Metric, sq_dists
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel, kernel_block
+from landmark_ops.numerics.metric import Metric, sq_dists
 from landmark_ops.selection.kernel_values import diagonal
 from landmark_ops.selection.nearest import refuse_undefined
 from landmark_ops.selection.pivots import F64

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from landmark_ops.engine.protocol import Engine
 from landmark_ops.errors import InputError, Word
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.row_range import Done
 from landmark_ops.selection.usable_rows import Rule
 from landmark_ops.stores.sources.rows import Rows

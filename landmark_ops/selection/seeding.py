@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.random_streams import RowStream, Stream, generator, row_numbers
 from landmark_ops.passes.sums import add_arrays
 from landmark_ops.row_range import RowRange

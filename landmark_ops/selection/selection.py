@@ -9,7 +9,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.random_streams import SEEDS
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.request import Request
@@ -66,7 +66,7 @@ def check_blocks(strategy: Strategy, ask: Request) -> None:
             f"kernel=, or choose strategy {', '.join(others)} or {last}"
         )
     looks_at = ask.kernel or ask.metric or Metric("euclidean")
-    if strategy.by_kernel and looks_at.name == "precomputed":
+    if strategy.by_kernel and looks_at.family.precomputed:
         own = " or ".join(one.name for one in strategies() if one.takes_own)
         raise InputError(
             f"{Word.STRATEGY} {strategy.name} compares any two rows, which precomputed blocks do not allow: use "

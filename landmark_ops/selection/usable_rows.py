@@ -12,8 +12,9 @@ from landmark_ops.maps.causes import Cause
 from landmark_ops.maps.tally import refusal, tally
 from landmark_ops.maps.undefined import row_causes
 from landmark_ops.numerics.blocks import domain
-from landmark_ops.numerics.distances import Array, Metric, transform_rows
+from landmark_ops.numerics.distances import Array, transform_rows
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 

@@ -11,9 +11,10 @@ from landmark_ops.errors import InputError
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.tally import landmark_refusal
 from landmark_ops.numerics.blocks import Block
-from landmark_ops.numerics.callables import check_callable
-from landmark_ops.numerics.distances import Array, Callback, resolve_metric, sq_dists
+from landmark_ops.numerics.callables import Callback, check_callable
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import double_center, symmetric_eigen
+from landmark_ops.numerics.metric import resolve_metric, sq_dists
 from landmark_ops.solver.method import F64, Solution, check_n_components, duplicate_warning
 from landmark_ops.solver.precomputed import check_precomputed
 
@@ -29,7 +30,7 @@ def scale_rows(
     """
     Z64 = np.asarray(Z, np.float64)
     resolved = resolve_metric(metric, metric_params, Z64)
-    if resolved.name == "precomputed":
+    if resolved.family.precomputed:
         check_precomputed(Z64)
     D = np.asarray(sq_dists(Z64, Z64, resolved), np.float64)
     if resolved.fn is not None:

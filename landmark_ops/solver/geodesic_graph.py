@@ -17,8 +17,8 @@ from landmark_ops.neighbors.geodesics import Geodesics, geodesic_support, landma
 from landmark_ops.neighbors.graph import NeighborGraph, neighbor_graph
 from landmark_ops.neighbors.graph_bytes import graph_bytes
 from landmark_ops.numerics.components import Policy
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.geodesic_block import SUPPORT_ROWS, Geodesic
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.extension import GEODESIC_ROWS
 from landmark_ops.row_range import RowRange

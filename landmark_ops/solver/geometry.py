@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Array, Callback, Metric, canonical, resolve_metric
+from landmark_ops.numerics.callables import Callback
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import METRICS, Metric, canonical, resolve_metric
 from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.solver.method import Method, Probe
 
@@ -45,6 +47,6 @@ def metric_before_landmarks(metric: str | Callback, params: Mapping[str, Any] | 
 
     Its parameters are checked, estimated or the kind of a callable found on rows of the data's own width.
     """
-    if not callable(metric) and canonical(metric) in EUCLIDEAN_FAMILY and not params:
+    if not callable(metric) and METRICS[metric].transform is not None and not params:
         return Metric(canonical(metric))
     return resolve_metric(metric, params, probe())

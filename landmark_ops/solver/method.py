@@ -19,8 +19,9 @@ from landmark_ops.maps.moments import Moments
 from landmark_ops.maps.tally import landmark_refusal
 from landmark_ops.numerics.blocks import Block
 from landmark_ops.numerics.callables import check_callable
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel, KernelChoice, kernel_block
+from landmark_ops.numerics.metric import Metric
 
 F64 = NDArray[np.float64]
 Probe = Callable[[], Array]

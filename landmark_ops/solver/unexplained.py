@@ -16,8 +16,9 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.pair_errors import PAIR_ROWS, stress
 from landmark_ops.maps.trace_error import ExplainedSums, trace_error
 from landmark_ops.maps.variance import variance_terms
-from landmark_ops.numerics.distances import Array, Metric, transform_rows
+from landmark_ops.numerics.distances import Array, transform_rows
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.solver.classical_scaling import scale_rows
 from landmark_ops.solver.method import NEGATIVE_MASS

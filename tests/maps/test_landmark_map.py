@@ -10,8 +10,8 @@ from landmark_ops import InputError, LandmarkMap
 from landmark_ops.maps.evaluation import TILE_ROWS, compute_dtype
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel, KernelChoice
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.solver.features import nystrom_features
 
 F64 = np.dtype(np.float64)

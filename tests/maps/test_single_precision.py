@@ -13,8 +13,9 @@ from landmark_ops.maps.moments import gram
 from landmark_ops.maps.precision import single_suffices
 from landmark_ops.methods.landmark_mds import LandmarkMDSMethod
 from landmark_ops.methods.nystroem import NystroemMethod
-from landmark_ops.numerics.distances import Metric, dists, euclidean, sq_euclidean, transform_rows
+from landmark_ops.numerics.distances import euclidean, sq_euclidean, transform_rows
 from landmark_ops.numerics.kernel import Kernel, KernelChoice, kernel_block, kernel_diagonal, resolve_kernel
+from landmark_ops.numerics.metric import Metric, dists
 from landmark_ops.numerics.ranges import exponent, largest, narrow
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)

@@ -9,8 +9,8 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.parts import RowScale
 from landmark_ops.maps.tally import Found, add_tallies, describe, landmark_refusal, refusal, tally
 from landmark_ops.maps.undefined import causes
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 
 Z = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, 1.0], [3.0, 1.0, 2.0], [1.0, 1.5, 4.0]])
 GOOD = [1.0, 0.0, 1.0]

@@ -18,8 +18,8 @@ from landmark_ops import (
     SpectralEmbedding,
 )
 from landmark_ops.numerics.blocks import domain, negative_rows
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 
 RNG = np.random.default_rng(2)
 HISTOGRAMS = RNG.gamma(0.8, 1.0, (300, 6)) + 1e-3

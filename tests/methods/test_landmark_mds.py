@@ -7,7 +7,15 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
 from landmark_ops import InputError, LandmarkMDS
-from landmark_ops.numerics.distances import BOOLEAN, SCIPY
+from landmark_ops.numerics.metric import METRICS
+from landmark_ops.numerics.metrics.boolean import Boolean
+
+BOOLEAN = [one.name for one in METRICS if isinstance(one, Boolean)]
+SCIPY = [
+    one.name
+    for one in METRICS
+    if one.transform is None and one.name not in ("haversine", "nan_euclidean", "precomputed")
+]
 
 
 def classical_mds(sq_dists: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from landmark_ops.neighbors import geodesics, joins, paths
 from landmark_ops.neighbors.geodesics import geodesic_support, landmark_geodesics
 from landmark_ops.neighbors.graph import neighbor_graph
 from landmark_ops.neighbors.graph_bytes import graph_bytes
-from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.stores.sources.rows import ArrayRows
 
 EUCLIDEAN = Metric("euclidean")

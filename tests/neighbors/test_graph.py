@@ -11,7 +11,7 @@ from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.neighbors import exact_search, list_search, lists, support
 from landmark_ops.neighbors.graph import neighbor_graph
 from landmark_ops.neighbors.lists import list_count
-from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.rows import ChunkedRows
 

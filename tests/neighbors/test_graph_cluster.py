@@ -12,7 +12,7 @@ from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.neighbors.geodesics import landmark_geodesics
 from landmark_ops.neighbors.graph import neighbor_graph
-from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.stores.sources.rows import ArrayRows
 from tests.s3_server import s3_bucket, s3_server  # noqa: F401  fixtures
 

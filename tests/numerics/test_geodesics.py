@@ -20,11 +20,11 @@ from landmark_ops.numerics.components import (
     refuse_components,
     shortest_links,
 )
-from landmark_ops.numerics.distances import Metric, resolve_metric
 from landmark_ops.numerics.edges import Edges, edges_of, graph_of, symmetric_graph, with_edges
 from landmark_ops.numerics.exact_index import knn
 from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.geodesics import geodesics_from
+from landmark_ops.numerics.metric import Metric, resolve_metric
 
 EUCLIDEAN = Metric("euclidean")
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from landmark_ops import InputError, LandmarkIsomap, LandmarkMDS
-from landmark_ops.numerics.distances import dists, minkowski, resolve_metric
+from landmark_ops.numerics.metric import dists, resolve_metric
+from landmark_ops.numerics.metrics.minkowski import minkowski
 
 X = np.random.default_rng(8).normal(size=(90, 4)) * [1.0, 5.0, 0.2, 30.0]
 

@@ -11,9 +11,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from landmark_ops.errors import BadRowsError, InputError
 from landmark_ops.neighbors.recall import probe_recall
-from landmark_ops.numerics.distances import Metric, dists, resolve_metric
 from landmark_ops.numerics.exact_index import ExactIndex, knn
 from landmark_ops.numerics.frame import Frame
+from landmark_ops.numerics.metric import Metric, dists, resolve_metric
 from landmark_ops.numerics.neighbor_lists import IvfIndex
 from landmark_ops.numerics.neighbors import without
 

@@ -18,8 +18,8 @@ import landmark_ops.selection.strategies.greedy as greedy
 import landmark_ops.selection.sweep as sweeps
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Metric, resolve_metric
 from landmark_ops.numerics.kernel import Kernel, kernel_block
+from landmark_ops.numerics.metric import Metric, resolve_metric
 from landmark_ops.selection.candidates import Candidates
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.pivots import Pivots

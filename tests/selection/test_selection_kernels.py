@@ -21,8 +21,8 @@ from landmark_ops.engine.cluster import ClusterEngine
 from landmark_ops.engine.protocol import Engine
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import BadRowsError, InputError
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel, resolve_kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.row_range import RowRange
 from landmark_ops.selection.call import select_landmarks
 from landmark_ops.selection.landmarks import Landmarks

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.selection.nearest import gaps_to, nearest
 from landmark_ops.selection.usable_rows import good, usable, working_rows
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveInt
 
-from landmark_ops.numerics.distances import Array, Metric
+from landmark_ops.numerics.distances import Array
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.solver.classical_scaling import scale_rows
 from landmark_ops.solver.method import Probe, Solution, WithoutKernel
 from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes

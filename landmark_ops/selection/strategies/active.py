@@ -18,8 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from landmark_ops.numerics.distances import Metric
 from landmark_ops.numerics.kernel import Kernel
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.selection.draws import draw_rows
 from landmark_ops.selection.landmarks import Landmarks, equal_weights
 from landmark_ops.selection.pool import Pool

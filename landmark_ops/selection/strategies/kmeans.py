@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
-from landmark_ops.numerics.distances import EUCLIDEAN_FAMILY, Metric
+from landmark_ops.numerics.metric import METRICS, Metric
 from landmark_ops.passes.grid import block_rows
 from landmark_ops.passes.lookup import gather
 from landmark_ops.passes.ranges import ranges
@@ -22,10 +22,6 @@ from landmark_ops.selection.strategies.maxmin import select_maxmin
 from landmark_ops.selection.strategy import STRATEGIES, Strategy
 from landmark_ops.selection.usable_rows import unusable_rows, usable, working_rows
 
-MEANINGFUL = (
-    *EUCLIDEAN_FAMILY, "cityblock", "chebyshev", "minkowski", "canberra", "braycurtis", "jensenshannon",
-    "seuclidean", "mahalanobis",
-)  # fmt: skip
 SPACES = {
     "none": "",
     "unit": " of rows scaled to unit length",
@@ -40,9 +36,10 @@ def select_kmeans(ask: Request) -> Landmarks:
     """
     rows, m = ask.rows, ask.count
     asked = ask.geometry
-    if asked.name not in MEANINGFUL:
+    if not asked.family.has_means:
+        meaningful = ", ".join(one.name for one in METRICS if one.has_means)
         raise InputError(
-            f"strategy kmeans: metric {asked.name} has no meaningful mean of rows, it takes {', '.join(MEANINGFUL)}: "
+            f"strategy kmeans: metric {asked.name} has no meaningful mean of rows, it takes {meaningful}: "
             "choose strategy uniform or maxmin"
         )
     metric = asked if asked.transform is not None else Metric("euclidean")

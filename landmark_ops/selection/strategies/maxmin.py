@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from landmark_ops.errors import InputError, Word
-from landmark_ops.numerics.distances import Metric
+from landmark_ops.numerics.metric import Metric
 from landmark_ops.passes.grid import block_rows, power_of_two
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.selection.covers import Cover, cover_block, merge_covers, shrink
@@ -27,7 +27,6 @@ from landmark_ops.selection.strategy import STRATEGIES, Strategy
 EXACT_ROWS = 1 << 16  # up to here, and up to the elements below, one worker holds all rows
 EXACT_ELEMENTS = 1 << 24
 ROWS_PER_LANDMARK = 16  # least rows of a block per landmark it may choose
-NOT_METRIC = ("braycurtis", "callable", "nan_euclidean")  # the triangle inequality may fail
 
 
 def select_maxmin(ask: Request) -> Landmarks:
@@ -63,7 +62,7 @@ def maxmin_block_rows(n: int, m: int, d: int) -> int:
 def describe(cover: Cover, blocks: int, metric: Metric) -> str:
     """The note: what was done, the radius reached, and the guarantee."""
     how = "exact farthest-first" if blocks == 1 else f"core-set of {blocks} blocks, {cover.levels} levels"
-    if metric.name in NOT_METRIC:
+    if not metric.family.triangle:
         bound = f"metric {metric.name} may break the triangle inequality: no guarantee"
     else:
         source = "Gonzalez 1985" if blocks == 1 else "Malkomes et al. 2015"
