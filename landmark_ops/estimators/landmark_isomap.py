@@ -32,7 +32,7 @@ class LandmarkIsomap(LandmarkEstimator):
         Neighbours each row is connected to; the graph is symmetrised.
     components
         What to do where the graph falls apart: "error" names the sizes, "join" adds the shortest edges between the
-        components, "largest" gives rows of all others NaN.
+        components, "largest" gives rows of all others NaN, and in `transform` rows whose neighbours lie among them.
     max_support
         Rows the graph is made of, at most; beyond it a uniform sample, and rows are placed by their neighbours in it.
     n_landmarks, selection, random_state

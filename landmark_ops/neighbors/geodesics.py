@@ -86,18 +86,23 @@ def landmark_geodesics(
 def geodesic_support(
     rows: Rows, graph: NeighborGraph, geodesics: Geodesics, landmark_positions: I64, engine: Engine, *, seed: int = 0
 ) -> Geodesic:
-    """The block that places new rows: the support rows with geodesics, all or `SUPPORT_ROWS` of them and landmarks.
+    """The block that places new rows: all support rows with their geodesics, or `SUPPORT_ROWS` of them and landmarks.
 
-    `landmark_positions`: (m,) as given to `landmark_geodesics`; landmarks are always among the points, so that they
-    keep their own coordinates.
+    `landmark_positions`: (m,) as given to `landmark_geodesics`; landmarks that are kept are always among the points,
+    so that they keep their own coordinates. Rows off the largest component are among them too, at infinity: they have
+    no coordinates as new rows either, nor has what lies among them.
     """
-    reached = np.flatnonzero(components_of(geodesics.matrix).labels == 0)
-    if len(reached) > SUPPORT_ROWS:
+    kept = np.arange(len(graph.support_indices))
+    if len(kept) > SUPPORT_ROWS:
         landmarks = np.asarray(landmark_positions, np.int64)[geodesics.kept]
         draw = generator(seed, Stream.GEODESIC_SUPPORT)
-        others = np.setdiff1d(reached, landmarks)
+        others = np.setdiff1d(kept, landmarks)
         drawn = draw.choice(others, SUPPORT_ROWS - min(len(np.unique(landmarks)), SUPPORT_ROWS // 2), replace=False)
-        reached = np.union1d(drawn, landmarks)
-    at = graph.support_indices[reached]
-    points = Support(rows, at).gather(engine) if graph.points is None else graph.points[reached]
-    return Geodesic(points, geodesics.rows.take(reached), min(graph.n_neighbors, len(reached)), graph.metric)
+        kept = np.union1d(drawn, landmarks)
+    at = graph.support_indices[kept]
+    points = Support(rows, at).gather(engine) if graph.points is None else graph.points[kept]
+    lengths = geodesics.rows.take(kept)
+    unreached = np.isnan(lengths)
+    if unreached.any():
+        lengths = np.where(unreached, np.float32(np.inf), lengths)
+    return Geodesic(points, lengths, min(graph.n_neighbors, len(kept)), graph.metric)

@@ -36,7 +36,7 @@ class Geodesic:
     points
         (s, d) support rows, as stored in the source.
     geodesics
-        (s, m) float32, finite: their shortest path lengths to the landmarks.
+        (s, m) float32: their shortest path lengths to the landmarks, Inf where no path leads there.
     n_neighbors
         Support rows that a new row is connected to.
     metric
@@ -53,8 +53,8 @@ class Geodesic:
         if len(self.points) != len(self.geodesics):
             raise ValueError(f"{len(self.points)} support rows and {len(self.geodesics)} rows of geodesics")
         check_count(len(self.points), self.n_neighbors, self.n_neighbors)
-        if not np.isfinite(self.geodesics).all():
-            raise ValueError("geodesics of support rows must be finite: leave out rows that no landmark reaches")
+        if np.isnan(self.geodesics).any():
+            raise ValueError("geodesics of support rows must be numbers, Inf for rows that no landmark reaches")
 
     @property
     def fn(self) -> Callback | None:
@@ -76,7 +76,8 @@ class Geodesic:
     def sq_block(self, X: Array) -> Array:
         """Squared geodesics of rows X (b, d) to the landmarks, (b, m): float32 for float32 rows if it holds them.
 
-        Rows holding NaN or Inf, or undefined under the metric, get NaN. Costs b s d for the search and b k m.
+        Rows holding NaN or Inf, or undefined under the metric, get NaN, those whose neighbours no landmark reaches Inf.
+        Costs b s d for the search and b k m.
         """
         dtype = np.result_type(X.dtype, np.float32)
         out = np.full((len(X), self.n_landmarks), np.nan, dtype)

@@ -8,7 +8,7 @@ from scipy.spatial import procrustes
 from sklearn.datasets import make_swiss_roll
 from sklearn.manifold import Isomap
 
-from landmark_ops import LandmarkIsomap, LandmarkMDS
+from landmark_ops import LandmarkIsomap, LandmarkMap, LandmarkMDS
 from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.methods.landmark_isomap import LandmarkIsomapMethod
@@ -100,6 +100,10 @@ def test_or_the_largest_alone_placed():
     placed = estimator.fit_transform(APART)
     assert np.isfinite(placed[:100]).all()
     assert np.isnan(placed[100:]).all()
+    np.testing.assert_allclose(estimator.transform(APART), placed, atol=1e-6)  # as new rows they are where they were
+    np.testing.assert_array_equal(np.isnan(estimator.transform(APART + 0.01)), np.isnan(placed))
+    stored = LandmarkMap.from_state(*estimator.map_.to_state())
+    np.testing.assert_array_equal(stored(APART), estimator.map_(APART))
     outside = estimator.landmark_indices_ >= 100
     assert outside.any()
     np.testing.assert_array_equal(np.isnan(estimator.landmark_embedding_).any(axis=1), outside)

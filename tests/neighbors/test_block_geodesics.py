@@ -117,7 +117,8 @@ def test_the_largest_component_alone(rng, tmp_path):
     assert found.landmark.shape == (len(found.kept),) * 2
     assert f"the largest alone has coordinates; {len(landmarks) - len(found.kept)} landmarks left out" in found.note
     block = geodesic_support(ArrayRows(X), graph, found, landmarks, ENGINE)
-    assert len(block.points) == 50
+    assert len(block.points) == 92
+    np.testing.assert_array_equal(np.isfinite(block.sq_block(X)).all(axis=1), labels == 0)
     with pytest.raises(InputError, match="none of 30 landmarks lies in the largest of 3 components of 50, 30 and 12"):
         landmark_geodesics(graph, np.flatnonzero(labels == 1), ENGINE, policy="largest", scratch_uri=None)
 
