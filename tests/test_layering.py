@@ -87,7 +87,7 @@ LAYERS: dict[str, set[str]] = {
     "images": {"errors"},
     "detectors": {
         *("errors", "registry", "wording", "configs.plain_yaml", "images"),
-        *("stores.locations", "stores.whole_files", "keypoints.landmark_sets"),
+        *("stores.locations", "stores.whole_files", "keypoints.landmark_sets", "keypoints.set_file"),
     },
     "keypoints": {"errors", "configs.plain_yaml", "images", "detectors"},
     "report": {"errors", "units", "numerics", "selection.strategy"},

@@ -13,12 +13,13 @@ from flows.detect.job import Job
 from flows.detect.tally import Tally
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.detectors.pipeline_run import run_pipeline
+from landmark_ops.detectors.regions import outside
 from landmark_ops.detectors.session import NotANumber
 from landmark_ops.images.decode import Decoded
 from landmark_ops.images.isolated import Isolation, decode_safely
 from landmark_ops.images.reasons import NET_UNDEFINED, DecodeFailure
 from landmark_ops.keypoints.rows import ImageOutcome
-from landmark_ops.shards.boxes import placed
+from landmark_ops.shards.boxes import in_pixels, span_of
 from landmark_ops.shards.member import BAD_BOXES, Member
 
 
@@ -82,10 +83,11 @@ def open_member(member: Member, job: Job, isolation: Isolation) -> tuple[Decoded
     picture = open_picture(member, job, isolation)
     if member.boxes is None:
         return picture, np.empty((0, 4))
-    try:
-        boxes = placed(member.boxes, picture.width, picture.height, job.boxes == "relative")
-    except ValueError as error:
-        raise DecodeFailure(BAD_BOXES, str(error)) from None
+    width, height = picture.width, picture.height
+    boxes = in_pixels(member.boxes, width, height, job.boxes == "relative")
+    if (beyond := np.flatnonzero(outside(boxes, width, height))).size:
+        told = f"{span_of(boxes, int(beyond[0]))}, outside the picture of {width} x {height}"
+        raise DecodeFailure(BAD_BOXES, told)
     return picture, boxes
 
 

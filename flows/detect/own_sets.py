@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from landmark_ops.errors import InputError
-from landmark_ops.keypoints.landmark_sets import LandmarkSet, SetFile, available, landmark_set, parse_set, set_of
+from landmark_ops.keypoints.landmark_sets import LandmarkSet, available, landmark_set
+from landmark_ops.keypoints.set_file import SetFile, parse_set, set_of
 from landmark_ops.stores.locations import join, read_bytes
 from landmark_ops.stores.tables.tables import PRIVATE, TableSet
 

@@ -17,6 +17,7 @@ from landmark_ops.detectors.pictures import Picture, as_list, name_of, open_pict
 from landmark_ops.detectors.pipeline_run import run_pipeline
 from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.pipelines import get_pipeline
+from landmark_ops.detectors.regions import outside
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.detectors.trial import is_shipped, try_out
 from landmark_ops.errors import InputError
@@ -101,21 +102,14 @@ def detect(
                 f"box {within[0]} of {name_of(pictures[index], index)} lies within one pixel: boxes are in pixels, "
                 "multiply shares by width and height"
             )
-        if outside := lies_outside(of, image):
-            warnings.warn(f"box {outside[0]} of {name_of(pictures[index], index)} lies outside it", stacklevel=2)
+        if (beyond := np.flatnonzero(outside(of, image.shape[1], image.shape[0]))).size:
+            warnings.warn(f"box {beyond[0]} of {name_of(pictures[index], index)} lies outside it", stacklevel=2)
     chosen = pipeline if isinstance(pipeline, Pipeline) else get_pipeline(pipeline)
     sessions = cache(local_session)
     if opened:
         _try_once(chosen, sessions)
     found = run_pipeline(chosen, opened, sessions=sessions, boxes=given, thresholds=thresholds, batch=batch)
     return [here.emptied(failures[index]) if index in failures else here for index, here in enumerate(found)]
-
-
-def lies_outside(boxes: Floats, image: Image) -> list[int]:
-    """Which of (n, 4) boxes do not meet the picture at all."""
-    height, width = image.shape[:2]
-    outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:4] <= 0).any(axis=1)
-    return [int(at) for at in np.flatnonzero(outside)]
 
 
 _tried: set[tuple[Pipeline, tuple[str, ...]]] = set()

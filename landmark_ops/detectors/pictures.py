@@ -15,7 +15,9 @@ from PIL import Image as pillow
 
 from landmark_ops.errors import InputError
 from landmark_ops.images import reasons
-from landmark_ops.images.decode import DecodeFailure, decode, from_pillow
+from landmark_ops.images.decode import decode
+from landmark_ops.images.pillow_pictures import from_pillow
+from landmark_ops.images.reasons import DecodeFailure
 from landmark_ops.stores import locations
 
 Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[np.uint8] | pillow.Image

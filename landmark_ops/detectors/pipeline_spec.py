@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from landmark_ops.keypoints.landmark_sets import LandmarkSet, SetFile, landmark_set, set_of
+from landmark_ops.keypoints.landmark_sets import LandmarkSet, landmark_set
+from landmark_ops.keypoints.set_file import SetFile, set_of
 
 Indices = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from landmark_ops.configs.plain_yaml import read_yaml
 from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step
 from landmark_ops.errors import InputError
-from landmark_ops.keypoints.landmark_sets import read_set
+from landmark_ops.keypoints.set_file import read_set
 
 SHIPPED = Path(__file__).with_name("pipelines.yaml")
 

@@ -51,6 +51,12 @@ def regions(rule: RegionRule, boxes: Floats, points: Floats, image_sizes: NDArra
     return Regions(centres + across, np.stack([height * aspect, height], axis=1), angles)
 
 
+def outside(boxes: Floats, width: int, height: int) -> NDArray[np.bool_]:
+    """(n,) whether boxes (n, 4) of pixels do not meet a picture of this size at all."""
+    beyond = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:4] <= 0).any(axis=1)
+    return np.asarray(beyond, np.bool_)
+
+
 def clip(boxes: Floats, image_sizes: NDArray[np.intp]) -> Floats:
     """Boxes (n, 4) cut at the edges of their images, -0.5 and size - 0.5."""
     limits = np.tile(image_sizes, 2) - 0.5

@@ -85,12 +85,6 @@ def stretch(width: int, height: int, target_w: int, target_h: int) -> Affine:
     return Affine(resize_rows(target_w / width, target_h / height, 0, 0))
 
 
-def rescale(scale: float) -> Affine:
-    """Original pixels to those of a copy scaled about the picture's corner, as `Decoded.scale` says."""
-    check_sides(scale)
-    return Affine(resize_rows(scale, scale, 0, 0))
-
-
 def crop(centre_xy: ArrayLike, side_w: float, side_h: float, angle_rad: float, target_w: int, target_h: int) -> Affine:
     """A rectangle of the picture, rotated about its centre, onto the whole target.
 

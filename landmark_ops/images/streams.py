@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landmark_ops.images import headers, ifd, reasons
-from landmark_ops.images.headers import Header
+from landmark_ops.images import ifd, reasons, tiff
+from landmark_ops.images.header import MAX_SEGMENTS, ImageHeader
 from landmark_ops.images.jpeg2000 import is_whole
 from landmark_ops.images.orientation import exif_orientation, text_orientation, xmp_orientation
 from landmark_ops.images.pnm import MAX_HEADER, read_pnm
@@ -44,7 +44,7 @@ class Stream(NamedTuple):
     clear: int | None = None
 
 
-def check_stream(data: bytes, header: Header) -> Stream:
+def check_stream(data: bytes, header: ImageHeader) -> Stream:
     """Walk a file to its end. Raises DecodeFailure: truncated, animated, unsupported, decoder_error."""
     try:
         if header.format == "jpeg":
@@ -66,12 +66,12 @@ def check_stream(data: bytes, header: Header) -> Stream:
         raise cut_off(header, f"it ends at byte {len(data)}") from None
 
 
-def cut_off(header: Header, how: str) -> DecodeFailure:
+def cut_off(header: ImageHeader, how: str) -> DecodeFailure:
     """The failure for a file that stops early."""
     return DecodeFailure(reasons.TRUNCATED, f"a {header.format.upper()} of {header.width} × {header.height}: {how}")
 
 
-def check_jpeg(data: bytes, header: Header) -> Stream:
+def check_jpeg(data: bytes, header: ImageHeader) -> Stream:
     """The end marker has to follow the first scan; thumbnails with an end marker of their own come before it."""
     if not header.start or (not data.endswith(END_OF_JPEG) and data.find(END_OF_JPEG, header.start) < 0):
         raise cut_off(header, f"no end marker in {len(data)} bytes")
@@ -81,7 +81,7 @@ def check_jpeg(data: bytes, header: Header) -> Stream:
     return Stream(data, header.orientation, False, common)
 
 
-def check_png(data: bytes, header: Header) -> Stream:
+def check_png(data: bytes, header: ImageHeader) -> Stream:
     """Walk the chunks, keep those that make up the pixels; PNG third edition."""
     at, kept_from = header.start, 0
     orientation: int | None = None
@@ -125,7 +125,7 @@ def check_png(data: bytes, header: Header) -> Stream:
     return Stream(payload, orientation or told[0] or told[1] or 1, alpha, True, clear)
 
 
-def check_webp(data: bytes, header: Header) -> Stream:
+def check_webp(data: bytes, header: ImageHeader) -> Stream:
     """The RIFF length, then the chunks for EXIF; `kind` holds the flags of the extended header."""
     (length,) = struct.unpack_from("<I", data, 4)
     if length + 8 > len(data):
@@ -135,7 +135,7 @@ def check_webp(data: bytes, header: Header) -> Stream:
     orientation = xmp = None
     at, end = header.start, min(len(data), length + 8)
     if header.kind & 0x0C:  # EXIF or XMP
-        for _ in range(headers.MAX_SEGMENTS):
+        for _ in range(MAX_SEGMENTS):
             if at + 8 > end:
                 break
             name, size = struct.unpack_from("<4sI", data, at)
@@ -147,20 +147,20 @@ def check_webp(data: bytes, header: Header) -> Stream:
     return Stream(data, orientation or xmp or 1, bool(header.kind & 0x10), True)
 
 
-def check_tiff(data: bytes, header: Header) -> Stream:
+def check_tiff(data: bytes, header: ImageHeader) -> Stream:
     """One page whose strips or tiles lie inside the file; reduced copies and masks beside it do not count."""
     layout = ifd.read_layout(data)
     assert layout is not None
     seen, at, pages = set[int](), layout.first, 0
-    while at and at not in seen and len(seen) < headers.MAX_SEGMENTS:
+    while at and at not in seen and len(seen) < MAX_SEGMENTS:
         seen.add(at)
-        tags, following = ifd.read_directory(data, at, layout, headers.TIFF_TAGS)
-        if len(seen) == 1 or not int(tags.get(headers.SUBFILE, [0])[0]) & 0b101:
+        tags, following = ifd.read_directory(data, at, layout, tiff.TIFF_TAGS)
+        if len(seen) == 1 or not int(tags.get(tiff.SUBFILE, [0])[0]) & 0b101:
             pages += 1
         if pages > 1:
             raise DecodeFailure(reasons.ANIMATED, "a TIFF of several pages: split it into one file per page")
         if len(seen) == 1:
-            for offsets, counts in headers.EXTENTS:
+            for offsets, counts in tiff.EXTENTS:
                 if offsets in tags and counts in tags and len(tags[offsets]) == len(tags[counts]):
                     end = (tags[offsets].astype(np.float64) + tags[counts]).max()  # integers could wrap around
                     if end > len(data):
@@ -169,7 +169,7 @@ def check_tiff(data: bytes, header: Header) -> Stream:
     return Stream(data, header.orientation, header.samples in (2, 4), False)
 
 
-def check_gif(data: bytes, header: Header) -> Stream:
+def check_gif(data: bytes, header: ImageHeader) -> Stream:
     """Count the pictures between header and trailer, two are an animation; GIF89a."""
     at, pictures = header.start, 0
     if data[10] & 0x80:
@@ -192,7 +192,7 @@ def check_gif(data: bytes, header: Header) -> Stream:
     return Stream(data, 1, True, False)
 
 
-def check_bmp(data: bytes, header: Header) -> Stream:
+def check_bmp(data: bytes, header: ImageHeader) -> Stream:
     """Uncompressed rows, padded to four bytes, have a known end."""
     if header.kind in (0, 3, 6):
         end = header.start + (header.width * header.bits + 31) // 32 * 4 * header.height
@@ -203,7 +203,7 @@ def check_bmp(data: bytes, header: Header) -> Stream:
     return Stream(data, 1, False, False)
 
 
-def check_pnm(data: bytes, header: Header) -> Stream:
+def check_pnm(data: bytes, header: ImageHeader) -> Stream:
     """Raw rows have a known end; another picture may follow them."""
     if header.kind >= 4:
         row = (header.width + 7) // 8 if header.kind == 4 else header.width * header.samples * (header.bits // 8)
@@ -215,7 +215,7 @@ def check_pnm(data: bytes, header: Header) -> Stream:
     return Stream(data, 1, False, False)
 
 
-def check_other(data: bytes, header: Header) -> Stream:
+def check_other(data: bytes, header: ImageHeader) -> Stream:
     """AVIF, JPEG 2000 and QOI: their decoders see for themselves that the end is there, but for a JPEG 2000's."""
     if header.format == "avif" and header.kind:
         raise DecodeFailure(reasons.ANIMATED, "an AVIF sequence")

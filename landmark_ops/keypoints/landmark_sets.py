@@ -1,8 +1,9 @@
 """Landmark sets: which points a keypoint table's rows hold, in order, and how they belong together.
 
-A set is a file under `sets/`, or a user's own: names, lines (from which edges follow), flip pairs and, where someone
-has measured them, the sigmas of object keypoint similarity. A composed set, such as the holistic 543, names its parts
-instead of repeating them. Left and right are the subject's own. Nothing here knows of models or pictures.
+A set is a file under `sets/`, or a user's own (set_file.py): names, lines (from which edges follow), flip pairs and,
+where someone has measured them, the sigmas of object keypoint similarity. A composed set, such as the holistic 543,
+names its parts instead of repeating them. Left and right are the subject's own. Nothing here knows of models or
+pictures.
 """
 
 from __future__ import annotations
@@ -12,14 +13,11 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError, model_validator
 
-from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
+from landmark_ops.configs.plain_yaml import parse_yaml
 from landmark_ops.errors import InputError
 
 _FOLDER = "sets"
@@ -45,87 +43,6 @@ class LandmarkSet(NamedTuple):
     def size(self) -> int:
         """K, the number of points."""
         return len(self.names)
-
-
-class Numbered(BaseModel):
-    """Names of points that are only numbered: prefix0, prefix1 and so on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    prefix: str
-    count: Annotated[int, Field(ge=1, le=100_000)]
-
-
-class SetFile(BaseModel):
-    """A landmark set of a user's own, as its file states it; immutable, unknown keys and other types refused.
-
-    name: what rows will say. names: one per point, each different; or numbered. lines: runs of indices to join when
-    drawing. flip: pairs of points that change places in a mirrored picture. sigmas: one per point, of object keypoint
-    similarity.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    title: str = ""
-    names: Annotated[tuple[Annotated[str, Field(min_length=1)], ...] | None, Field(min_length=1)] = None
-    numbered: Numbered | None = None
-    lines: tuple[Annotated[tuple[NonNegativeInt, ...], Field(min_length=2)], ...] = ()
-    flip: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ()
-    sigmas: tuple[PositiveFloat, ...] | None = None
-
-    @model_validator(mode="after")
-    def _named_once(self) -> Self:
-        if (self.names is None) == (self.numbered is None):
-            raise ValueError("give either names: [a, b, …] or numbered: {prefix: p, count: 98}")
-        return self
-
-
-def read_set(path: Path) -> SetFile:
-    """A landmark set of a user's own; its name is that of its file unless the key `name` says another.
-
-    Raises InputError naming the file and what is wrong in it, and for the name of a shipped set.
-    """
-    data = read_yaml(path, "landmark set")
-    return parse_set({"name": path.stem, **data} if isinstance(data, dict) else data, f"landmark set {path}")
-
-
-def parse_set(data: Any, where: str) -> SetFile:
-    """A checked set from the plain values of its file; `where` names that in messages.
-
-    Raises InputError for values that are no set, and for the name of a shipped one.
-    """
-    if not isinstance(data, dict):
-        raise InputError(f"{where}: holds {type(data).__name__}, needs a mapping with names, lines, flip")
-    try:
-        own = SetFile.model_validate(_tuples(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            reason = f"is no known key: valid: {', '.join(SetFile.model_fields)}"
-        elif first["type"] == "value_error":
-            key, reason = "names", first["msg"].removeprefix("Value error, ")
-        else:
-            reason = f"{first['msg'][:1].lower()}{first['msg'][1:]}, got {str(first.get('input'))[:60]!r}"
-        raise InputError(f"{where}: {key}: {reason}") from error
-    if own.name in available():
-        raise InputError(f"{where}: {own.name} is the name of a shipped set: give yours another, key name or file name")
-    set_of(own)
-    return own
-
-
-@lru_cache(maxsize=32)
-def set_of(own: SetFile) -> LandmarkSet:
-    """The set that a file of a user's own states; InputError where it does not hold together."""
-    return build(own.name, own.model_dump(exclude={"name"}, exclude_none=True) | {"title": own.title or own.name})
-
-
-def _tuples(data: Any) -> Any:
-    """YAML's lists as tuples, which strict models ask for."""
-    if isinstance(data, list):
-        return tuple(_tuples(each) for each in data)
-    return {key: _tuples(value) for key, value in data.items()} if isinstance(data, dict) else data
 
 
 @lru_cache(maxsize=1)
@@ -197,46 +114,6 @@ def build(name: str, document: Mapping[str, Any]) -> LandmarkSet:
         None if sigmas is None else tuple(float(sigma) for sigma in sigmas),
         tuple(parts) or ((name, slice(0, len(names))),),
     )
-
-
-def convert(keypoints: NDArray[np.float64], source: str, target: str) -> NDArray[np.float64]:
-    """Points (..., K, C) of one set as those (..., K', C) of another; `InputError` where no map is known."""
-    return keypoints[..., point_map(source, target), :]
-
-
-@lru_cache(maxsize=32)
-def point_map(source: str, target: str) -> NDArray[np.int64]:
-    """(K',) for each point of `target`, which point of `source` it is."""
-    whole, wanted = landmark_set(source), landmark_set(target)
-    if source == target:
-        return np.arange(whole.size)
-    known = {(entry["from"], entry["to"]): entry["take"] for entry in _maps()}
-    for (start, end), take in known.items():
-        if end != target:
-            continue
-        begin = _start_of(whole, start)
-        if begin is not None:
-            return np.asarray(take, np.int64) + begin
-    begin = _start_of(whole, target)
-    if begin is not None:
-        return np.arange(wanted.size) + begin
-    ways = ", ".join(sorted(f"{start} to {end}" for start, end in known))
-    raise InputError(f"no map from {source} to {target} is known: known are {ways}, and from a set to its own parts")
-
-
-def _start_of(whole: LandmarkSet, part: str) -> int | None:
-    """Where the points of `part` begin in `whole`; None where it has no such part, or several."""
-    if whole.name == part:
-        return 0
-    document = _document(whole.name)
-    at = [i for i, entry in enumerate(document.get("parts", [])) if entry["set"] == part]
-    return int(whole.parts[at[0]][1].start) if len(at) == 1 else None
-
-
-@lru_cache(maxsize=1)
-def _maps() -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = parse_yaml(files(__package__).joinpath("maps.yaml").read_text("utf-8"), "maps")
-    return entries
 
 
 def _own_names(document: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Boxes of one's own as a column holds them: by name or by position, as corners or with a size, in pixels or relative.
 
 Whatever is out of order, empty, not finite or of another unit is refused with the box named; nothing is swapped,
-clipped or guessed. Whether a box meets the picture at all is known once the picture is: see `placed`.
+clipped or guessed. Whether a box meets the picture at all is known once the picture is, and not looked at here.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ def as_boxes(value: Any, form: BoxForm) -> NDArray[np.float64]:
         boxes[:, 2:] += boxes[:, :2]
     bad = ~np.isfinite(boxes).all(1) | (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
     if bad.any():
-        raise ValueError(_spans(boxes, int(np.argmax(bad))))
+        raise ValueError(span_of(boxes, int(np.argmax(bad))))
     unit = (np.abs(boxes) <= 1).all(1)
     if not form.relative and unit.any():
         at = int(np.argmax(unit))
-        raise ValueError(f"{_spans(boxes, at)}, within one pixel: set detector.boxes.relative if 0..1 is the picture")
+        raise ValueError(f"{span_of(boxes, at)}, within one pixel: set detector.boxes.relative if 0..1 is the picture")
     if form.relative and (np.abs(boxes - 0.5) > 1.5).any():
         at = int(np.argmax((np.abs(boxes - 0.5) > 1.5).any(1)))
-        raise ValueError(f"{_spans(boxes, at)}, where 0..1 is the picture: detector.boxes.relative says so")
+        raise ValueError(f"{span_of(boxes, at)}, where 0..1 is the picture: detector.boxes.relative says so")
     return boxes
 
 
@@ -108,13 +108,9 @@ def value_at(value: Any, names: Sequence[str]) -> Any:
     return value
 
 
-def placed(boxes: NDArray[np.float64], width: int, height: int, relative: bool) -> NDArray[np.float64]:
-    """Boxes in pixels of the upright picture. Raises ValueError for one that lies wholly outside it."""
-    here = boxes * [width, height, width, height] if relative else boxes
-    outside = (here[:, 0] >= width) | (here[:, 1] >= height) | (here[:, 2] <= 0) | (here[:, 3] <= 0)
-    if outside.any():
-        raise ValueError(f"{_spans(here, int(np.argmax(outside)))}, outside the picture of {width} x {height}")
-    return here
+def in_pixels(boxes: NDArray[np.float64], width: int, height: int, relative: bool) -> NDArray[np.float64]:
+    """Boxes (n, 4), in shares of the upright picture's sides if `relative`, in its pixels."""
+    return boxes * [width, height, width, height] if relative else boxes
 
 
 def _four(at: int, row: Any, form: BoxForm) -> list[float]:
@@ -125,6 +121,7 @@ def _four(at: int, row: Any, form: BoxForm) -> list[float]:
     return list(row)
 
 
-def _spans(boxes: NDArray[np.float64], at: int) -> str:
+def span_of(boxes: NDArray[np.float64], at: int) -> str:
+    """What messages say of a box."""
     x0, y0, x1, y1 = boxes[at]
     return f"box {at} spans x {x0:g}..{x1:g}, y {y0:g}..{y1:g}"

@@ -15,7 +15,8 @@ from PIL import Image
 from landmark_ops.detectors import api
 from landmark_ops.detectors.instances import Instances, unknown
 from landmark_ops.errors import InputError
-from landmark_ops.images.decode import DecodeFailure, decode, from_pillow
+from landmark_ops.images.decode import DecodeFailure, decode
+from landmark_ops.images.pillow_pictures import from_pillow
 from tests.hostile import HEIGHT, WIDTH, exif, reference, save, stored
 
 PICTURE = reference()

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from landmark_ops.detectors import crops
@@ -23,7 +25,7 @@ from landmark_ops.detectors.models import get_spec
 from landmark_ops.detectors.pipeline_run import run_pipeline
 from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step
 from landmark_ops.detectors.pipelines import get_pipeline, list_pipelines
-from landmark_ops.detectors.regions import regions
+from landmark_ops.detectors.regions import outside, regions
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.errors import InputError
 
@@ -352,3 +354,10 @@ def test_own_pipelines_run_from_a_file(nets: dict[str, Net], tmp_path: Path) -> 
 def test_no_images_no_instances() -> None:
     assert detect([], "coco-17") == []
     assert Step(name="a", model="b").region == RegionRule()
+
+
+@given(st.tuples(*[st.floats(-2000, 2000)] * 4), st.integers(1, 1000), st.integers(1, 1000))
+def test_a_box_meets_the_picture_or_lies_outside(four: tuple[float, ...], width: int, height: int) -> None:
+    (x0, x1), (y0, y1) = sorted(four[:2]), sorted(four[2:])
+    meets = x0 < width and y0 < height and x1 + 1 > 0 and y1 + 1 > 0
+    assert outside(np.array([[x0, y0, x1 + 1, y1 + 1]]), width, height).tolist() == [not meets]

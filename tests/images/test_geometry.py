@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError
-from landmark_ops.images.geometry import Affine, crop, letterbox, rescale, stretch
+from landmark_ops.images.geometry import Affine, crop, letterbox, stretch
 
 sides = st.integers(1, 5000)
 angles = st.floats(-7, 7)
@@ -70,10 +70,6 @@ def test_a_letterbox_of_a_720p_frame():
 def test_stretch_maps_edges_to_edges():
     corners = stretch(1280, 720, 320, 240).apply([[-0.5, -0.5], [1279.5, 719.5]])
     np.testing.assert_allclose(corners, [[-0.5, -0.5], [319.5, 239.5]], atol=1e-12)
-
-
-def test_rescale_maps_pixel_areas():
-    np.testing.assert_allclose(rescale(0.5).apply([[0.5, 0.5], [2.5, 4.5]]), [[0, 0], [1, 2]])
 
 
 @given(crops())

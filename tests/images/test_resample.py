@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError
 from landmark_ops.images.geometry import Affine, crop, letterbox, stretch
-from landmark_ops.images.resample import resize, warp, warp_batch
+from landmark_ops.images.resample import resize, warp_into
+from tests.images.warped import warp
 
 IDENTITY = Affine([[1, 0, 0], [0, 1, 0]])
 #: Added to a map, it takes the general path.
@@ -164,11 +165,11 @@ def test_a_batch_is_bit_for_bit_its_crops(rng):
     affines = [crop(rng.uniform(0, 60, 2), *rng.uniform(5, 300, 2), rng.uniform(-3, 3), 48, 32) for _ in range(6)] + [
         letterbox(image.shape[1], image.shape[0], 48, 32, centre=True) for image in images[6:]
     ]
-    together = warp_batch(images, affines, (48, 32), fill=(3, 4, 5))
-    assert together.shape == (12, 32, 48, 3)
+    together = np.empty((12, 32, 48, 3), np.uint8)
+    for target, image, affine in zip(together, images, affines, strict=True):
+        warp_into(target, image, affine, fill=(3, 4, 5))
     for out, image, affine in zip(together, images, affines, strict=True):
         np.testing.assert_array_equal(out, warp(image, affine, (48, 32), fill=(3, 4, 5)))
-    assert warp_batch([], [], (48, 32)).shape == (0, 32, 48, 3)
 
 
 def test_threads_do_not_change_the_bits(rng):
@@ -179,7 +180,7 @@ def test_threads_do_not_change_the_bits(rng):
         found = []
         for threads in (1, 4):
             cv2.setNumThreads(threads)
-            found.append(warp_batch([image] * 2, affines, (256, 256)))
+            found.append([warp(image, affine, (256, 256)) for affine in affines])
     finally:
         cv2.setNumThreads(before)
     np.testing.assert_array_equal(*found)
@@ -200,8 +201,3 @@ def test_views_and_readonly_pictures_are_taken(rng):
 def test_only_rgb_bytes_are_pictures(image):
     with pytest.raises(InputError, match=r"must be \(H, W, 3\) uint8 RGB"):
         warp(image, IDENTITY, (5, 5))
-
-
-def test_a_map_for_every_image():
-    with pytest.raises(InputError, match="1 images and 0 affine maps"):
-        warp_batch([np.zeros((5, 5, 3), np.uint8)], [], (5, 5))

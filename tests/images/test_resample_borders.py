@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from landmark_ops.detectors.crops import inputs
 from landmark_ops.detectors.spec import InputSpec
 from landmark_ops.images.geometry import Affine, crop
-from landmark_ops.images.resample import warp, warp_into, warp_plain
+from landmark_ops.images.resample import warp_into, warp_plain
+from tests.images.warped import warp
 
 Picture = NDArray[np.uint8]
 PAD = 200

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from landmark_ops.errors import InputError
-from landmark_ops.keypoints.landmark_sets import available, build, convert, landmark_set, point_map
+from landmark_ops.keypoints.landmark_sets import available, build, landmark_set
 
 SIZES = {
     "face-5": 5,
@@ -72,28 +72,9 @@ def test_midline_of_the_mesh_stays_and_irises_exchange() -> None:
     assert (flip[33], flip[61], flip[468]) == (263, 291, 473)
 
 
-def test_maps_between_sets() -> None:
-    assert point_map("pose-33", "coco-17").tolist()[:5] == [0, 2, 5, 7, 8]
-    names = landmark_set("pose-33").names
-    assert [names[i] for i in point_map("pose-33", "coco-17")] == list(landmark_set("coco-17").names)
-    np.testing.assert_array_equal(point_map("holistic-543", "face-68"), point_map("face-mesh-468", "face-68") + 75)
-    np.testing.assert_array_equal(point_map("face-mesh-478", "face-mesh-468"), np.arange(468))
-    points = np.arange(2 * 33 * 3, dtype=float).reshape(2, 33, 3)
-    assert convert(points, "pose-33", "coco-17").shape == (2, 17, 3)
-
-
-def test_most_of_the_map_from_mesh_to_68_respects_the_mirror() -> None:
-    take = point_map("face-mesh-468", "face-68")
-    mesh, face = np.array(landmark_set("face-mesh-468").flip), np.array(landmark_set("face-68").flip)
-    agree = mesh[take] == take[face]
-    assert agree[17:].mean() > 0.8  # brows, nose, eyes, lips; the jaw was chosen side by side by measurement
-
-
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(InputError, match="landmark set 'face-69' is not known: did you mean face-6"):
         landmark_set("face-69")
-    with pytest.raises(InputError, match="no map from hand-21 to coco-17 is known"):
-        point_map("hand-21", "coco-17")
 
 
 @pytest.mark.parametrize(
@@ -121,5 +102,3 @@ def test_sets_agree_with_published_skeletons(shared: Path) -> None:
     face = landmark_set("face-68")
     assert list(face.flip) == facts["300w"]["flip"]
     assert list(face.sigmas or ()) == facts["coco_wholebody_face"]["sigmas"]
-    assert point_map("face-mesh-468", "face-68").tolist() == facts["mediapipe_468_to_300w68"]
-    assert point_map("pose-33", "coco-17").tolist() == facts["blazepose33_to_coco17"]

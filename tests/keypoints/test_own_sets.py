@@ -10,7 +10,7 @@ import yaml
 
 from landmark_ops.detectors.pipelines import get_pipeline
 from landmark_ops.errors import InputError
-from landmark_ops.keypoints.landmark_sets import read_set, set_of
+from landmark_ops.keypoints.set_file import read_set, set_of
 
 WFLW = {
     "title": "98 points",
