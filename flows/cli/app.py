@@ -111,7 +111,8 @@ def draw(
 ) -> None:
     """Draw what a detection run found over its images: one JPEG each, and a contact sheet."""
     with plain_errors():
-        from flows.detect.draw import Place, draw_tables
+        from flows.detect.draw import draw_tables
+        from flows.detect.stored_members import Place
 
         place = Place(source, column, id_column)
         drawings = draw_tables(tables, out, sample=sample, image_ids=image_id or (), place=place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import threading
 import time
@@ -14,10 +15,12 @@ import psutil
 import pytest
 import yaml
 
+from flows.base.progress import Progress
 from flows.detect import outcomes
 from flows.detect import shard_task as detecting
 from flows.detect.attempt import Attempt
 from flows.detect.backlog import Backlog, take_up
+from flows.detect.flow import detect_stage
 from flows.detect.preparation import prepare
 from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.errors import RunError
@@ -271,6 +274,29 @@ def test_after_a_crash_every_picture_is_decoded_apart(first_attempt: Attempt, co
     assert left_behind(config["output"]["uri"]) == []
     with first_attempt as isolation:
         assert isolation == "risky"
+
+
+class OneByOne:
+    """An engine that does every item here and keeps what it would send: items one by one, and what is common."""
+
+    workers = 1
+    sent: list[Any]
+    common: tuple[Any, ...] = ()
+
+    def imap(self, fn: Any, items: Any, *common: Any, done: Any = None) -> Any:
+        self.sent, self.common = list(items), common
+        for item in items:
+            yield item, fn(item, *common)
+
+
+def test_a_worker_is_sent_its_own_shard_alone(config: dict[str, Any]) -> None:
+    backlog, engine = taken_up(config), OneByOne()
+    totals = detect_stage.fn(backlog, engine, Progress(), 0)  # type: ignore[arg-type]
+    assert totals.images == N
+    names = [task.shard.id for task in backlog.tasks]
+    assert [str(task) for task in engine.sent] == [f"shard {name}" for name in names]
+    shipped = pickle.dumps(engine.common)
+    assert not [name for name in names if name.encode() in shipped]
 
 
 def test_marks_belong_to_a_shard_and_a_generation(config: dict[str, Any]) -> None:

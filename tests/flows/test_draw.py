@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from flows.cli.app import app
 from flows.detect import draw
 from flows.detect.earlier import digest_of
+from flows.detect.stored_members import Place
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.rows import ImageOutcome, Provenance, to_tables
@@ -144,7 +145,7 @@ def test_images_that_moved_are_read_where_the_caller_says(tmp_path: Path) -> Non
     shutil.move(tmp_path / "in", tmp_path / "moved")
     with pytest.raises(InputError, match="in: nothing is there"):
         draw.draw_tables(tables, str(tmp_path / "drawn"))
-    drawings = draw.draw_tables(tables, str(tmp_path / "drawn"), place=draw.Place(str(tmp_path / "moved")))
+    drawings = draw.draw_tables(tables, str(tmp_path / "drawn"), place=Place(str(tmp_path / "moved")))
     assert len(drawings.overlays) == 2
 
 
@@ -183,7 +184,7 @@ def test_a_row_without_an_id_is_not_taken_for_the_row_whose_id_is_its_number(tmp
     pq.write_table(pa.table({"image": images, "id": pa.array([7, None, 1])}), tmp_path / "a.parquet")
     tables = write_output(tmp_path / "out", str(tmp_path / "a.parquet"), options=ShardOptions(id_column="id"))
     ids = ["a.parquet/1", "1"]
-    place = draw.Place(id_column="id")
+    place = Place(id_column="id")
     drawings = draw.draw_tables(tables, str(tmp_path / "drawn"), image_ids=ids, place=place)
     assert drawings.problems == {}
     assert [int(cv2.imread(path)[-1, -1, 0]) for path in drawings.overlays] == [90, 60]
