@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from landmark_ops.errors import InputError
 from landmark_ops.shards.boxes import BoxForm, BoxLayout, form_of
+from landmark_ops.stores.arrow_types import is_list, is_text
 
 Path = tuple[str, ...]
 
@@ -54,7 +55,7 @@ def choose_columns(uri: str, schema: pa.Schema, wanted: Wanted) -> Columns:
     form = BoxForm()
     if wanted.ids is not None:
         ids, kind = _named(uri, schema, wanted.ids, there)
-        if not (_is_text(kind) or pa.types.is_integer(kind)):
+        if not (is_text(kind) or pa.types.is_integer(kind)):
             raise InputError(
                 f"{uri}: column {wanted.ids!r} is {kind}, needed are strings or integers as ids; there: {there}"
             )
@@ -98,13 +99,13 @@ def _hint(schema: pa.Schema) -> str:
 
 def _why_not(kind: pa.DataType) -> str | None:
     """Why a type that people do keep pictures in is not read, and what to do."""
-    if _is_text(kind):
+    if is_text(kind):
         return "is text: base64 is not read, store the decoded bytes as binary; paths are read from a folder"
-    if _is_list(kind):
+    if is_list(kind):
         inner = kind.value_type
         if _bytes_in(("",), inner) is not None:
             return "holds several pictures per row: unnest it, one picture per row"
-        while _is_list(inner):
+        while is_list(inner):
             inner = inner.value_type
         if _is_number(inner):
             return "is numbers: store the pictures' encoded bytes, or a Zarr array (n, height, width, 3)"
@@ -118,7 +119,7 @@ def _bytes_in(path: Path, kind: pa.DataType) -> tuple[Path, Path | None] | None:
         if at < 0 or _bytes_in(path, kind.field(at).type) is None:
             return None
         beside = kind.get_field_index("path")
-        has_path = beside >= 0 and _is_text(kind.field(beside).type)
+        has_path = beside >= 0 and is_text(kind.field(beside).type)
         return (*path, "bytes"), (*path, "path") if has_path else None
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -134,7 +135,7 @@ def _named(uri: str, schema: pa.Schema, name: str, there: str) -> tuple[Path, pa
         kind = schema.field(at).type
         lists = 0
         for inner in path[1:]:
-            if _is_list(kind) and pa.types.is_struct(kind.value_type):
+            if is_list(kind) and pa.types.is_struct(kind.value_type):
                 kind, lists = kind.value_type, lists + 1
             if not pa.types.is_struct(kind) or kind.get_field_index(inner) < 0:
                 break
@@ -151,15 +152,15 @@ def _readings(name: str) -> list[Path]:
 
 
 def _form(uri: str, kind: pa.DataType, wanted: Wanted, there: str) -> BoxForm:
-    inner = kind.value_type if _is_list(kind) else kind
+    inner = kind.value_type if is_list(kind) else kind
     if pa.types.is_struct(inner):
         names = [inner.field(at).name for at in range(inner.num_fields) if _is_number(inner.field(at).type)]
         try:
             return form_of(names, wanted.layout, wanted.relative)
         except ValueError as error:
             raise InputError(f"{uri}: column {wanted.boxes!r}: {error}: rename them, or give lists of four") from error
-    if _is_list(kind):
-        fours = _is_list(inner) and _is_number(inner.value_type) and _may_be_four(inner)
+    if is_list(kind):
+        fours = is_list(inner) and _is_number(inner.value_type) and _may_be_four(inner)
         if fours or (_is_number(inner) and _may_be_four(kind)):
             return form_of(None, wanted.layout, wanted.relative)
     raise InputError(
@@ -172,13 +173,5 @@ def _may_be_four(kind: pa.DataType) -> bool:
     return not pa.types.is_fixed_size_list(kind) or kind.list_size == 4
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)

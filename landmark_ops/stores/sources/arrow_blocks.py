@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from landmark_ops.errors import InputError
+from landmark_ops.stores.arrow_types import is_list, is_text
 from landmark_ops.stores.sources.rows import check_exact
 
 Kind = Literal["number", "vector", "nothing", "other"]
@@ -38,7 +39,7 @@ def kind_of(kind: pa.DataType) -> Kind:
         return "number"
     if is_spark_vector(stored):
         return "vector"
-    if _is_any_list(stored) and (is_number(stored.value_type) or pa.types.is_null(stored.value_type)):
+    if is_list(stored) and (is_number(stored.value_type) or pa.types.is_null(stored.value_type)):
         return "vector"
     return "other"
 
@@ -54,7 +55,7 @@ def is_spark_vector(kind: pa.DataType) -> bool:
         pa.types.is_struct(kind)
         and [kind.field(at).name for at in range(kind.num_fields)] == SPARK_FIELDS
         and pa.types.is_integer(kind.field(0).type)
-        and _is_any_list(kind.field(3).type)
+        and is_list(kind.field(3).type)
         and is_number(kind.field(3).type.value_type)
     )
 
@@ -64,7 +65,7 @@ def element_type(kind: pa.DataType) -> np.dtype[Any] | None:
     stored = storage_type(kind)
     if is_spark_vector(stored):
         return np.dtype(np.float64)
-    inner = stored.value_type if _is_any_list(stored) else stored
+    inner = stored.value_type if is_list(stored) else stored
     return None if pa.types.is_null(inner) else np.dtype(inner.to_pandas_dtype())
 
 
@@ -101,17 +102,17 @@ def remedy_for(kind: pa.DataType) -> str:
         remedy = "decimals would lose digits unseen, so cast it to double"
     elif pa.types.is_temporal(stored):
         remedy = "times are no numbers until a unit and an origin are chosen, so store it as a number"
-    elif pa.types.is_string(stored) or pa.types.is_large_string(stored) or pa.types.is_string_view(stored):
+    elif is_text(stored):
         remedy = "text is not parsed, not even numbers in it: choose another, or store numbers"
     elif pa.types.is_dictionary(stored):
         remedy = "cast it to its values' type"
-    elif _is_any_list(stored) and (
+    elif is_list(stored) and (
         pa.types.is_fixed_size_binary(stored.value_type) or pa.types.is_binary(stored.value_type)
     ):
         remedy = "items are raw bytes that do not say their type (older writers store float16 so): store float32"
     elif pa.types.is_fixed_size_binary(stored) or pa.types.is_binary(stored) or pa.types.is_large_binary(stored):
         remedy = "raw bytes do not say their type: store a list of numbers"
-    elif _is_any_list(stored) and _is_any_list(stored.value_type):
+    elif is_list(stored) and is_list(stored.value_type):
         remedy = "one vector per row is needed: flatten the lists, or write one row per vector"
     elif pa.types.is_struct(stored) and [stored.field(at).name for at in range(stored.num_fields)] == ["data", "shape"]:
         remedy = "tensors of several shapes are no rows: store a list of equally many numbers"
@@ -238,13 +239,3 @@ def _stored(column: pa.Array) -> pa.Array:
     while isinstance(column, pa.ExtensionArray):
         column = column.storage
     return column
-
-
-def _is_any_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind)
-        or pa.types.is_large_list(kind)
-        or pa.types.is_fixed_size_list(kind)
-        or pa.types.is_list_view(kind)
-        or pa.types.is_large_list_view(kind)
-    )
