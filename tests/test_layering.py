@@ -64,7 +64,7 @@ LAYERS: dict[str, set[str]] = {
     "configs.plain_yaml": {"errors", "wording"},
     "configs": {
         *("errors", "registry", "units", "wording", "configs.section", "configs.plain_yaml"),
-        *("shards.format", "selection.strategy", "solver.section", "stores.embeddings"),
+        *("shards.format", "selection.strategy", "solver.section", "stores.embeddings", "stores.tables"),
     },
     "numerics": {"errors", "registry"},
     "stores": {"row_range", "errors", "registry", "wording"},

@@ -8,7 +8,7 @@ from flows.detect.job import Job
 from landmark_ops.images.isolated import Isolation
 from landmark_ops.shards.member import Shard
 from landmark_ops.stores import locations
-from landmark_ops.stores.tables.tables import PRIVATE
+from landmark_ops.stores.tables.staged import PRIVATE
 
 
 class Attempt:

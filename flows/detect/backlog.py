@@ -15,7 +15,8 @@ from landmark_ops.errors import InputError
 from landmark_ops.shards.format import SHARD_FORMATS
 from landmark_ops.shards.repeats import flag_repeated
 from landmark_ops.shards.source import Source, compare, open_shards
-from landmark_ops.stores.tables.tables import Record, TableSet
+from landmark_ops.stores.tables.ledger import Record
+from landmark_ops.stores.tables.tables import TableSet
 
 
 class Backlog(NamedTuple):

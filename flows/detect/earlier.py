@@ -21,8 +21,9 @@ import pyarrow.compute as pc
 from flows.detect.job import GoneShard, Round
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.member import Member, Shard
+from landmark_ops.stores.tables.ledger import GENERATION
 from landmark_ops.stores.tables.replacing import Replaced
-from landmark_ops.stores.tables.tables import GENERATION, TableSet
+from landmark_ops.stores.tables.tables import TableSet
 
 DIGESTS = {"keypoints": "image_sha256", "failures": "sha256", "images": "image_sha256"}
 Pair = tuple[str, str | None]

@@ -22,7 +22,8 @@ from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.engine.protocol import Engine
 from landmark_ops.stores.locations import join, normalise, remove
 from landmark_ops.stores.lock import OutputLock
-from landmark_ops.stores.tables.tables import PRIVATE, TableSet
+from landmark_ops.stores.tables.staged import PRIVATE
+from landmark_ops.stores.tables.tables import TableSet
 
 SHARD_BYTES = 16 << 20  # what a shard counts for when the engine is chosen: from five shards on, processes
 ALLOWED_FAILURES = 20  # a picture that kills its decoder is blamed on every shard that waits beside it

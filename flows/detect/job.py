@@ -12,7 +12,7 @@ from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.shards.member import Shard
-from landmark_ops.stores.tables.tables import Staged, TableFormat
+from landmark_ops.stores.tables.staged import Staged
 
 
 class Round(NamedTuple):
@@ -58,7 +58,7 @@ class Job:
     batch: int
     max_pixels: int
     output: str
-    format: TableFormat
+    format: str
     config_hash: str
     run_id: str
     overlays: int  # per shard, at most

@@ -9,7 +9,8 @@ from landmark_ops.errors import InputError
 from landmark_ops.keypoints.landmark_sets import LandmarkSet, available, landmark_set
 from landmark_ops.keypoints.set_file import SetFile, parse_set, set_of
 from landmark_ops.stores.locations import join, read_bytes
-from landmark_ops.stores.tables.tables import PRIVATE, TableSet
+from landmark_ops.stores.tables.staged import PRIVATE
+from landmark_ops.stores.tables.tables import TableSet
 
 
 def record_set(tables: TableSet, own: SetFile) -> None:

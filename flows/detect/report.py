@@ -19,7 +19,8 @@ from landmark_ops.report.detect.page import write_detect_report
 from landmark_ops.report.markdown import detect_markdown
 from landmark_ops.shards.member import say_passed
 from landmark_ops.stores.locations import join, read_bytes, write_bytes
-from landmark_ops.stores.tables.tables import PRIVATE, TableSet
+from landmark_ops.stores.tables.staged import PRIVATE
+from landmark_ops.stores.tables.tables import TableSet
 
 
 def publish_detect(

@@ -18,7 +18,8 @@ from landmark_ops.images.threads import use_one_thread
 from landmark_ops.keypoints.rows import Provenance, concat, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.member import Member, Shard
-from landmark_ops.stores.tables.tables import ShardRows, TableFormat, TableSet
+from landmark_ops.stores.tables.staged import ShardRows
+from landmark_ops.stores.tables.tables import TableSet
 
 
 def detect_shard(task: ShardTask, job: Job) -> ShardDone:
@@ -63,5 +64,5 @@ def batches(members: Iterator[Member], size: int) -> Iterator[list[Member]]:
 
 
 @lru_cache(maxsize=4)
-def _tables(output: str, format: TableFormat) -> TableSet:
+def _tables(output: str, format: str) -> TableSet:
     return TableSet(output, SCHEMAS, format)

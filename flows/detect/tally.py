@@ -7,7 +7,7 @@ from collections import Counter
 from flows.detect.job import Job, ShardDone
 from flows.detect.overlays import Overlays
 from landmark_ops.keypoints.rows import ImageOutcome
-from landmark_ops.stores.tables.tables import Staged
+from landmark_ops.stores.tables.staged import Staged
 
 
 class Tally:

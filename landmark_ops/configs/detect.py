@@ -10,6 +10,7 @@ from landmark_ops.configs.choice import Choice
 from landmark_ops.configs.embed import ClusterConfig
 from landmark_ops.configs.section import Section
 from landmark_ops.shards.format import config_formats
+from landmark_ops.stores.tables.format import TABLES
 
 
 class ShardsConfig(Section):
@@ -72,7 +73,7 @@ class TablesConfig(Section):
     """Where the tables go: `<uri>/keypoints` and `<uri>/failures`, the page to `<uri>/report`."""
 
     uri: str
-    format: Literal["delta", "parquet"] = "delta"
+    format: Annotated[str, Choice(lambda: TABLES.names)] = "delta"
 
 
 class OverlayConfig(Section):

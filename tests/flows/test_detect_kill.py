@@ -27,7 +27,7 @@ from landmark_ops.errors import RunError
 from landmark_ops.images import reasons
 from landmark_ops.images.isolated import decode_safely
 from landmark_ops.images.reasons import DecodeFailure
-from landmark_ops.stores.tables.tables import delta_tables
+from landmark_ops.stores.tables import delta_tables
 from tests.flows.detecting_data import (
     TinyModels,
     bare_page,  # noqa: F401  a fixture
@@ -176,7 +176,7 @@ def interrupt_commits(patch: pytest.MonkeyPatch, at: int, after: bool) -> None:
             raise KeyboardInterrupt
         return done
 
-    patch.setattr("landmark_ops.stores.tables.tables.delta_tables.add_once", add)
+    patch.setattr("landmark_ops.stores.tables.delta_tables.add_once", add)
 
 
 @pytest.mark.parametrize(("at", "after"), [(1, False), (1, True), (2, True), (3, False), (3, True)])

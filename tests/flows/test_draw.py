@@ -26,7 +26,8 @@ from landmark_ops.keypoints.rows import ImageOutcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.shards.format import ShardOptions
 from landmark_ops.shards.source import open_shards
-from landmark_ops.stores.tables.tables import ShardRows, TableFormat, TableSet
+from landmark_ops.stores.tables.staged import ShardRows
+from landmark_ops.stores.tables.tables import TableSet
 
 GRAY = 128
 WIDTH, HEIGHT = 200, 120
@@ -75,7 +76,7 @@ def write_output(
     output: Path,
     source: str,
     generation: str = "g1",
-    form: TableFormat = "delta",
+    form: str = "delta",
     options: ShardOptions | None = None,
 ) -> str:
     """The tables of a run that found a face in a.jpg and b.jpg, none in none.jpg, and could not read broken.jpg."""
@@ -109,7 +110,7 @@ def coloured(path: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("form", ["delta", "parquet"])
-def test_a_sample_of_a_folder_is_drawn_where_the_instances_are(tmp_path: Path, form: TableFormat) -> None:
+def test_a_sample_of_a_folder_is_drawn_where_the_instances_are(tmp_path: Path, form: str) -> None:
     tables = write_output(tmp_path / "out", write_folder(tmp_path / "in"), form=form)
     drawings = draw.draw_tables(tables, str(tmp_path / "drawn"))
     assert [Path(path).name.partition("_")[0] for path in drawings.overlays] == ["a", "b"]  # where something was found

@@ -9,7 +9,8 @@ from landmark_ops.shards import own_output
 from landmark_ops.shards.member import Selection, say_passed, suffix_of
 from landmark_ops.shards.own_output import without_own
 from landmark_ops.shards.source import open_shards
-from landmark_ops.stores.tables.tables import LEDGER, PRIVATE
+from landmark_ops.stores.tables.ledger import LEDGER
+from landmark_ops.stores.tables.staged import PRIVATE
 
 
 def test_the_folders_of_an_output_are_those_that_are_written() -> None:

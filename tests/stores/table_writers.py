@@ -6,14 +6,16 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 from landmark_ops.detectors.instances import Instances
 from landmark_ops.keypoints.rows import ImageOutcome, Provenance, to_tables
 from landmark_ops.keypoints.schema import SCHEMAS
-from landmark_ops.stores.tables.tables import ShardRows, TableFormat, TableSet
+from landmark_ops.stores.tables.staged import ShardRows
+from landmark_ops.stores.tables.tables import TableSet
 
 GENERATION = "c0ffee"
 
@@ -51,7 +53,39 @@ def shard_rows(
     return ShardRows(shard, version, round, generation, run, to_tables(outcomes, provenance))
 
 
-def open_tables(uri: str, format: TableFormat = "delta") -> TableSet:
+class Counts(NamedTuple):
+    """The account of one generation. Every image is in exactly one of the three that follow `images`."""
+
+    images: int
+    with_rows: int
+    none_found: int
+    failed: int
+    instances: int
+    shards: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether images in = images with rows + images where nothing was found + failures."""
+        return self.images == self.with_rows + self.none_found + self.failed
+
+
+def count(tables: TableSet, config_hash: str) -> Counts:
+    """Count a generation, each kind from the table that holds its rows: `images` alone would balance by itself."""
+    ours = pc.field("config_hash") == config_hash
+    images = tables.dataset("images")
+    keypoints = tables.dataset("keypoints")
+    first = keypoints.count_rows(filter=ours & (pc.field("instance") == 0))
+    return Counts(
+        images=images.count_rows(filter=ours),
+        with_rows=first,
+        none_found=images.count_rows(filter=ours & (pc.field("instances") == 0)),
+        failed=tables.dataset("failures").count_rows(filter=ours),
+        instances=keypoints.count_rows(filter=ours),
+        shards=len(tables.ledger(config_hash)),
+    )
+
+
+def open_tables(uri: str, format: str = "delta") -> TableSet:
     """The tables of a detection run at `uri`, created where they are not."""
     tables = TableSet(uri, SCHEMAS, format)
     tables.prepare()
@@ -104,7 +138,7 @@ def count_down(patch: Callable[[str, Any], None], at: float, die: Callable[[], N
     return steps
 
 
-def write_and_be_killed(uri: str, format: TableFormat, at: float) -> None:
+def write_and_be_killed(uri: str, format: str, at: float) -> None:
     """Stage and commit two shards, and get SIGKILL at a step."""
     from unittest.mock import patch
 

@@ -8,7 +8,7 @@ import pytest
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import faults
-from landmark_ops.stores.tables.tables import TableFormat, delta_tables
+from landmark_ops.stores.tables import delta_tables
 from landmark_ops.stores.tables.verified_tables import is_tables, verify_tables
 from tests.stores.table_writers import open_tables, shard_rows
 from tests.stores.test_tables import FORMATS, write
@@ -16,7 +16,7 @@ from tests.stores.test_tables import FORMATS, write
 
 @pytest.fixture(params=FORMATS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    form: TableFormat = request.param
+    form: str = request.param
     tables = open_tables(str(tmp_path / "out"), form)
     write(tables, shard_rows("a.tar", [2, 0, -1]), shard_rows("b.tar", [1, -1]))
     return tmp_path / "out"
@@ -65,7 +65,7 @@ def test_the_log(place: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["delta"])
-def test_storage_that_fails_is_no_damage(tmp_path: Path, form: TableFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_that_fails_is_no_damage(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = open_tables(str(tmp_path / "out"), form)
     write(tables, shard_rows("a.tar", [2]))
 

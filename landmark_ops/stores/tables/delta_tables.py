@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.schema import Schema
@@ -26,15 +27,12 @@ from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
 from landmark_ops.stores.delta_log import is_delta
 from landmark_ops.stores.faults import fault_of, persist
+from landmark_ops.stores.tables.files import STATISTICS
+from landmark_ops.stores.tables.staged import AppTransaction
 from landmark_ops.wording import one_line
 
 ATTEMPTS = 12
 PATIENCE = 2  # of them after failures of the store, each of which deltalake has tried again ten times itself
-STATISTICS = ("shard", "landmark_set", "model", "run_id")
-
-
-AppTransaction = tuple[str, int]
-"""Id and number."""
 
 
 class Addition(NamedTuple):
@@ -188,3 +186,14 @@ def _action(addition: Addition) -> AddAction:
     # then leave out the file when asked for its very shard.
     written = json.dumps(statistics, ensure_ascii=False)
     return AddAction(addition.path, addition.size, addition.partition, int(time.time() * 1000), True, written)
+
+
+def files_holding(table: DeltaTable, partition: tuple[str, str], shards: Sequence[str]) -> list[str]:
+    """Paths of the files of a Delta table that may hold rows of some shards, by the bounds in its log."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    wanted = pc.equal(actions.column(f"partition.{partition[0]}"), partition[1])
+    if {"min.shard", "max.shard"} <= set(actions.column_names):
+        low, high = actions.column("min.shard"), actions.column("max.shard")
+        between = pc.and_(pc.less_equal(low, max(shards)), pc.greater_equal(high, min(shards)))
+        wanted = pc.and_(wanted, pc.fill_null(between, True))
+    return [str(path) for path in actions.column("path").filter(wanted).to_pylist()]

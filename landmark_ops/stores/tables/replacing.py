@@ -1,18 +1,17 @@
-"""Rows of a run's tables that a later round replaces: which they are, and the files that are left without them.
+"""Rows of a run's tables that a later round replaces: which they are, and what is left without them.
 
-A file of ours holds the rows of one shard in one round, until `compact` merges several. So what is replaced is found
+A file of ours holds the rows of one shard in one round, until a Delta table is compacted. So what is replaced is found
 row by row: a file without such rows stays, one of nothing else goes, and any other is written anew without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 
 class Replaced(NamedTuple):
@@ -38,14 +37,3 @@ def without(table: pa.Table, replaced: Iterable[Replaced]) -> pa.Table:
             hit = pc.and_(hit, pc.is_in(table.column("image_id"), pa.array(one.image_ids, pa.string())))
         going |= np.asarray(hit.combine_chunks().fill_null(False))
     return table.filter(pa.array(~going))
-
-
-def files_holding(table: DeltaTable, partition: tuple[str, str], shards: Sequence[str]) -> list[str]:
-    """Paths of the files of a Delta table that may hold rows of some shards, by the bounds in its log."""
-    actions = pa.table(table.get_add_actions(flatten=True))
-    wanted = pc.equal(actions.column(f"partition.{partition[0]}"), partition[1])
-    if {"min.shard", "max.shard"} <= set(actions.column_names):
-        low, high = actions.column("min.shard"), actions.column("max.shard")
-        between = pc.and_(pc.less_equal(low, max(shards)), pc.greater_equal(high, min(shards)))
-        wanted = pc.and_(wanted, pc.fill_null(between, True))
-    return [str(path) for path in actions.column("path").filter(wanted).to_pylist()]

@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from landmark_ops.stores.tables.delta_tables import AppTransaction
 from landmark_ops.stores.tables.replacing import Replaced
+
+AppTransaction = tuple[str, int]  # id, and a number that only grows
+
+PRIVATE = "_landmark_ops"  # the folder, beside the tables, of claims and of what runs have agreed on
 
 
 class ShardRows(NamedTuple):

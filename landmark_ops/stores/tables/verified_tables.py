@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores.damage import Damage
-from landmark_ops.stores.delta_log import is_delta
 from landmark_ops.stores.faults import storage_failed
 from landmark_ops.stores.locations import children, is_folder, join, list_objects, read_bytes
-from landmark_ops.stores.tables import delta_tables
-from landmark_ops.stores.tables.tables import LEDGER
+from landmark_ops.stores.tables.format import format_of
+from landmark_ops.stores.tables.ledger import LEDGER
 from landmark_ops.wording import one_line
 
 
@@ -33,12 +30,14 @@ def verify_tables(uri: str) -> tuple[int, list[Damage]]:
     ledger: list[pa.Table] = []
     for name in sorted(child.name for child in children(uri) if child.is_folder and not child.name.startswith("_")):
         place = join(uri, name)
+        if (form := format_of(place)) is None:
+            continue
         try:
-            listed = list(_files(place))
+            listed = list(form.files(place))
         except RunError as error:
             if error.__cause__ is not None and storage_failed(error.__cause__):
                 raise
-            damages.append(Damage(name, f"{name}/_delta_log", f"cannot be read: {one_line(error, 160)}"))
+            damages.append(Damage(name, join(name, form.metadata), f"cannot be read: {one_line(error, 160)}"))
             continue
         if not listed:
             continue
@@ -71,18 +70,6 @@ def verify_tables(uri: str) -> tuple[int, list[Damage]]:
             what = f"holds {counted.get(name, 0):,} rows, its ledger says {expected[name]:,}"
             damages.append(Damage(name, name, what))
     return files, damages
-
-
-def _files(place: str) -> Iterator[tuple[str, int | None, int | None]]:
-    """Path, size and rows of each file of a table: as its log names them, or those in the folder."""
-    if not is_delta(place):
-        for found in list_objects(place):
-            if found.key.endswith(".parquet"):
-                yield found.key, None, None
-        return
-    actions = pa.table(delta_tables.open_table(place).get_add_actions(flatten=True))
-    for action in actions.to_pylist():
-        yield unquote(action["path"]), action["size_bytes"], action["num_records"]
 
 
 def _wrong_size(path: str, size: int | None, sizes: dict[str, int]) -> str:

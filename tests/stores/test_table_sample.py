@@ -5,19 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landmark_ops.stores.tables.table_reads import (
-    column_values,
-    count,
-    failures_by_reason,
-    generations,
-    rows_of,
-    sample_images,
-)
-from landmark_ops.stores.tables.tables import TableFormat, TableSet
-from tests.stores.table_writers import GENERATION, open_tables, shard_rows
+from landmark_ops.stores.tables.sample import rows_of, sample_images
+from landmark_ops.stores.tables.tables import TableSet
+from tests.stores.table_writers import GENERATION, count, open_tables, shard_rows
 
 
-def filled(path: Path, form: TableFormat) -> TableSet:
+def filled(path: Path, form: str) -> TableSet:
     tables = open_tables(str(path / "out"), form)
     for at in range(3):
         rows = [shard_rows(f"{at}", [2, 0, -1, 1] * 5), shard_rows(f"{at}", [1], generation="beef")]
@@ -26,18 +19,14 @@ def filled(path: Path, form: TableFormat) -> TableSet:
 
 
 @pytest.mark.parametrize("form", ["delta", "parquet"])
-def test_reports_read_what_they_need(tmp_path: Path, form: TableFormat, rng: np.random.Generator) -> None:
+def test_a_sample_and_its_rows(tmp_path: Path, form: str, rng: np.random.Generator) -> None:
     tables = filled(tmp_path, form)
-    assert generations(tables) == ["beef", GENERATION]
     assert count(tables, GENERATION) == (60, 30, 15, 15, 45, 3)
-    assert failures_by_reason(tables, GENERATION) == {"truncated": 15}
     sample = sample_images(tables, GENERATION, 7, rng)
     assert sample.num_rows == 7
     assert set(sample.column("instances").to_pylist()) <= {1, 2}
     rows = rows_of(tables, GENERATION, sample.column("image_id").to_pylist())
     assert rows.num_rows == sum(sample.column("instances").to_pylist())
-    np.testing.assert_array_equal(column_values(tables, GENERATION, "score", 10, rng), [0.5] * 10)
-    assert len(column_values(tables, GENERATION, "score", 1000, rng)) == 45
 
 
 def test_a_sample_reaches_every_image(tmp_path: Path) -> None:
@@ -48,9 +37,7 @@ def test_a_sample_reaches_every_image(tmp_path: Path) -> None:
     assert len(seen) == 30
 
 
-def test_nothing_to_read(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_a_sample_of_nothing(tmp_path: Path, rng: np.random.Generator) -> None:
     tables = open_tables(str(tmp_path / "out"))
-    assert generations(tables) == []
     assert count(tables, GENERATION) == (0, 0, 0, 0, 0, 0)
     assert sample_images(tables, GENERATION, 3, rng).num_rows == 0
-    assert failures_by_reason(tables, GENERATION) == {}

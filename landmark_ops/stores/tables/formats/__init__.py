@@ -1,0 +1,1 @@
+"""One file per format that the tables of a detection run are kept in."""
