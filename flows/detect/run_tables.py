@@ -14,8 +14,11 @@ from landmark_ops.keypoints.schema import SCHEMAS
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.stores import locations
 from landmark_ops.stores.locations import join
-from landmark_ops.stores.tables.table_reads import rows_of, sample_images
-from landmark_ops.stores.tables.tables import GENERATION, LEDGER, PRIVATE, TableSet
+from landmark_ops.stores.tables.format import format_of
+from landmark_ops.stores.tables.ledger import GENERATION, LEDGER
+from landmark_ops.stores.tables.sample import rows_of, sample_images
+from landmark_ops.stores.tables.staged import PRIVATE
+from landmark_ops.stores.tables.tables import TableSet
 
 SEED = 0
 SHOWN = 3  # unknown ids in a message
@@ -27,10 +30,9 @@ def open_tables(uri: str) -> TableSet:
     """The tables of a run at `uri`, of whichever format. InputError where there are none."""
     address = locations.normalise(uri)
     with locations.opening(address):
-        if locations.is_folder(join(address, "images", "_delta_log")):
-            return TableSet(address, SCHEMAS, "delta")
-        if locations.is_folder(join(address, "images")) and locations.is_folder(join(address, LEDGER)):
-            return TableSet(address, SCHEMAS, "parquet")
+        form = format_of(join(address, "images"))
+        if form is not None and locations.is_folder(join(address, LEDGER)):
+            return TableSet(address, SCHEMAS, form.name)
     raise InputError(
         f"{address}: holds no tables of a detection run: name the output.uri of `landmarks detect`, the folder that "
         "holds keypoints and images"

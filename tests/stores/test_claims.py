@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from landmark_ops.stores import locations
-from landmark_ops.stores.tables.tables import claims
+from landmark_ops.stores.tables import claims
 
 
 @pytest.mark.s3

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from landmark_ops.errors import InputError, Word
 from landmark_ops.stores import locations
-from landmark_ops.stores.sources.arrow_blocks import (
+from landmark_ops.stores.sources.column_types import (
     column_summary,
     element_type,
     is_permuted,

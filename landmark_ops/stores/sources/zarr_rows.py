@@ -3,21 +3,17 @@
 zarr answers a read with the fill value wherever an object is missing, whether it was never written, was lost, or one
 request failed in a way that looks like absence (zarr-python #486, fsspec #255). A lost chunk would so become plausible
 zeros in a result. Therefore every stored piece that comes back as nothing but fill value is looked up, and a missing
-object is an error unless the config says that it is meant. Decodes only codecs on the list in `zarr_meta`, and what the
-array's attributes say of its numbers by `zarr_packing`.
+object is an error unless the config says that it is meant. Decodes only codecs on the lists in `zarr_codecs`, and what
+the array's attributes say of its numbers by `zarr_packing`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import math
 import os
-import warnings
-from collections.abc import Coroutine, Iterator
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -30,14 +26,18 @@ from landmark_ops.errors import InputError, RunError, Word
 from landmark_ops.stores import locations
 from landmark_ops.stores.faults import fault_of
 from landmark_ops.stores.slots import key_slot, slot_of
-from landmark_ops.stores.sources import zarr_meta
+from landmark_ops.stores.sources import zarr_codecs, zarr_meta
 from landmark_ops.stores.sources.format import MissingChunks
 from landmark_ops.stores.sources.rows import Rows, check_exact, check_range, check_shape_and_dtype
+from landmark_ops.stores.sources.zarr_arrays import (
+    address_of,
+    document_of,
+    list_contents,
+    open_array,
+    without_attributes,
+)
+from landmark_ops.stores.sources.zarr_grid import Coordinates, Region, axis_range, covering, region_of, shifted
 from landmark_ops.stores.sources.zarr_packing import Packing, packing_of
-
-T = TypeVar("T")
-Region = tuple[slice, ...]
-Coordinates = tuple[int, ...]
 
 
 class ZarrRows(Rows):
@@ -72,9 +72,9 @@ class ZarrRows(Rows):
         self._array: zarr.Array[Any] | None = None
         self._reopens = True
         if isinstance(source, zarr.Array):
-            self.uri = _address_of(source)
-            document = _document_of(source)
-            zarr_meta.check_document(document, self.uri, values)
+            self.uri = address_of(source)
+            document = document_of(source)
+            zarr_codecs.check_document(document, self.uri, values)
             # A local store is reopened by path where it is needed; any other may hold options that only it knows.
             self._reopens = isinstance(source.store, zarr.storage.LocalStore)
             opened = self._array = source
@@ -87,10 +87,10 @@ class ZarrRows(Rows):
                         f"{self.uri}: is a sparse {sparse.format} matrix of {sparse.shape[0]} x {sparse.shape[1]}, a "
                         "dense array is needed here: store X.toarray()"
                     )
-                zarr_meta.check_document(document, self.uri, values)
-                opened = self._array = _open(self.uri, document)
+                zarr_codecs.check_document(document, self.uri, values)
+                opened = self._array = open_array(self.uri, document)
         self._bfloat16 = zarr_meta.is_bfloat16(document)
-        self._document = _without_attributes(_document_of(opened))
+        self._document = without_attributes(document_of(opened))
         check_shape_and_dtype(opened.shape, opened.dtype, self.uri, values)
         self.n, self.d = opened.shape[0], math.prod(opened.shape[1:])
         self.row_shape = tuple(opened.shape[1:])
@@ -123,7 +123,7 @@ class ZarrRows(Rows):
             categories=encoding == "categorical" or named,
             uri=self.uri,
         )
-        filters = zarr_meta.rescaling_filters(self._document)
+        filters = zarr_codecs.rescaling_filters(self._document)
         if filters and packing is not None and (packing.missing or packing.valid or packing.valid_values):
             raise InputError(
                 f"{self.uri}: has missing values or valid limits beside the filter {', '.join(filters)}, which does "
@@ -155,8 +155,8 @@ class ZarrRows(Rows):
                 document = zarr_meta.read_document(self.uri)
                 if document is None:
                     raise FileNotFoundError("its metadata has gone")
-                zarr_meta.check_document(document, self.uri, self._values)
-                array = _open(self.uri, document)
+                zarr_codecs.check_document(document, self.uri, self._values)
+                array = open_array(self.uri, document)
                 packing = self._packing_of(array)
             except (InputError, OSError) as error:
                 raise RunError(f"{self.uri}: could be opened when the run began, now not: {error}") from error
@@ -194,17 +194,17 @@ class ZarrRows(Rows):
 
     def _fetch_one_by_one(self, out: NDArray[Any], start: int, stop: int) -> None:
         """Read each stored object by itself, after reading them together failed; raise for the one that fails."""
-        for coordinates in _covering(self._objects, start, stop, self.row_shape):
-            region = _region(coordinates, self._objects, start, stop, self.row_shape)
+        for coordinates in covering(self._objects, start, stop, self.row_shape):
+            region = region_of(coordinates, self._objects, start, stop, self.row_shape)
             try:
-                self._fetch(out[_shifted(region, start)], region)
+                self._fetch(out[shifted(region, start)], region)
             except Exception as error:
                 what = f"{self.uri}: chunk {self._key(coordinates)} (rows {region[0].start}..{region[0].stop})"
                 raise _unreadable(what, error) from error
 
     def _check_missing(self, out: NDArray[Any], start: int, stop: int) -> None:
         """Look up every chunk of which nothing but fill value came back. Costs one element per chunk otherwise."""
-        covering = [_axis_range(size, low, high) for size, low, high in self._axes(self._chunks, start, stop)]
+        covering = [axis_range(size, low, high) for size, low, high in self._axes(self._chunks, start, stop)]
         corners = [
             [max(index * size, low) - low for index in indices]
             for indices, (size, low, _) in zip(covering, self._axes(self._chunks, start, stop), strict=True)
@@ -215,8 +215,8 @@ class ZarrRows(Rows):
         present: dict[Coordinates, bytes | None] = {}
         for position in np.argwhere(first):
             chunk = tuple(indices[at] for indices, at in zip(covering, position, strict=True))
-            region = _region(chunk, self._chunks, start, stop, self.row_shape)
-            block = out[_shifted(region, start)]
+            region = region_of(chunk, self._chunks, start, stop, self.row_shape)
+            block = out[shifted(region, start)]
             if self._is_fill(block[0]).all() and self._is_fill(block).all():
                 self._verify(block, region, chunk, present)
 
@@ -229,7 +229,7 @@ class ZarrRows(Rows):
         """
         size_and_chunk = zip(chunk, self._chunks, self._objects, strict=True)
         holder = tuple(index * size // whole for index, size, whole in size_and_chunk)
-        shard_format = zarr_meta.shard_index_format(self._document)
+        shard_format = zarr_codecs.shard_index_format(self._document)
         if holder not in present:
             if not self._exists(holder):
                 raise InputError(
@@ -272,19 +272,19 @@ class ZarrRows(Rows):
         return f"{path}/{self._key(coordinates)}" if path else self._key(coordinates)
 
     def _exists(self, coordinates: Coordinates) -> bool:
-        return _run(self._opened().store.exists(self._stored_key(coordinates)))
+        return sync(self._opened().store.exists(self._stored_key(coordinates)))
 
     def _nbytes(self, coordinates: Coordinates) -> int:
-        return _run(self._opened().store.getsize(self._stored_key(coordinates)))
+        return sync(self._opened().store.getsize(self._stored_key(coordinates)))
 
-    def _shard_index(self, coordinates: Coordinates, form: zarr_meta.ShardIndexFormat) -> bytes | None:
+    def _shard_index(self, coordinates: Coordinates, form: zarr_codecs.ShardIndexFormat) -> bytes | None:
         if not form.understood:
             return None
         from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 
         where = SuffixByteRequest(form.nbytes) if form.at_end else RangeByteRequest(0, form.nbytes)
         key, prototype = self._stored_key(coordinates), default_buffer_prototype()
-        found = _run(self._opened().store.get(key, prototype, byte_range=where))
+        found = sync(self._opened().store.get(key, prototype, byte_range=where))
         data = found.to_bytes() if found is not None else b""
         return data if len(data) == form.nbytes else None
 
@@ -301,62 +301,9 @@ class ZarrRows(Rows):
                 listed = locations.list_objects(self.uri)
         else:
             array = self._opened()
-            listed = _run(_list_contents(array.store, array.path))
+            listed = list_contents(array)
         own = slot_of(self._document) if self._document.get("zarr_format") == 3 else 2
         return locations.digest(described, [found for found in listed if key_slot(found.key) in (None, own)])
-
-
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    return sync(coroutine)
-
-
-async def _list_contents(store: Any, path: str) -> list[locations.StoredObject]:
-    found = []
-    async for key in store.list_prefix(f"{path}/" if path else ""):
-        data = (await store.get(key, default_buffer_prototype())).to_bytes()
-        found.append(locations.StoredObject(key, len(data), hashlib.sha256(data).hexdigest()))
-    return found
-
-
-def _open(uri: str, document: zarr_meta.Document) -> zarr.Array[Any]:
-    store: Any
-    if locations.is_remote(uri):
-        store = zarr.storage.FsspecStore.from_url(uri, storage_options=locations.storage_options(uri), read_only=True)
-    else:
-        store = zarr.storage.LocalStore(Path(uri), read_only=True)
-    try:
-        with warnings.catch_warnings():
-            # Both are about writing; the array is only read, and its codecs have been checked against our list.
-            warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr version 3")
-            warnings.filterwarnings("ignore", message="Found an empty list of filters")
-            if zarr_meta.is_bfloat16(document):
-                metadata: Any = zarr_meta.carried(document)
-                return zarr.Array(zarr.AsyncArray(metadata, zarr.storage.StorePath(store)))
-            return zarr.open_array(store, mode="r", zarr_format=document["zarr_format"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{uri}: zarr cannot open it ({error}): the array's metadata is damaged") from error
-
-
-def _document_of(array: zarr.Array[Any]) -> zarr_meta.Document:
-    return {"node_type": "array", **array.metadata.to_dict()}
-
-
-def _without_attributes(document: zarr_meta.Document) -> zarr_meta.Document:
-    return {key: value for key, value in document.items() if key != "attributes"}
-
-
-def _address_of(array: zarr.Array[Any]) -> str:
-    store = array.store
-    if isinstance(store, zarr.storage.LocalStore):
-        return locations.join(str(store.root), array.path)
-    if isinstance(store, zarr.storage.FsspecStore):
-        protocol = store.fs.protocol if isinstance(store.fs.protocol, str) else store.fs.protocol[0]
-        return locations.join(f"{protocol}://{store.path.strip('/')}", array.path)
-    return f"<zarr array {array.path or '/'} in {type(store).__name__}>"
-
-
-def _axis_range(size: int, low: int, high: int) -> range:
-    return range(low // size, -(-high // size))
 
 
 def _unreadable(what: str, error: Exception) -> Exception:
@@ -366,25 +313,3 @@ def _unreadable(what: str, error: Exception) -> Exception:
     return RunError(
         f"{what} cannot be read ({type(error).__name__}: {error}): restore that object or write the array again"
     )
-
-
-def _covering(sizes: tuple[int, ...], start: int, stop: int, row_shape: tuple[int, ...]) -> Iterator[Coordinates]:
-    """Grid coordinates of all pieces of `sizes` that rows start..stop touch."""
-    spans = [(start, stop), *((0, size) for size in row_shape)]
-    return itertools.product(*(_axis_range(s, low, high) for s, (low, high) in zip(sizes, spans, strict=True)))
-
-
-def _region(
-    coordinates: Coordinates, sizes: tuple[int, ...], start: int, stop: int, row_shape: tuple[int, ...]
-) -> Region:
-    """The part of one piece that lies in rows start..stop, in indices of the whole array."""
-    spans = [(start, stop), *((0, size) for size in row_shape)]
-    return tuple(
-        slice(max(i * s, low), min((i + 1) * s, high))
-        for i, s, (low, high) in zip(coordinates, sizes, spans, strict=True)
-    )
-
-
-def _shifted(region: Region, start: int) -> Region:
-    """The same region in indices of the block that begins at row `start`."""
-    return slice(region[0].start - start, region[0].stop - start), *region[1:]
