@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from contextlib import ContextDecorator
 from enum import Enum
+from types import UnionType
 from typing import Any, NamedTuple
 
 from landmark_ops.wording import mask
@@ -148,3 +149,10 @@ class speaks(ContextDecorator):
 
 class DamagedError(RunError):
     """What is stored is not what was committed: a chunk is gone, a checksum or a hash differs."""
+
+
+def check_argument(name: str, value: object, kind: type | UnionType, needed: str) -> None:
+    """InputError where an argument is of another type; True and False are no numbers."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        got = value if isinstance(value, str | int | float) else type(value).__name__
+        raise InputError(f"{name}={got!r}: needs {needed}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -20,7 +21,7 @@ from landmark_ops.detectors.pipelines import get_pipeline
 from landmark_ops.detectors.regions import outside
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.detectors.trial import is_shipped, try_out
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, check_argument
 from landmark_ops.images.decode import DecodeFailure
 
 NOTHING: Image = np.zeros((1, 1, 3), np.uint8)
@@ -74,6 +75,7 @@ def detect(
     >>> detect([], "face-5")
     []
     """
+    check_argument("pipeline", pipeline, str | os.PathLike | Pipeline, "a name or the path of a YAML file")
     pictures, single = as_list(images)
     given = _per_picture(boxes, single)
     if given is not None and len(given) != len(pictures):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from landmark_ops.engine.threads import LocalEngine
-from landmark_ops.errors import Edge, InputError, speaks
+from landmark_ops.errors import Edge, InputError, check_argument, speaks
 from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.kernel import Kernel, resolve_kernel
 from landmark_ops.numerics.metric import Metric, canonical
@@ -57,6 +57,14 @@ def select_landmarks(
     """
     from landmark_ops.stores.sources.arrays import as_rows
 
+    check_argument("strategy", strategy, str, "a name")
+    for name, value in (("metric", metric), ("kernel", kernel)):
+        if value is not None and not callable(value):
+            check_argument(name, value, str, "a name or a function")
+    given = {"gamma": gamma, "degree": degree, "coef0": coef0, "nu": nu, "tolerance": tolerance}
+    for name, number in given.items():
+        if number is not None:
+            check_argument(name, number, Real, "a number")
     rows, engine = as_rows(X), LocalEngine()
     seed = as_seed(random_state)
     note = ""

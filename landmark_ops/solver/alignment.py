@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import Edge, InputError, Word, speaks
+from landmark_ops.errors import Edge, InputError, Word, check_argument, speaks
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.procrustes import Motion, procrustes
@@ -37,7 +37,11 @@ def align_map(new: LandmarkMap, old: LandmarkMap, points: Array | None = None) -
     >>> bool(np.abs(align_map(new, old)(X) - old(X)).max() < 1e-8)
     True
     """
-    points = old.landmarks if points is None else points
+    check_argument("new", new, LandmarkMap, "a LandmarkMap")
+    check_argument("old", old, LandmarkMap, "a LandmarkMap")
+    points = old.landmarks if points is None else np.asarray(points)
+    if points.dtype.kind not in "fiub":
+        raise InputError(f"points of type {points.dtype}: needs rows of numbers, (s, {old.n_features})")
     motion = find_motion(new, points, place(old, points))
     return new.rotated(motion.rotation, motion.shift)
 

@@ -54,7 +54,7 @@ def normalise(uri: str | os.PathLike[str]) -> str:
     Raises `InputError` for an empty address, for schemes other than s3:// and memory://, and for an address that holds
     a user, a key or a signature: it would be stored with the output.
     """
-    text = os.fspath(uri)
+    text = os.fspath(uri) if isinstance(uri, str | os.PathLike) else uri
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise InputError(f"got {text!r} for an address: give a local path or s3://bucket/prefix")
     if "://" in text and has_secret(text):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landmark_ops.errors import InputError
+from landmark_ops.errors import InputError, check_argument
 from landmark_ops.stores.embeddings.format import open_output
 
 TSNE_STD = 1e-4  # of the first component: Kobak & Berens 2019, "The art of using t-SNE for single-cell transcriptomics"
@@ -29,6 +30,7 @@ def layout_init(embedding: Any, n_components: int = 2, *, scale: str = "tsne") -
     """
     if scale not in ("tsne", "umap"):
         raise InputError(f"scale {scale!r} is unknown: choose tsne or umap")
+    check_argument("n_components", n_components, Integral, "a whole number")
     Y = read_complete(embedding) if isinstance(embedding, str) else np.asarray(embedding)
     if Y.ndim != 2 or Y.shape[1] < n_components:
         raise InputError(
