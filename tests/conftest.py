@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +27,30 @@ os.environ.pop("PREFECT_API_URL", None)
 # The same examples in every run: a gate that fails by chance is soon ignored.
 settings.register_profile("fixed", derandomize=True)
 settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_threads_left() -> Iterator[None]:
+    """What a test file starts it also ends: threads that go on would disturb the files after it in this process.
+
+    Not counted are daemon threads, as event loops of fsspec, Prefect and Dask are, which last as long as the process,
+    and the pools that Dask keeps for arrays.
+    """
+    before = set(threading.enumerate())
+    yield
+    until = time.monotonic() + 10
+    while left := [one for one in threading.enumerate() if not one.daemon and one not in before | pooled_by_dask()]:
+        gc.collect()  # pools of engines that nobody holds any more end with them
+        assert time.monotonic() < until, f"threads left behind: {', '.join(one.name for one in left)}"
+        time.sleep(0.02)
+
+
+def pooled_by_dask() -> set[threading.Thread]:
+    threaded = sys.modules.get("dask.threaded")
+    if threaded is None:
+        return set()
+    pools = [threaded.default_pool, *(pool for by_size in threaded.pools.values() for pool in by_size.values())]
+    return {thread for pool in pools if pool is not None for thread in pool._threads}
 
 
 @pytest.fixture
