@@ -102,7 +102,7 @@ class Shard(abc.ABC):
         return True
 
     def rewritten(self, since: float, among: Container[str] | None = None) -> int:
-        """How many images known by name alone were written after `since`, seconds since 1970: no row tells of those.
+        """How many images that count as unchanged by their names were written anew after `since`, seconds since 1970.
 
         `among`: the names that have rows, None where all have.
         """
