@@ -19,7 +19,7 @@ from landmark_ops.maps.moments import Moments, moments
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import symmetric_eigen
 from landmark_ops.numerics.kernel import KernelChoice
-from landmark_ops.solver.features import nystrom_features, single_warning, sums_cutoff
+from landmark_ops.solver.features import kept_directions, nystrom_features, sums_cutoff
 from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import DEFAULT_KERNEL, OfKernel, Solution, check_n_components, check_sums, too_alike
 from landmark_ops.solver.section import METHODS
@@ -55,7 +55,7 @@ class NystroemKernelPCAMethod(OfKernel):
     def start(self, Z: Array, dtype: np.dtype[Any]) -> Solution:
         """The Nystrom features at full rank."""
         features = nystrom_features(self.kernel, Z, dtype)
-        return features._replace(warnings=features.warnings + single_warning(features))
+        return features._replace(facts=kept_directions(features))
 
     def finish(self, solution: Solution, moments: Moments, dtype: np.dtype[Any]) -> Solution:
         """Scores (f(x) - mean f)^T v for the top eigenvectors v of the features' covariance over all rows.

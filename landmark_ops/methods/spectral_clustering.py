@@ -55,6 +55,7 @@ class SpectralClusteringMethod(OfKernel):
         fitted = replace(fitted, head=Clusters(centroids))
         where = "all rows" if len(Y) == len(drawn.X) < SAMPLE_ROWS else f"{len(Y):,} rows drawn uniformly"
         facts: dict[str, float | str] = {
+            **solution.facts,
             "clusters": f"{self.n_clusters}, k-means of {STARTS} starts on {where}",
             "inertia per row": inertia,
         }

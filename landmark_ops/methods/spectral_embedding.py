@@ -22,7 +22,7 @@ from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.numerics.kernel import KernelChoice
-from landmark_ops.solver.features import block_map, nystrom_features, single_warning, sums_cutoff
+from landmark_ops.solver.features import block_map, kept_directions, nystrom_features, sums_cutoff
 from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import DEFAULT_KERNEL, F64, OfKernel, Solution, check_n_components, check_sums
 from landmark_ops.solver.section import METHODS
@@ -68,7 +68,7 @@ class SpectralEmbeddingMethod(OfKernel):
         rotation *= signs_of(scaled(np.asarray(scaled.landmarks, np.float64)) @ rotation)
         fitted = replace(scaled, readout=scaled.readout @ rotation, offset=np.zeros(k))
         touching = int((spectrum.values[: skip + k] > 1 - DISCONNECTED).sum())
-        warnings = started.warnings + single_warning(started)
+        warnings = started.warnings
         if touching > 1:
             warnings += (
                 f"{touching} eigenvalues of the normalised affinity are 1 to rounding: the kernel sees {touching} "
@@ -82,6 +82,7 @@ class SpectralEmbeddingMethod(OfKernel):
             rank=rank,
             cutoff=cutoff,
             warnings=warnings,
+            facts=kept_directions(started),
         )
 
 

@@ -38,7 +38,6 @@ ESTIMATORS = [
 @pytest.mark.filterwarnings("ignore:n_landmarks=500 exceeds")
 @pytest.mark.filterwarnings("ignore:.*landmarks repeat")
 @pytest.mark.filterwarnings("ignore:the graph of neighbours falls apart")
-@pytest.mark.filterwarnings("ignore:.*directions between the landmarks are kept")
 @parametrize_with_checks(ESTIMATORS)
 def test_sklearn_contract(estimator, check):
     check(estimator)

@@ -61,7 +61,6 @@ def test_kernel_pca_names_constant_rows_as_what_they_are() -> None:
 
 @pytest.mark.parametrize("gamma", [1e-3, 1e-6, 1e-9])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.filterwarnings("ignore:.*directions between the landmarks are kept")
 def test_kernel_pca_of_a_nearly_constant_kernel(gamma: float, dtype: str) -> None:
     rows = X.astype(dtype)
     wide = rows.astype(np.longdouble)
@@ -233,7 +232,6 @@ def test_rows_too_near_each_other_are_not_called_constant() -> None:
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("model", [SpectralEmbedding, LandmarkDiffusionMap])
-@pytest.mark.filterwarnings("ignore:.*directions between the landmarks are kept")
 def test_rows_far_from_all_landmarks_are_placed_by_the_formula(model: Any, dtype: str) -> None:
     """Their degrees, 1e-10 to 1e-120 of the mean, were taken as 1e-12 of it, and coordinates came out as 0."""
     far = np.array([[30.0, 0, 0], [0, 40, 0], [25, 25, 5], [60, 30, 30]]).astype(dtype)
