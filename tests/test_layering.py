@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -207,6 +208,34 @@ def test_the_rule_of_homes_catches(module, source):
 )
 def test_the_rule_of_layers_catches(module, source):
     assert len(upward(module, ast.parse(source))) == 1
+
+
+def test_no_module_imports_itself_in_a_circle():
+    """Imports inside functions count too; those that only type checkers see do not."""
+    names = {module.removesuffix(".py").removesuffix("/__init__").replace("/", "."): module for module in MODULES}
+    graph = {}
+    for name, module in names.items():
+        tree = tree_of(module)
+        unseen = {
+            id(node)
+            for block in ast.walk(tree)
+            if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+            for node in ast.walk(block)
+        }
+        seen = [node for node in ast.walk(tree) if id(node) not in unseen]
+        met = [
+            imported for node in seen if isinstance(node, ast.Import | ast.ImportFrom) for imported in imports_of(node)
+        ]
+        graph[name] = {next((one for one in prefixes(imported.name) if one in names), name) for imported in met} - {
+            name
+        }
+    TopologicalSorter(graph).prepare()  # CycleError shows the circle
+
+
+def prefixes(name: str) -> list[str]:
+    """a.b.c, a.b and a: the module that holds a name is the longest that exists."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def test_every_folder_has_a_layer():
