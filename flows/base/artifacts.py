@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 
-#: Pictures of counts and measures. One of rows or images (thumbnails, overlays) stays beside the output: whoever may
-#: see Prefect's pages need not be one who may see the data.
+#: Pictures of counts and measures. Those of rows or images (thumbnails, overlays) stay beside the output: not everyone
+#: who may see Prefect's pages may see the data.
 MEASURES = frozenset(
     f"{name}.png"
     for name in ("density", "outcome", "spectrum", "coverage", "timings", "error", "scores", "sizes", "failures")

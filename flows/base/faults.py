@@ -1,6 +1,6 @@
-"""What an error that nobody expected says to a person: in our words where it comes from outside, else as our own fault.
+"""The line shown for an unexpected error: its cause where that lies outside, else that it is a fault of ours.
 
-Beside the system and S3 (`landmark_ops.stores.faults`) there are the Prefect API and the Dask scheduler here.
+`landmark_ops.stores.faults` knows the system and S3; this adds the Prefect API and the Dask scheduler.
 """
 
 from __future__ import annotations

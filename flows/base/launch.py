@@ -46,9 +46,9 @@ def launch(
 
 
 def followed(flow: Flow[[C], R], body: Callable[[C], R]) -> Flow[[C], R]:
-    """`flow` for a caller in this process: all that Prefect knows of it the same, what it does is `body`.
+    """`flow` with `body` as its function, and all else that Prefect knows of it unchanged.
 
-    So a run takes up the progress that somebody watches, and inputs that are open already.
+    So the command line can hand a run its progress display and inputs that are open already.
     """
 
     @wraps(flow.fn)

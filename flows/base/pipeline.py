@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class Nowhere(WritableFileSystem):
-    """Where results go: they are dropped. What a run made lies in its output, why it failed in its state's message.
+    """Result storage that drops everything: what a run made is in its output, why it failed in its state's message.
 
     Prefect writes the exception of a failed flow to its storage as a pickle, whatever `persist_result` says.
     """
@@ -36,7 +36,7 @@ class Pipeline(Flow[P, R]):
 
     def __init__(self, fn: Callable[P, R], name: str) -> None:
         super().__init__(fn, name=name, persist_result=False, log_prints=False)
-        self.result_storage = Nowhere()  # Prefect refuses it as an argument, as a block it does not have on record
+        self.result_storage = Nowhere()  # as an argument, Prefect refuses an unregistered block
 
     def with_options(self, **options: Any) -> Flow[P, R]:
         """See `Flow.with_options`, which makes a new plain Flow."""
@@ -51,8 +51,8 @@ class Pipeline(Flow[P, R]):
 def pipeline(name: str) -> Callable[[Callable[P, R]], Pipeline[P, R]]:
     """Decorator: the function becomes the flow that Prefect calls `name`.
 
-    A runner sends the function itself to the process of the run, without the module around it: annotations become
-    types here, since their names would mean nothing there.
+    A runner sends the function itself to the process of the run, without the module around it: annotations are resolved
+    to types here, since their names cannot be looked up there.
     """
 
     def decorate(fn: Callable[P, R]) -> Pipeline[P, R]:

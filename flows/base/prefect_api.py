@@ -1,4 +1,4 @@
-"""A Prefect API that somebody else runs: whether it can be used, said in one line before the work begins."""
+"""Check a configured Prefect API before the work begins: one line if it cannot be used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flows.base.faults import prefect_api
 from landmark_ops.errors import RunError
 from landmark_ops.wording import one_line
 
-SECONDS = 10.0  # for an answer, of which two are asked for
+SECONDS = 10.0  # for each of two answers
 
 
 def check_api() -> None:

@@ -34,7 +34,7 @@ QUIET = {
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
 }
-#: Whoever names a database of his own keeps it; else a temporary server has one of its own that goes with it.
+#: A database that the user names is used and kept; else a temporary server has its own, deleted with it.
 DATABASE_URLS = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 SERVER_SECONDS = 120  # a first start on a slow disk creates Prefect's database: 16 s measured
 
@@ -74,7 +74,7 @@ class PrefectServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # the terminal's Ctrl-C is for us, not for it
+            start_new_session=True,  # Ctrl-C in the terminal must not reach it
         )
         self.url = f"http://127.0.0.1:{port}/api"
         os.environ["PREFECT_API_URL"] = self.url
@@ -137,10 +137,10 @@ def configured(name: str) -> bool:
 
 @contextmanager
 def quiet_server(server: PrefectServer) -> Iterator[None]:
-    """Where the server is our own, talk to it, and without heartbeats.
+    """Point Prefect at our own server, without heartbeats.
 
-    Nobody listens to them, and the last one keeps a run waiting 0.6 s. Prefect read its settings when imported: a
-    second run in one process, as in a notebook, would look for the server of the first.
+    Nothing reads them, and the last one delays a run by 0.6 s. Prefect read its settings when imported: a second run in
+    one process, as in a notebook, would look for the server of the first.
     """
     if server.process is None:
         yield

@@ -1,4 +1,4 @@
-"""Progress a person likes to watch: a bar with rows/s and time left on a terminal, plain lines elsewhere, or none."""
+"""Progress of a run: a bar with rows/s and time left on a terminal, plain lines elsewhere, or none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, rows: int | None = None, unit: str = "rows") -> Iterator[None]:
-        """One stage; `rows` where it passes over the source, which may consist of other things, `unit`."""
+        """One stage; `rows` where it passes over the source, counted in `unit` where that is not rows."""
         self.total, self.done, self.unit = rows, 0, unit
         self.began = time.perf_counter()
         self._open(name)
@@ -41,7 +41,7 @@ class Progress:
             yield
             finished = True
         except Exception as error:
-            error.add_note(f"stage: {name}")  # for the line that tells of it
+            error.add_note(f"stage: {name}")  # named in the error's line
             raise
         finally:
             seconds = time.perf_counter() - self.began
@@ -51,7 +51,7 @@ class Progress:
 
     @contextmanager
     def between(self, name: str) -> Iterator[None]:
-        """Time what is done between the stages opened inside, as a stage of its own."""
+        """Time the work between the stages opened inside, as a stage of its own."""
         began, before = time.perf_counter(), len(self.stages)
         yield
         inside = sum(stage.seconds for stage in self.stages[before:])
@@ -62,11 +62,11 @@ class Progress:
         self._close(name, seconds, True)
 
     def plan_rows(self, total: int) -> None:
-        """How many rows, over all its passes, the running stage will go through, once it knows."""
+        """Set how many rows the running stage reads over all its passes, once that is known."""
         self.total = total
 
     def advance(self, count: int) -> None:
-        """So many more rows, or other things of the stage's unit, are done."""
+        """Count `count` more rows, or other units of the stage, as done."""
         self.done += count
         self._show()
 

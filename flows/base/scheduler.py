@@ -1,6 +1,6 @@
-"""A Dask scheduler that somebody else runs: whether one answers at an address, said in one line and seconds.
+"""Check whether a Dask scheduler answers at an address: within seconds, and one line if it does not.
 
-Dask's own client waits twenty seconds for what is not there, and forty more when it is dropped half made.
+Dask's own client waits twenty seconds for an absent scheduler, and forty more when closed before it is connected.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def knock(address: str) -> None:
     from distributed.comm.addressing import parse_address, parse_host_port
     from distributed.security import Security
 
-    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)  # says in fifty lines what we say in one
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)  # logs fifty lines where we report one
     where = f"cluster.address {address}"
     if has_secret(address):
         raise InputError(f"{where}: a scheduler takes no user and password: write tls://host:port")
@@ -55,9 +55,9 @@ def knock(address: str) -> None:
 
 
 def ask(place: str) -> str:
-    """What the system says of a connection to host:port, "" if it is made.
+    """The system's error on connecting to host:port, "" if it connects.
 
-    Dask tells of its last try alone, which its deadline may have cut short before anything was known.
+    Dask reports its last try only, which its deadline may have cut short before the cause was known.
     """
     from distributed.comm.addressing import parse_host_port
 
@@ -69,7 +69,7 @@ def ask(place: str) -> str:
 
 
 class _Call(threading.Thread):
-    """One connection, made and dropped, on a thread that may be left behind: a stranger's answer stops Dask."""
+    """One connection, made and dropped, on a thread that may be abandoned: another program's answer can block Dask."""
 
     def __init__(self, address: str, options: dict[str, Any]) -> None:
         super().__init__(daemon=True)

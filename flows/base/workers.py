@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from landmark_ops.configs.embed import ClusterConfig
     from landmark_ops.engine.cluster import ClusterEngine
 
-FROZEN_SECONDS = 60  # a worker not heard of for so long is given up, and its blocks go to others
+FROZEN_SECONDS = 60  # a worker silent for so long is given up, and its tasks go to others
 
 #: Dask on this machine.
 LOCAL: dict[str, Any] = {
@@ -27,7 +27,7 @@ LOCAL: dict[str, Any] = {
     "logging": {"distributed": "critical", "distributed.worker": "critical", "distributed.nanny": "critical"},
     "distributed.worker.memory.spill": False,  # a task's result is a few kilobytes: nothing is worth spilling
     "distributed.worker.profile.enabled": False,  # samples the stack every 10 ms: 5 % of detection's time
-    # At 15 s, the default, a nanny is closed for good if its worker is down, again, 15 s after an earlier death.
+    # With the default, 15 s, a nanny is closed for good if its worker is down once more 15 s after it died.
     "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.scheduler.http.routes": [],  # pages that any local user may read
     "distributed.worker.http.routes": [],

@@ -34,7 +34,7 @@ class Edge:
 
 
 class Commands(TyperGroup):
-    """The command line as a whole: `--debug` may stand anywhere, and nothing leaves but lines and exit codes."""
+    """The command line as a whole: `--debug` may stand anywhere, and errors become lines and exit codes."""
 
     def main(
         self,
@@ -105,7 +105,7 @@ def interruptible() -> Iterator[None]:
 
 
 def first_of(error: BaseException) -> BaseException:
-    """What failed first, where cleaning up after it failed as well: the lock on an S3 that is gone, say."""
+    """The error that came first, where cleaning up after it failed too, e.g. releasing a lock on an S3 that is gone."""
     from landmark_ops.errors import LandmarkOpsError
 
     while not error.__suppress_context__ and isinstance(error.__context__, LandmarkOpsError):
@@ -130,13 +130,13 @@ def failed(error: BaseException, message: str, code: int) -> NoReturn:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one line to stderr and exit."""
-    with contextlib.suppress(OSError, ValueError):  # nobody may be listening any more
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         print(f"landmarks: {one_line(message, 2000)}", file=sys.stderr)
     raise SystemExit(code)
 
 
 def prepare_streams() -> None:
-    """Print what an encoding lacks as escapes; a stream that was closed swallows; libraries' warnings are not ours."""
+    """Print what an encoding lacks as escapes, drop output to a closed stream, silence libraries' warnings."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -145,17 +145,17 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions and not Edge.debug:
         warnings.simplefilter("ignore")
-        for name in ("matplotlib", "asyncio"):  # they tell of what our own line tells
+        for name in ("matplotlib", "asyncio"):  # they repeat what our own line says
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def flush() -> None:
-    """Get rid of what is still to be printed, while there is somebody to tell that it cannot be."""
+    """Flush what is still to be printed, while a failure to print it can still be reported."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter complains of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter reports it when it exits
         sys.exit(1)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

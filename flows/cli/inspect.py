@@ -31,7 +31,7 @@ def describe_place(uri: str, array: str | None, column: str | None) -> list[str]
 
 
 def describe_chunks(store: EmbeddingStore, complete: bool) -> list[str]:
-    """What is there of an embedding, and of its successor. DamagedError where a complete one lacks something."""
+    """Lines on the chunks of an embedding, and of its successor. DamagedError where a complete one lacks something."""
     if complete:
         raise_for(store.uri, store.find_missing())
     done, count = count_committed(store)

@@ -34,7 +34,7 @@ def verify_place(uri: str) -> list[Verified]:
 
 
 def verify(store: EmbeddingStore, engine: Engine) -> Verified:
-    """One embedding; without the group's metadata nothing else of it can be told."""
+    """Verify one embedding; without the group's metadata nothing else of it can be checked."""
     try:
         return verify_embedding(store, engine)
     except DamagedError:

@@ -1,4 +1,4 @@
-"""What is compared: checked, and settled, before anything is chosen."""
+"""The settings of a comparison, checked before any landmark is selected."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_comparison(config: CompareConfig) -> Comparison:
 
 
 def check_method(config: CompareConfig) -> None:
-    """InputError for methods whose landmarks no single error judges, and for rows that are blocks already."""
+    """InputError for methods whose landmarks one error cannot judge, and for sources of blocks instead of rows."""
     method = config.method
     block = named_block(method.make())
     if not method.compared:
@@ -66,7 +66,7 @@ def check_method(config: CompareConfig) -> None:
 
 
 def default_strategies(config: CompareConfig) -> tuple[str, ...]:
-    """All that work for the method: without a kernel, those that choose by one do not."""
+    """All strategies that work for the method: those that choose by a kernel need a method with one."""
     kernel = config.method.make().choice is not None
     return tuple(one.name for one in strategies() if not one.takes_own and (kernel or not one.needs_kernel))
 

@@ -1,4 +1,4 @@
-"""The compare flow: on the user's own rows, what each selection strategy leaves unexplained at how many landmarks.
+"""The compare flow: the error that each selection strategy leaves at each number of landmarks, on the user's own rows.
 
 open, prepare, try each strategy, report. Writes a page beside the output, and no embedding.
 """

@@ -29,7 +29,7 @@ MEASURE_BYTES = 256 << 20  # of measured rows held by the flow and each worker: 
 class Setting:
     """What is the same for all strategies.
 
-    `left`: what is measured of each choice of landmarks. `X`: (r, d) the rows it is measured on.
+    `left`: the error measured for each choice of landmarks. `X`: (r, d) the rows it is measured on.
     """
 
     left: Unexplained

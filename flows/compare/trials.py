@@ -39,7 +39,7 @@ def try_stage(run: Run, comparison: Comparison, setting: Setting, strategy: str)
     config, counts = comparison.config, comparison.counts
     repeats = config.compare.repeats
     chosen: list[tuple[Trial, LandmarkMap | None]] = []
-    with run.progress.stage(strategy):  # how many rows it goes through, each strategy says itself
+    with run.progress.stage(strategy):  # each strategy reports how many rows it reads
         for at, count in enumerate(counts):
             for repeat in range(repeats):
                 remaining = (len(counts) - at) * repeats - repeat

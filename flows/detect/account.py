@@ -1,4 +1,4 @@
-"""The account of a generation, read back from its tables rather than from what the run believes."""
+"""The account of a generation, read back from its tables rather than from the run's own counts."""
 
 from __future__ import annotations
 

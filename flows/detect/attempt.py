@@ -1,4 +1,4 @@
-"""One try at a shard, which leaves a mark where it kills its worker."""
+"""One try at a shard; where it kills its worker, a mark is left for the next try."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ class Attempt:
         return "risky"
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        locations.remove(self.mark)  # an exception is no crash: the process is there to tell
+        locations.remove(self.mark)  # an exception is no crash: the process survives to report it

@@ -96,7 +96,7 @@ def job_of(
 def left_to_do(source: Source, ledger: Mapping[str, Record], *, by_id: bool) -> tuple[list[ShardTask], list[GoneShard]]:
     """The shards that are new or have changed, with their rounds, and those on record that have left the source.
 
-    Raises InputError for a Delta table whose rows have moved to other files, where no id tells which they are.
+    Raises InputError for a Delta table whose rows have moved to other files and have no ids to recognise them by.
     """
     seen = compare(source.shards, {shard: record.version for shard, record in ledger.items()})
     if SHARD_FORMATS[source.format].rows_move and seen.gone and seen.new and not by_id:

@@ -35,7 +35,7 @@ SHEET = "sheet.jpg"
 
 
 class Drawings(NamedTuple):
-    """What was written: addresses of the overlays, and of the sheet; and by image id why one could not be drawn."""
+    """Addresses of the overlays and the sheet that were written; `problems`: by image id, why it could not be drawn."""
 
     overlays: list[str]
     sheet: str | None
@@ -48,7 +48,7 @@ def draw_tables(
     """Draw images of the latest generation into folder `out`: those named, or a sample of those with instances.
 
     Raises InputError where `uri` holds no tables, an id is not in them, or the source is gone. An image that is not in
-    the source any more, or has changed since, is told in `problems`.
+    the source any more, or has changed since, is listed in `problems`.
     """
     tables = open_tables(uri)
     generation = latest_generation(tables)
@@ -70,7 +70,7 @@ def draw_tables(
             continue
         try:
             drawn = drawn_over(tables.uri, picture, instances[image_id])
-        except InputError as error:  # rows of another set than they name: the other images are drawn
+        except InputError as error:  # rows of another set than they name; other images go on
             problems[image_id] = f"cannot be drawn: {error}"
             continue
         written[image_id] = join(folder, file_name(image_id))
@@ -86,13 +86,13 @@ def draw_tables(
 
 
 class Changed(Exception):
-    """Another picture stands where the run found the one it tells of."""
+    """The picture in the source is not the one that the run detected in."""
 
 
 def decoded(member: Member, row: Row) -> Decoded:
     """The picture of a member, decoded no larger than is needed, however many pixels the run's config allowed.
 
-    Raises DecodeFailure, and Changed where `row` tells of another picture.
+    Raises DecodeFailure, and Changed where `row` is of another picture.
     """
     if member.failure is not None:
         raise DecodeFailure(*member.failure)
@@ -106,7 +106,7 @@ def decoded(member: Member, row: Row) -> Decoded:
 
 
 def drawn_over(tables: str, picture: Decoded, rows: Sequence[Row]) -> NDArray[np.uint8]:
-    """The picture with the instances of some rows over it, points alone where nobody knows their set."""
+    """The picture with the instances of some rows over it, points alone where their set is unknown."""
     points: LandmarkSet | None = None
     drawn = []
     for row in rows:

@@ -1,9 +1,9 @@
-"""What earlier rounds of a shard have come to, on a worker: what is left out, kept, or replaced by what is met now.
+"""What a worker does with the rows of a shard's earlier rounds: leave their images out, keep or replace them.
 
 a shard only grew (files in a folder, rows of an array, a wider glob)    known names are left out unread
 its content may have changed (a tar or a Parquet file written anew)      each image is compared by its sha256: the
-same is kept with its rows, another one is detected anew, and whatever is not met any more goes; where boxes are
-given all is detected anew, since boxes are not told by the picture
+same is kept with its rows, another one is detected anew, rows of images that are gone are deleted; where boxes are
+given all is detected anew, since a picture's sha256 does not cover them
 rows of a table have moved to another file                               an id that a vanished file had is replaced
 """
 
@@ -81,7 +81,7 @@ class Earlier:
         }
 
     def replaced(self) -> tuple[Replaced, ...]:
-        """What the new round takes the place of."""
+        """The earlier rows that the new round replaces."""
         found = []
         if self._changed:
             rows = {name: table.num_rows for name, table in self._rows.items()}

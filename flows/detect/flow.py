@@ -26,7 +26,7 @@ from landmark_ops.stores.tables.staged import PRIVATE
 from landmark_ops.stores.tables.tables import TableSet
 
 SHARD_BYTES = 16 << 20  # what a shard counts for when the engine is chosen: from five shards on, processes
-ALLOWED_FAILURES = 20  # a picture that kills its decoder is blamed on every shard that waits beside it
+ALLOWED_FAILURES = 20  # a killed worker counts as a failure of every shard queued on it
 COMMIT_SECONDS = 10.0
 COMMIT_SHARDS = 64
 
@@ -50,7 +50,7 @@ def run_detect(config: DetectConfig, prepared: Prepared, progress: Progress) -> 
             with open_engine(config.cluster, len(backlog.tasks) * SHARD_BYTES, ALLOWED_FAILURES) as engine:
                 totals = detect_stage(backlog, engine, progress, config.report.sample)
         totals.passed += backlog.source.passed
-        remove(join(backlog.tables.uri, PRIVATE, "attempts"))  # of shards staged by a run that was killed right then
+        remove(join(backlog.tables.uri, PRIVATE, "attempts"))  # left where a run was killed after staging
         told = {"vanished": backlog.vanished, "rewritten": backlog.rewritten + totals.rewritten}
         return publish_detect(config, backlog.tables, backlog.job, totals, progress) | told
 

@@ -19,9 +19,9 @@ def generation_hash(
 ) -> str:
     """Hex digest of all that decides what rows say: pipeline, landmark set, model files, how they are fed and decoded.
 
-    Of the config thresholds; of a pipeline all but what it is called and where its file lies; of a spec all but where
-    its file lies and what its licence says; of the source what of it is read. A glob is not among it: it says which
-    images, and the row of an image is the same under any.
+    It covers the thresholds of the config; a pipeline without its name and its file's place; a spec without its file's
+    place and its licence; what is read of the source. A glob is left out: it selects images, and an image's rows are
+    the same under any.
     """
     parts = {
         "pipeline": pipeline.model_dump(mode="json", exclude={"name", "title", "batch"}),

@@ -1,4 +1,4 @@
-"""What goes between the flow and its workers: the job they share, the shards handed out one by one, what they tell."""
+"""What goes between the flow and its workers: the job they share, shards handed out one by one, what they report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landmark_ops.stores.tables.staged import Staged
 
 
 class Round(NamedTuple):
-    """Which time a shard is detected in, its version when the round before was committed, and when that was."""
+    """The number of a shard's round, the shard's version when the round before was committed, and when that was."""
 
     number: int = 1
     recorded: str = ""
@@ -38,7 +38,7 @@ class ShardTask(NamedTuple):
     round: Round = Round()
 
     def __str__(self) -> str:
-        """How messages call it."""
+        """The name in messages."""
         return f"shard {self.shard.id}"
 
 
@@ -46,14 +46,14 @@ class ShardTask(NamedTuple):
 class Job:
     """What every shard of one run shares; small, sent to each worker once.
 
-    `pipeline` and `specs` are what the run started with: files of a user's own are read once, and a worker that has
-    lived through several runs remembers none of them.
+    `pipeline` and `specs` are what the run started with: a user's own files are read once, by the flow, and a worker
+    that serves several runs keeps none of them.
     """
 
     pipeline: Pipeline
     specs: Mapping[str, ModelSpec]
     boxes: Literal["pixels", "relative"] | None  # the unit of boxes that are given
-    gone: tuple[GoneShard, ...]  # shards on record that have left the source, where their rows may come again by id
+    gone: tuple[GoneShard, ...]  # shards on record but not in the source; their ids may be met in others
     thresholds: Mapping[str, float]
     batch: int
     max_pixels: int
@@ -72,8 +72,8 @@ class Job:
     def min_side(self) -> int | None:
         """The shorter side in pixels from which a picture may be decoded smaller: where nothing is cropped from it.
 
-        A finder with a fixed input sees no more than its own size; twice that keeps the shrinking by the finder's own
-        rule.
+        A finder with a fixed input sees no more than its own size; at twice that, most of the shrinking is still done
+        by the finder's own rule.
         """
         if self.pipeline.steps or self.pipeline.refine or self.pipeline.find is None:
             return None
@@ -86,9 +86,9 @@ class Job:
 
 
 class ShardDone(NamedTuple):
-    """What a worker tells of a shard: where its rows are staged (None: another run had them), and numbers.
+    """A worker's report on a shard: where its rows are staged (None: another run had them), and counts.
 
-    undrawn: why pictures of the sample could not be drawn, counted; their rows are as good as any. rewritten: images
+    undrawn: why pictures of the sample could not be drawn, counted; their rows are not affected. rewritten: images
     known by name that were written anew since their rows were made.
     """
 

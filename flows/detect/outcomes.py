@@ -1,4 +1,4 @@
-"""What becomes of each of some images, on a worker: decoded, its own boxes placed, searched, or why it cannot be."""
+"""The outcome of each image of a batch, on a worker: the instances found in it, or why it failed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OpenMember(NamedTuple):
 
 
 def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Tally) -> Iterator[ImageOutcome]:
-    """What became of each of some images, in order. Whatever is wrong with one is a failure of that one alone."""
+    """The outcome of each image, in order. An image that cannot be read or searched fails alone."""
     opened: list[OpenMember] = []
     failed: dict[int, ImageOutcome] = {}
     for at, member in enumerate(members):
@@ -60,7 +60,7 @@ def outcomes_of(members: list[Member], job: Job, isolation: Isolation, tally: Ta
 
 
 def found_in(opened: list[OpenMember], job: Job) -> list[Instances | NotANumber]:
-    """What the pipeline found in each of some pictures; a picture that a net overflows on costs itself alone."""
+    """What the pipeline found in each picture; one on which a net overflows fails alone."""
     try:
         return list(
             run_pipeline(
@@ -79,7 +79,7 @@ def found_in(opened: list[OpenMember], job: Job) -> list[Instances | NotANumber]
 
 
 def open_member(member: Member, job: Job, isolation: Isolation) -> tuple[Decoded, NDArray[np.float64]]:
-    """The decoded picture of a member and its boxes; DecodeFailure where it is none, or they do not lie in it."""
+    """The decoded picture of a member and its boxes; DecodeFailure where either is unusable."""
     picture = open_picture(member, job, isolation)
     if member.boxes is None:
         return picture, np.empty((0, 4))
@@ -92,7 +92,7 @@ def open_member(member: Member, job: Job, isolation: Isolation) -> tuple[Decoded
 
 
 def open_picture(member: Member, job: Job, isolation: Isolation) -> Decoded:
-    """The decoded picture; DecodeFailure where it is none."""
+    """The decoded picture; DecodeFailure where it cannot be decoded."""
     if member.failure is not None:
         raise DecodeFailure(*member.failure)
     if member.image is not None:

@@ -1,6 +1,6 @@
 """The sample of pictures that a worker draws for the report: chosen by chance, drawn once its shard is done.
 
-What cannot be drawn is missing from the report and counted there; it never costs a row.
+A picture that cannot be drawn is only counted in the report; its rows are kept.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Overlays:
         for kept in self._kept:
             try:
                 drawn.append(kept if isinstance(kept, Picture) else self._drawn(kept))
-            except Exception as error:  # whatever it is: the rows of this picture are right, and the run goes on
+            except Exception as error:  # of any kind: the rows of this picture are right, and the run goes on
                 self.undrawn[f"{type(error).__name__}: {error}".splitlines()[0]] += 1
         self._kept = drawn
         return [kept for kept in drawn if isinstance(kept, Picture)]

@@ -25,7 +25,7 @@ from landmark_ops.stores.tables.tables import TableSet
 
 
 class Prepared(NamedTuple):
-    """What a run detects with, by the models' names, in which images, and the tables of its output."""
+    """The opened inputs of a run: its pipeline, its models by name, its images, and the tables of its output."""
 
     pipeline: Pipeline
     specs: Mapping[str, ModelSpec]
@@ -34,7 +34,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(config: DetectConfig) -> Prepared:
-    """Open and check everything that a config names; models that are nowhere yet are fetched, nothing else is written.
+    """Open and check everything that a config names; models not in the cache are fetched, nothing else is written.
 
     Raises InputError for an unknown pipeline, a source that cannot be read, a model file with another hash.
     """

@@ -49,7 +49,7 @@ def _detect(shard: Shard, round: Round, job: Job) -> ShardDone:
 
 
 def not_drawn(members: Iterator[Member], passed: Counter[str]) -> Iterator[Member]:
-    """The members that are no drawings of ours, which may lie among the pictures they show."""
+    """The members without drawings of our own, which may have been written among the images."""
     for member in members:
         if member.data is not None and is_drawn(member.data):
             passed["drawings of ours"] += 1

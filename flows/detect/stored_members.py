@@ -15,7 +15,7 @@ from landmark_ops.stores import locations
 
 
 class Place(NamedTuple):
-    """Where to read the images again, if not where the run read them, and what the tables do not tell of a source."""
+    """Where to read the images again, if not where the run read them, and what the tables do not record of a source."""
 
     uri: str | None = None
     column: str | None = None
@@ -38,12 +38,12 @@ def members_of(tables: str, images: Sequence[Row], place: Place) -> Iterator[tup
     with locations.opening(locations.normalise(uri)):
         kind = SHARD_FORMATS["directory"] if buckets else format_at(locations.normalise(uri))
     if "glob" in kind.options:
-        options = options._replace(glob="*")  # whatever names the run took for images
+        options = options._replace(glob="*")  # under any glob of the run
     for shard in open_shards(uri, kind.name, options).shards:
         if rows := wanted.pop(shard.id, None):
             members = shard.members(skip=AllBut({row["member"] for row in rows.values()}))
             for member in members:
-                if member.image_id in rows:  # rows of a table without an id have names that an id may have too
+                if member.image_id in rows:  # an id may equal the name of a row that has none
                     yield rows.pop(member.image_id), member
                 if not rows:
                     break

@@ -1,4 +1,4 @@
-"""Rows with NaN or Inf, refused by what all of the source holds."""
+"""Refusal of rows with NaN or Inf, which counts them over the whole source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landmark_ops.passes.ranges import ranges, task_rows
 def refuse_bad_rows(run: Run, plan: Plan | None, cause: InputError | None = None) -> None:
     """Count the rows with NaN or Inf over the whole source and raise BadRowsError; return if there are none.
 
-    `cause`: what was said of the first rows met, in place of which this stands.
+    `cause`: the error about the first such rows met, which this one replaces.
     """
     items = ranges(run.rows.n, plan.step if plan else task_rows(run.rows))
     count, first = count_bad_rows(run.rows, run.engine, items)

@@ -1,4 +1,4 @@
-"""The commit map stage: from here on there is something that an interrupted run goes on from."""
+"""The commit map stage: from here on an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ def commit_map(run: Run, output: MethodOutput, chosen: ChosenLandmarks, solution
 
 
 def without_nan(undefined: Mapping[str, float]) -> dict[str, float | str]:
-    """What stands for rows without coordinates, as JSON holds it."""
+    """The values that mark rows without coordinates, as JSON holds them."""
     return {name: "NaN" if value != value else value for name, value in undefined.items()}

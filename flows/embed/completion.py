@@ -1,4 +1,4 @@
-"""The complete stage: what an embedding has to pass before its status says that it is whole."""
+"""The complete stage: the checks that an embedding has to pass before its status is complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from landmark_ops.errors import RunError
 
 TOLD = 4  # spacings of float32 that coordinates differ by before they are told apart
 CONSTANT = 1e-6  # of a target's standard deviation
-COLLAPSED = 1e-3  # of the spread of the landmarks: rows that they are part of cannot lie closer together
+COLLAPSED = 1e-3  # of the spread of the landmarks: rows that include them cannot lie closer together
 
 
 @stage("complete")
@@ -23,7 +23,7 @@ def complete_stage(
 ) -> None:
     """Check that the source is still the one that was read, then turn the status to complete: the last write."""
     if fingerprint_of(run.rows, run.targets) != run.fingerprint or run.source_was_written():
-        # Of no worth: neither gone on with, nor in the way of running again.
+        # Useless: it must not be resumed, and must not block the next run.
         solved.output.store.update(map_sha256=None)
         raise RunError(
             f"{run.rows.uri}: changed while it was read, the embedding mixes old and new rows and stays incomplete: "
@@ -38,7 +38,8 @@ def fail_collapsed(run: Run, solved: SolvedMethod) -> None:
     """RunError where rows lie together although the landmarks among them do not: the map does not place its own rows.
 
     Looks at the extents that every chunk recorded. Landmarks that are no rows (centres, given points, those of an
-    earlier source) need not be near any, and what float32 does not tell apart in a component is no fault of the map.
+    earlier source) need not be near any row, and values that float32 cannot tell apart in a component are no fault of
+    the map.
     """
     rows = solved.landmarks.indices >= 0
     placed = np.asarray(solved.solution.embedding, np.float64)[rows]
@@ -48,7 +49,7 @@ def fail_collapsed(run: Run, solved: SolvedMethod) -> None:
     low, high = np.fmin.reduce(solved.records.low, axis=0), np.fmax.reduce(solved.records.high, axis=0)
     spread, expected = high.astype(np.float64) - low, np.ptp(placed, axis=0)
     told = expected > TOLD * np.spacing(np.fmax(np.abs(low), np.abs(high)).astype(np.float32))
-    supervised = run.config.target is not None  # of a constant target predictions are constant, but for rounding
+    supervised = run.config.target is not None  # predictions of a constant target are constant, but for rounding
     lost = np.flatnonzero(told & (spread < COLLAPSED * expected) & (expected > (CONSTANT if supervised else 0)))
     if len(lost):
         raise RunError(

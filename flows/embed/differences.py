@@ -1,4 +1,4 @@
-"""What tells a run from the one that an output was made by."""
+"""Differences between a run and the run that made an output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landmark_ops.stores.sources.rows import Rows
 
 
 class Making(NamedTuple):
-    """What an output is made of beside its config: another of any of these makes another output."""
+    """What an output depends on beside its config: where any of it differs, so does the output."""
 
     rows: Rows
     fingerprint: str
@@ -46,11 +46,11 @@ def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfi
 
 
 def another_content(store: EmbeddingStore, rows: Rows) -> str:
-    """What shows that a source of the same name, size and time is another; empty where nothing does."""
+    """What shows that a source of the same name, size and time has other content; empty where nothing does."""
     try:
         row = find_replaced(store, rows)
     except DamagedError:
-        return ""  # told by whoever needs the landmarks, or looks whether the output is whole
+        return ""  # reported where the landmarks are loaded, or the output is checked
     if row is None:
         return ""
     return f"other content of {rows.uri} (row {row} is not the landmark it was, though size and time are the same)"

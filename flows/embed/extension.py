@@ -41,7 +41,7 @@ def extend_stage(run: Run, methods: list[SolvedMethod], sample: NDArray[np.int64
                 extend_group(run, [methods[at] for at in members_at], items, sample, rows)
         except BaseException:
             for solved in methods:
-                with suppress(OSError, RunError):  # the output may be what failed: its reason is the one to tell
+                with suppress(OSError, RunError):  # where writing the output failed, report that reason
                     solved.records.flush()
             raise
         for solved in methods:

@@ -52,7 +52,7 @@ def run_embed(config: EmbedConfig, opened: OpenedRun, progress: Progress) -> dic
         finish_swaps(opened, lock)
         for output in opened.outputs:
             raise_for(output.store.uri, output.store.find_missing())
-        clear_scratch(opened.outputs)  # of a run that was killed after its last write
+        clear_scratch(opened.outputs)  # left by a run that was killed after its last write
         return summary(config, opened, "already complete")
     plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
     check_local(plan, opened.rows, config.cluster)
@@ -67,7 +67,7 @@ def run_embed(config: EmbedConfig, opened: OpenedRun, progress: Progress) -> dic
         try:
             run_stages(run, opened, plan)
         except InputError:
-            with suppress(OSError, RunError):  # the refusal is what there is to tell
+            with suppress(OSError, RunError):  # the refusal is the error to report
                 give_up(opened.outputs)
             raise
         clear_scratch(opened.outputs)
@@ -93,7 +93,7 @@ def prepare(run: Run, opened: OpenedRun, plan: Plan) -> list[SolvedMethod]:
     methods: dict[str, SolvedMethod] = {}
     for output in opened.outputs:
         if output.state == "resume":
-            if not output.store.staged:  # what readers without consolidated metadata need may have gone meanwhile
+            if not output.store.staged:  # metadata of single arrays may have been lost meanwhile
                 output.store.restore_metadata()
             methods[output.name] = load_solved(output, opened.rows)
             verify_stage(run, methods[output.name].records)
@@ -104,7 +104,7 @@ def prepare(run: Run, opened: OpenedRun, plan: Plan) -> list[SolvedMethod]:
     if new:
         chosen = select_stage(run, opened, plan) if not methods else load_landmarks(next(iter(methods.values())))
         for output, solution in zip(new, solve_stage(run, new, chosen, opened.earlier, plan), strict=True):
-            if output.store.staged:  # not before there is something to go on from is another one given up
+            if output.store.staged:  # a solved run may replace another's successor
                 output.store.create(attributes(output, opened))
             methods[output.name] = commit_map(run, output, chosen, solution, plan)
     return [methods[output.name] for output in opened.outputs if output.name in methods]

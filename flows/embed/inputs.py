@@ -67,7 +67,7 @@ def open_run(config: EmbedConfig) -> OpenedRun:
         store, state = output_state(single, address(single.output.uri, single), made_of)
         outputs.append(MethodOutput(name, single, store, state))
     if any(output.state == "resume" for output in outputs):
-        for output in outputs:  # swapped in by the interrupted run of several methods, which is gone on with
+        for output in outputs:  # swapped in by the interrupted run of several methods that is resumed
             output.state = "complete" if done_already(output, made_of) else output.state
     check_writable(outputs[0].store.uri)
     return OpenedRun(rows, made_of.fingerprint, targets, outputs, given, earlier)
@@ -98,7 +98,7 @@ def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
 
 
 def lock_place(config: EmbedConfig, opened: OpenedRun) -> str:
-    """What is locked, as workers see it, too: the output, or the folder of all outputs of several methods."""
+    """The address to lock, as workers see it: the output, or the folder of all outputs of several methods."""
     return address(config.output.uri, config) if config.methods else opened.outputs[0].store.uri
 
 

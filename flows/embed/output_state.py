@@ -1,4 +1,4 @@
-"""What is there already where a run writes: nothing, an unfinished embedding to go on with, or a complete one."""
+"""What is there already where a run writes: nothing, an unfinished embedding to resume, or a complete one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ State = Literal["new", "resume", "complete"]
 def output_state(config: EmbedConfig, uri: str, made_of: Making) -> tuple[EmbeddingStore, State]:
     """Where this run writes, and whether that is new, to be resumed, or already complete.
 
-    What is there is replaced by a successor built beside it; an unfinished one of the same making is gone on with.
+    What is there is replaced by a successor built beside it; an unfinished one of the same making is resumed.
     InputError where the output may not be touched.
     """
     here = OUTPUTS[config.output.format].store(uri)

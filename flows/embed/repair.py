@@ -52,7 +52,7 @@ def repair(config: EmbedConfig, progress: Progress) -> list[Repaired]:
 
 
 def repair_output(output: MethodOutput, rows: Rows, engine: Engine, progress: Progress) -> Repaired:
-    """One method's embedding: metadata from the group's, rows from the source."""
+    """Repair one method's embedding: metadata of arrays from the group's, rows from the source."""
     store = output.store
     restored = store.restore_metadata()
     with progress.stage("verify", rows.n):

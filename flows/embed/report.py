@@ -154,7 +154,7 @@ def compose(
 def picture_outcome(
     run: Run, solved: SolvedMethod, sample: PlacedSample, result: MethodResult
 ) -> Clustered | Predicted | Classified | None:
-    """What the method decided for the sampled rows, for the picture; of rows held out where there is a target."""
+    """What the method assigns to the sampled rows, for the picture; to held-out rows where there is a target."""
     head = solved.solution.map.head
     if head is None:
         return None

@@ -1,8 +1,8 @@
 """The files of an embedding's report: kept beside it as one archive until it is complete, put in their place then.
 
-The report tells of the embedding beside it. That of a successor must not be seen before the swap, and must be seen
-even if the run is killed right after it: the archive, `<output>.report.next`, says which output it is of, and whoever
-holds the lock next puts its files in their place, or deletes it.
+The report describes the embedding beside it. That of a successor must not be seen before the swap, and must be seen
+even if the run is killed right after it: the archive, `<output>.report.next`, says which output it is of, and the next
+run that holds the lock puts its files in their place, or deletes it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def is_waiting(uri: str) -> bool:
 
 
 def build_of(status: Mapping[str, Any]) -> str:
-    """Which output it is; those begun by the version before have no number."""
+    """The number that identifies an output; those begun by an older version have none."""
     return str(status.get("build", ""))
 
 
 def keep(store: EmbeddingStore, files: Mapping[str, bytes]) -> None:
-    """Put down the report of what is being written at `store`."""
+    """Store the report of the output that is being written at `store`."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.comment = build_of(store.read_attributes()).encode()
@@ -65,6 +65,6 @@ def settle(store: EmbeddingStore) -> None:
             if status.get("status") == "complete" and archive.comment.decode() == build_of(status):
                 for name in sorted(archive.namelist(), key=lambda name: name != PAGE):
                     write_bytes(join(place, name), archive.read(name))
-    except zipfile.BadZipFile:  # not ours, or cut off by a file system that lost its power
+    except zipfile.BadZipFile:  # not ours, or cut off by a power failure
         pass
     remove(waiting)

@@ -1,4 +1,4 @@
-"""The run in progress: what its stages are handed, and share in this process, and never send anywhere."""
+"""The run in progress: what its stages share in this process; it is never sent to workers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Run:
         self.traces = self.trace()
 
     def trace(self) -> list[Trace | None]:
-        """What is to be seen of the source and the target on disk beside their fingerprints."""
+        """The state of the source and the target on disk that their fingerprints do not cover."""
         return [trace(rows.uri) for rows in (self.rows, *([self.targets.rows] if self.targets else []))]
 
     def source_was_written(self) -> bool:
@@ -39,7 +39,7 @@ class Run:
 
 @dataclass
 class MethodOutput:
-    """One method of a run: its own config, its output, and whether there is anything to be done about it.
+    """One method of a run: its own config, its output, and what is left to do.
 
     `state`: new, resume or complete.
     """

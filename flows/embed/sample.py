@@ -20,7 +20,7 @@ SAMPLE_BYTES = 256 << 20  # of sampled rows held by the flow and each worker: ca
 
 
 class PlacedSample(NamedTuple):
-    """Rows drawn uniformly for quality and coverage, with what they became."""
+    """Rows drawn uniformly for quality and coverage, with their coordinates and residuals."""
 
     indices: NDArray[np.int64]  # (S,) sorted
     rows: Array  # (S, d)

@@ -1,4 +1,4 @@
-"""What one value per row comes to, once all are written: sizes of clusters, errors on rows held out."""
+"""Results of methods that give one value per row, once all are written: cluster sizes, errors on held-out rows."""
 
 from __future__ import annotations
 

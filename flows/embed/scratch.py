@@ -1,4 +1,4 @@
-"""What runs put down beside an output while it is made, and when it goes."""
+"""Scratch arrays beside an output while it is made, and when they are deleted."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def scratch_folder(uri: str) -> str:
 
 
 def scratch_address(output: MethodOutput) -> str:
-    """The folder in it that runs of this config use: an unfinished one of another config goes on needing its own."""
+    """The folder in it that runs of this config use: an unfinished run of another config still needs its own."""
     return join(scratch_folder(output.store.uri), output.config.result_hash()[:12])
 
 
 def clear_scratch(outputs: list[MethodOutput]) -> None:
-    """Delete what runs of these outputs put down between their stages, once nothing needs it any more."""
+    """Delete the scratch arrays of these outputs, once nothing needs them any more."""
     for output in outputs:
         store = output.store
         remove(scratch_address(output) if store.successor.is_there() else scratch_folder(store.uri))
 
 
 def give_up(outputs: list[MethodOutput]) -> None:
-    """After a refusal: what is committed stays to be gone on with, and nothing is in the way of the remedy."""
+    """After a refusal: keep what is committed, to be resumed, and delete what would block a corrected run."""
     for output in outputs:
         if output.state != "complete" and not unfinished.give_up(output.store, keep=output.state == "resume"):
             remove(scratch_address(output))

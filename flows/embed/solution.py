@@ -57,7 +57,7 @@ def solver(output: MethodOutput, chosen: ChosenLandmarks) -> Method:
 
 
 def in_keys(solution: Solution) -> Solution:
-    """The solution with its warnings in the words of a config."""
+    """The solution with its warnings naming the keys of a config."""
     return solution._replace(warnings=tuple(in_words_of(warning, Edge.CONFIG) for warning in solution.warnings))
 
 

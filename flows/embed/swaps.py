@@ -1,4 +1,4 @@
-"""What a run that was killed right after its last write left to be done."""
+"""Work that is left after a run was killed right after its last write."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def finish_swaps(opened: OpenedRun, lock: str) -> None:
 
 
 def settle(store: EmbeddingStore) -> None:
-    """Finish what a run that was killed right after its swap left to be done: metadata of arrays, and the report."""
+    """Finish the swap of a run that was killed right after it: metadata of arrays, and the report."""
     store.settle()
     report_files.settle(store)
