@@ -1,4 +1,4 @@
-"""What is wrong with an output: objects that are gone, or are not what was committed."""
+"""Damaged objects of an output: those that are gone, or are not what was committed."""
 
 from __future__ import annotations
 

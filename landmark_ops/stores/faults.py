@@ -1,7 +1,7 @@
-"""What went wrong outside the program: one place that puts errors of the system, S3, TLS and libraries into our words.
+"""Failures outside the program: errors of the system, S3, TLS and libraries, put into one line of plain words.
 
-`fault_of` looks at an error and at what caused it; libraries are told by the names of their types, so that nothing is
-imported to say what is the matter. Errors that it does not know are the program's own, and stay what they are.
+`fault_of` looks at an error and at what caused it; their types are recognised by name, so that no library is imported
+for it. Errors that it does not know are the program's own, and are left as they are.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ _BY_TYPE: dict[str, Fault] = {  # names of botocore's, aiobotocore's and aiohttp
         _UNREACHABLE,
     ),
 }
-_BY_ERRNO: dict[int, Fault] = {  # the cause is the system's own word for it
+_BY_ERRNO: dict[int, Fault] = {  # the cause is the system's message
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), Fault("No space left on device", f"free some space, {RESUME}")),
     errno.EROFS: Fault("Read-only file system", f"choose a place that may be written, or remount it, {RESUME}"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), Fault("Permission denied", f"permit it to this user, {RESUME}")),
@@ -136,7 +136,7 @@ _BY_ERRNO: dict[int, Fault] = {  # the cause is the system's own word for it
         Fault("the connection failed", f"check that the server runs and can be reached, {RESUME}", passing=True),
     ),
 }
-# What only the text tells: object_store inside deltalake and pyarrow raise one type for everything.
+# Recognised by text alone: object_store inside deltalake and pyarrow raises one type for everything.
 _BY_TEXT: tuple[tuple[re.Pattern[str], Fault], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), fault)
     for pattern, fault in (
@@ -163,11 +163,11 @@ _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "fsspec", "urllib3", "ssl")
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """What is the matter outside the program; None where the error is none of those known, or is said already."""
+    """The cause outside the program; None where the error is not a known one, or has been reported already."""
     if isinstance(error, LandmarkOpsError):
         return None
     errors = list(chain(error))
-    for one in errors:  # an answer of S3 says most: what other libraries make of it is next
+    for one in errors:  # an answer of S3 says most, other libraries' errors come next
         if (fault := _of_answer(one)) is not None:
             return fault
     for one in errors:
@@ -190,7 +190,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def storage_failed(error: BaseException) -> bool:
-    """Whether storage failed rather than what is stored in it, so that the same may be read another time.
+    """Whether storage failed, not the content, so that another read may succeed.
 
     Decoders raise OSError for damaged content too, gzip and pyarrow among them: without a number, or with EINVAL where
     the content leads to an offset that no file has.
@@ -201,7 +201,7 @@ def storage_failed(error: BaseException) -> bool:
 
 
 def persist(action: Callable[[], T]) -> T:
-    """What `action` returns, tried again after failures that may pass; for libraries that give up too early.
+    """The result of `action`, retried after failures that may pass; for libraries that give up too early.
 
     Waits are drawn from a range that doubles: clients that failed together do not come back together.
     """
@@ -258,7 +258,7 @@ def _of_answer(error: BaseException) -> Fault | None:
         return None
     code = str(response["Error"].get("Code", ""))
     if code in ("404", "NoSuchKey", "PreconditionFailed", "412"):
-        return None  # no fault: an answer that callers wait for
+        return None  # not a fault: callers handle these answers
     status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
     fault = _BY_CODE.get(code) or _BY_CODE.get(status)
     if fault is None:

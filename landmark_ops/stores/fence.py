@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from landmark_ops.errors import RunError
 from landmark_ops.stores.locations import read_bytes
 
-CHECK_SECONDS = 5.0  # how long a task relies on what another task of its process has just found
-TRIES = 4  # of reading the lock where storage fails: .2 + .4 + .8 s
+CHECK_SECONDS = 5.0  # how long tasks of one process rely on the same check
+TRIES = 4  # tries of reading the lock where storage fails: .2 + .4 + .8 s
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine is suspended
 
 
 def now() -> float:
-    """Seconds by a clock of this machine that nobody sets, and that does not stop while it sleeps."""
+    """Seconds by a clock of this machine that is never set, and that does not stop while it sleeps."""
     return time.clock_gettime(_CLOCK)
 
 
@@ -49,14 +49,14 @@ class Fence(NamedTuple):
         _checked[self] = asked
 
     def _read(self) -> dict[str, Any]:
-        """What the lock holds; {} where it is gone. RunError where that cannot be found out."""
+        """What the lock holds; {} where it is gone. RunError where that is unknown."""
         for attempt in range(TRIES):
             try:
                 holder = json.loads(read_bytes(self.lock))
                 return holder if isinstance(holder, dict) else {}
             except (FileNotFoundError, ValueError):
                 return {}
-            except Exception as error:  # of whatever type: unknown is neither held nor lost
+            except Exception as error:  # any type: unknown is neither held nor lost
                 if attempt == TRIES - 1:
                     raise RunError(
                         f"output {self.output}: its lock {self.lock} cannot be read ({error}), so nobody knows whether "

@@ -39,7 +39,7 @@ class Lease:
         self._refresher = threading.Thread(target=self._refresh, daemon=True, name="output-lock")
 
     def take(self) -> dict[str, Any] | None:
-        """Take the lease and keep it; returns the holder instead where another one lives, {} if it does not say who.
+        """Take the lease and keep it; returns the holder where another one is alive, {} if it is not named.
 
         Raises RunError where that cannot be found out.
         """
@@ -65,7 +65,7 @@ class Lease:
         with suppress(Exception):
             seen = see(self.address)
             ours = seen is not None and holder_of(seen).get("id") == self.owner["id"]
-            if ours and now() - self._written < LEASE_SECONDS:  # else it may be taken over at this moment
+            if ours and now() - self._written < LEASE_SECONDS:  # else another run may be taking it over
                 fs, path = filesystem(self.address)
                 fs.rm_file(path)
 
@@ -73,7 +73,7 @@ class Lease:
         """Write it if it is as it was seen; returns whether it is ours then."""
         began = now()
         self._beats += 1
-        until = time.time() + LEASE_SECONDS  # for runs of the version before; nothing here goes by it
+        until = time.time() + LEASE_SECONDS  # read by older versions only
         content = {**self.owner, "beat": self._beats, "until": until}
         if not swaps.replace(self.address, json.dumps(content).encode(), seen):
             return False
@@ -82,10 +82,10 @@ class Lease:
 
     def _refresh(self) -> None:
         while not self._stop.wait(REFRESH_SECONDS):
-            with suppress(Exception):  # a failure of S3, of whatever type, may pass: a lease outlives several of them
+            with suppress(Exception):  # any failure of S3 may pass: a lease outlives several
                 seen = see(self.address)
                 if seen is None or holder_of(seen).get("id") != self.owner["id"]:
-                    return  # this process slept too long: its fence is down, and the lease another's
+                    return  # this process slept too long: another run holds the lease
                 self._write(seen)
 
     def _lives(self, seen: Seen) -> bool:
@@ -104,7 +104,7 @@ class Lease:
 
 
 def holder_of(seen: Seen) -> dict[str, Any]:
-    """What a lease says of its owner; {} where it is nonsense."""
+    """The owner that a lease names; {} where it cannot be parsed."""
     try:
         holder = json.loads(seen.content)
     except ValueError:

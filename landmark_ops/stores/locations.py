@@ -110,9 +110,9 @@ def storage_options(uri: str) -> dict[str, Any]:
 
 @cache
 def _persist() -> None:
-    """Make s3fs try again what may pass: botocore waits and tries (`standard`: jitter, up to 20 s), s3fs around it.
+    """Have transient failures retried: by botocore (`standard`: jitter, up to 20 s), and by s3fs around it.
 
-    s3fs alone knows too few answers for passing ones, and takes five tries around botocore's for too many others.
+    s3fs alone counts too few answers as transient, and for too many others adds five tries around botocore's.
     """
     import s3fs.core
 
@@ -154,17 +154,17 @@ def opening(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _remote(uri: str, tried: str = "read") -> Iterator[tuple[Any, str]]:
-    """The filesystem of a remote address, and the path on it; what goes wrong there is told in one line."""
+    """The filesystem of a remote address, and the path on it; failures there become one line."""
     with said(f"{uri}: cannot be {tried}"):
         yield filesystem(uri)
 
 
 def is_file(uri: str) -> bool:
-    """Whether a file or object with exactly this name exists. Not knowing is an error, and no "no"."""
+    """Whether a file or object with exactly this name exists. Where that is unknown it raises."""
     try:
         if not is_remote(uri):
             return S_ISREG(os.stat(uri).st_mode)
-        with _remote(uri) as (fs, path):  # its own isfile takes any failure for "no"
+        with _remote(uri) as (fs, path):  # s3fs's isfile takes any failure for "no"
             return bool(fs.info(path)["type"] == "file")
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -237,7 +237,7 @@ def _walk_local(root: str) -> Iterator[StoredObject]:
                 key = f"{relative}/{entry.name}" if relative else entry.name
                 try:
                     is_folder, found = entry.is_dir(), entry.stat()
-                except OSError:  # a link that leads nowhere, or to itself: who needs the file is told when it is read
+                except OSError:  # a link that leads nowhere, or to itself: reading the file raises
                     yield StoredObject(key, 0, "")
                     continue
                 if is_folder:
@@ -327,7 +327,7 @@ def nearest_names(uri: str) -> str:
         return ""
     try:
         names = [child.name for child in children(parent)]
-    except Exception:  # only a hint: whatever hides the parent, the message about the source itself stands
+    except Exception:  # only a hint: if the parent cannot be listed, the message goes without
         return f": {parent} does not exist either, or cannot be listed"
     near = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or names[:5]
     return f": nearest names in {parent}: {', '.join(near)}" if near else f": {parent} is empty"

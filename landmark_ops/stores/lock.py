@@ -2,7 +2,7 @@
 
 On local disk it is an advisory file lock, which the kernel drops with the process. On S3 it is an object created
 exclusively and refreshed while the run lives; one not refreshed for `LEASE_SECONDS` counts as left by a dead run.
-Whoever lost it is kept from writing by its fence.
+A run that has lost it is kept from writing by its fence.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class OutputLock:
 
     @property
     def fence(self) -> Fence:
-        """What tasks of this run, wherever they are, ask before they write."""
+        """The check that every task of this run makes before it writes."""
         return Fence(self.path.removesuffix(".lock"), self.path, self.owner["id"])
 
     def _take_file(self) -> None:

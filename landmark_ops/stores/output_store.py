@@ -1,4 +1,4 @@
-"""The Zarr stores outputs are written to: zarr's own, whose failures are told in one line that names the object."""
+"""The Zarr stores outputs are written to: zarr's own, with failures turned into one line that names the object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Told(Store):
-    """Mixed into a store, before it in the order of bases."""
+    """Mixin for a store that turns failures into one line; comes first among the bases."""
 
     address = ""
 

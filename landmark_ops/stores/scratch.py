@@ -1,4 +1,4 @@
-"""What one run puts down between its stages, for its workers alone: large arrays by name, and an (n, m) matrix.
+"""Scratch data of one run, for its own workers: large arrays by name, and an (n, m) matrix.
 
 Beside the flow, never part of an output. Local files are mapped into memory, so that processes of one machine share
 their pages; from S3 they are read whole. The matrix is a Zarr array in chunks of rows × columns: a task writes all
@@ -25,7 +25,7 @@ from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.sources.source import open_rows
 
 ROW_CHUNK, COLUMN_CHUNK = 16_384, 16  # 1 MiB of float32
-UNWRITTEN = -1.0  # no length is negative; NaN is one that a row without coordinates may have
+UNWRITTEN = -1.0  # no length is negative; NaN may be a row without coordinates
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Scratch:
         locations.write_bytes(locations.join(self.uri, f"{name}.npy"), buffer.getvalue())
 
     def get_array(self, name: str) -> NDArray[Any]:
-        """An array that `put_array` wrote; a local one mapped, private pages for who writes into it.
+        """An array that `put_array` wrote; a local one mapped copy-on-write.
 
         Raises RunError where this worker cannot read it.
         """

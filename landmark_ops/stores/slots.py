@@ -2,8 +2,8 @@
 
     slot 0   embedding/c/0/0   slot 1   embedding/c.0.0   slot 2   embedding/0.0
 
-Zarr's metadata says which family an array uses (`chunk_key_encoding`), so replacing metadata replaces the data, in
-one write, on S3 as on disk; who opened the old metadata goes on reading the old chunks.
+Zarr's metadata says which family an array uses (`chunk_key_encoding`), so replacing metadata replaces the data, in one
+write, on S3 as on disk; a reader that opened the old metadata goes on reading the old chunks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Objects that are replaced only by who saw them last: on S3 by If-Match, elsewhere by comparing and renaming.
+"""Objects that are replaced only if unchanged since they were read: on S3 by If-Match, elsewhere by renaming.
 
 A reply may be lost after the server did what was asked, so after any error the object is read back: if it holds our
 bytes, it was us. What is written must therefore differ between writers.
@@ -34,7 +34,7 @@ def see(uri: str) -> Seen | None:
 def replace(uri: str, data: bytes, seen: Seen | None) -> bool:
     """Write `data` if the object still is as it was `seen` (None: still absent); returns whether that was so.
 
-    Readers see the old bytes or the new ones. Raises RunError where it can be neither written nor found changed.
+    Readers see the old bytes or the new ones. Raises RunError where the write fails and the object is unchanged.
     """
     if not uri.startswith("s3://"):
         return _compare_and_write(uri, data, seen)
@@ -45,7 +45,7 @@ def replace(uri: str, data: bytes, seen: Seen | None) -> bool:
     for condition in conditions:
         try:
             fs.pipe_file(path, data, **condition)
-        except Exception as error:  # servers tell of a lost race in many ways, and a reply may be lost
+        except Exception as error:  # servers report a lost race in many ways, and a reply may be lost
             now = see(uri)
             if now is not None and now.content == data:
                 return True
@@ -69,5 +69,5 @@ def _compare_and_write(uri: str, data: bytes, seen: Seen | None) -> bool:
     if (now and now.content) != (seen and seen.content):
         return False
     write_bytes(uri, data)
-    now = see(uri)  # where nothing forbids two to write at once, the later one wins, and the other sees so here
+    now = see(uri)  # two may have written at once: the later one wins, the other one finds out here
     return now is not None and now.content == data

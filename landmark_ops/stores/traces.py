@@ -1,6 +1,6 @@
-"""What writing leaves behind on local disk even where size and modification time are as before.
+"""Traces of a write on local disk that remain where size and modification time are as before.
 
-`touch -r`, `cp -p` and `rsync --times` set the modification time; nobody sets an inode's number or its change time.
+`touch -r`, `cp -p` and `rsync --times` set the modification time; an inode's number and its change time cannot be set.
 Only good within one run: copying a source, or linking it, changes both. S3 versions are the content's own.
 """
 
@@ -17,7 +17,7 @@ class Trace(NamedTuple):
     """Digests over all files of a source."""
 
     inodes: str
-    rights: str  # owner, mode, number of links: changing these changes the times too, and not what is read
+    rights: str  # owner, mode, links: changing these changes the times, not the content
     times: str
 
 
@@ -36,7 +36,7 @@ def trace(uri: str) -> Trace | None:
 
 
 def was_written(before: Trace | None, after: Trace | None) -> bool:
-    """Whether anything was written between two traces. Links made and rights given meanwhile are no writing."""
+    """Whether anything was written between two traces. New links and changed permissions do not count."""
     if before is None or after is None:
         return (before is None) != (after is None)
     return before.inodes != after.inodes or (before.rights == after.rights and before.times != after.times)

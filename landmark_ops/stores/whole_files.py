@@ -15,7 +15,7 @@ from pathlib import Path
 def replace_file(target: Path, data: bytes, *, lasting: bool = False) -> None:
     """Write a file in place of what is there; readers see the old bytes or the new ones, never a part.
 
-    lasting: also after a loss of power, at the price of a flush to the disk. Raises OSError where it cannot be written;
+    lasting: survives a loss of power, at the price of a flush to the disk. Raises OSError where it cannot be written;
     what was there stays.
     """
     with written_beside(target, data, lasting=lasting) as partial:

@@ -1,4 +1,4 @@
-"""What stored content comes to: the hash and extent by which a chunk, or a map, is known again."""
+"""Hashes and extents of stored content, by which a chunk or a map is verified later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHER_HASH = "has not the hash it was committed with"  # of damage
 
 
 class Written(NamedTuple):
-    """What a task tells of the chunk it committed."""
+    """What a task reports of the chunk it committed."""
 
     sha256: bytes
     bad_rows: int  # rows without coordinates

@@ -23,7 +23,7 @@ class OutputFormat(ABC):
     name
         How a config's `output.format` says it.
     suffix
-        How the outputs of several methods end, and what the names of an output's report and scratch leave out.
+        The end of the names of several methods' outputs; the names of report and scratch leave it out.
     """
 
     name: str
@@ -44,7 +44,7 @@ OUTPUTS: Registry[OutputFormat] = Registry("output format", "landmark_ops.stores
 def open_output(uri: str | os.PathLike[str]) -> EmbeddingStore:
     """The embedding at an address in whatever format is there; in the default one where none is.
 
-    Only other formats are looked for: the default's store tells by itself what is amiss.
+    Only other formats are looked for: the default's store reports by itself what is wrong.
     """
     address = normalise(uri)
     there = (one for one in OUTPUTS if one.name != DEFAULT and one.lies_at(address))
@@ -52,5 +52,5 @@ def open_output(uri: str | os.PathLike[str]) -> EmbeddingStore:
 
 
 def without_suffix(uri: str) -> str:
-    """The address of an output without how its format's names end: out/patches.zarr -> out/patches."""
+    """The address of an output without its format's suffix: out/patches.zarr -> out/patches."""
     return next((uri.removesuffix(one.suffix) for one in OUTPUTS if one.suffix and uri.endswith(one.suffix)), uri)

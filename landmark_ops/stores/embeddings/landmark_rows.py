@@ -18,7 +18,7 @@ READ_BYTES = 16 << 20  # of decoded chunks, at most, but always one chunk
 
 
 def find_replaced(store: EmbeddingStore, rows: Rows) -> int | None:
-    """The first of some landmarks whose row in the source is another now; None where there is none.
+    """The first of some landmarks whose row has changed in the source; None where there is none.
 
     Only local sources are looked at: versions of objects on S3 are their content's own. Points that are no rows say
     nothing. Raises DamagedError where landmarks are missing, RunError where rows cannot be read.

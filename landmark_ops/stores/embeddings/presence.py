@@ -8,7 +8,7 @@ from landmark_ops.stores.embeddings.store import EmbeddingStore
 
 
 def raise_for(uri: str, damages: list[Damage]) -> None:
-    """DamagedError that names the first of them, and what to do; nothing happens where there are none."""
+    """DamagedError that names the first of these damages, and what to do; nothing happens where there are none."""
     if not damages:
         return
     more = f", and {len(damages) - 1:,} more" if len(damages) > 1 else ""

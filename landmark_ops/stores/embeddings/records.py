@@ -17,8 +17,8 @@ from landmark_ops.stores.embeddings.contents import Written
 from landmark_ops.stores.embeddings.store import EmbeddingStore
 
 FLUSH_SECONDS = 2.0
-COLUMNS = ("sha256", "bad_rows", "first_bad", "low", "high", "committed")  # the last is written last
-DIGEST = "_sha256"  # ends the name of the column of each array's own digests
+COLUMNS = ("sha256", "bad_rows", "first_bad", "low", "high", "committed")  # in the order they are written
+DIGEST = "_sha256"  # suffix of the columns that hold each array's digests
 
 
 class ChunkRecords:
@@ -49,7 +49,7 @@ class ChunkRecords:
         if stored.keys() >= ours.keys() and all(stored[name].shape == ours[name].shape for name in ours):
             for name in ours:
                 setattr(records, name, stored[name])
-            for name in records.digests:  # tables of the version before have none
+            for name in records.digests:  # tables of older versions have none
                 records.digests[name] = stored.get(f"{name}{DIGEST}", records.digests[name])
         return records
 

@@ -1,4 +1,4 @@
-"""One embedding as it is stored, whatever the format: what runs write it through, and everyone reads it by.
+"""One embedding as it is stored, in any format: the interface through which it is written and read.
 
     create      take the place, `partial`, beside what readers see where something is there
     put         small groups of arrays: the map, the landmarks, the table of committed chunks
@@ -51,23 +51,23 @@ class EmbeddingStore(ABC):
     staged: bool = False
     fence: Fence | None = None
 
-    metadata: ClassVar[str]  # the object below `uri` without which nothing else of it can be told
+    metadata: ClassVar[str]  # the object below `uri` without which nothing else can be checked
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "uri", normalise(self.uri))
 
     @property
     def current(self) -> Self:
-        """What readers of `uri` see."""
+        """The embedding that readers of `uri` see."""
         return replace(self, staged=False, fence=None)
 
     @property
     def successor(self) -> Self:
-        """What may be in the making beside it."""
+        """The successor that may be in the making beside it."""
         return replace(self, staged=True, fence=None)
 
     def fenced(self, fence: Fence | None) -> Self:
-        """The same, written by the run that holds this lock, and by nobody else."""
+        """The same store, which only the run that holds this lock can write."""
         return replace(self, fence=fence)
 
     def check(self, max_age: float = 0.0) -> None:
@@ -79,7 +79,7 @@ class EmbeddingStore(ABC):
 
     @abstractmethod
     def is_there(self) -> bool:
-        """Whether anything was begun, ours or not: one look, and nothing is read."""
+        """Whether anything is at the address, ours or not: one look, and nothing is read."""
 
     @abstractmethod
     def find_attributes(self) -> dict[str, Any] | None:
@@ -113,7 +113,7 @@ class EmbeddingStore(ABC):
 
     @abstractmethod
     def lies_apart(self) -> bool:
-        """Whether nothing that readers see lies where this, a successor, writes."""
+        """Whether this successor writes to other places than the output that readers see."""
 
     # Writing, by the process that runs the flow
 
@@ -121,7 +121,7 @@ class EmbeddingStore(ABC):
     def create(self, attributes: Mapping[str, Any]) -> None:
         """Begin an output without arrays, `partial`. What was begun here before is replaced.
 
-        In place where nothing is there or what is there holds nothing of worth. Raises InputError where nothing can be
+        In place where nothing is there, or nothing there is worth keeping. Raises InputError where nothing can be
         written.
         """
 
@@ -170,15 +170,15 @@ class EmbeddingStore(ABC):
 
     @abstractmethod
     def settle(self) -> None:
-        """Finish what `complete` left to be done where a run was killed in it; nothing happens where nothing is."""
+        """Finish a `complete` during which a run was killed; nothing happens where none was."""
 
     @abstractmethod
     def discard(self) -> None:
-        """Delete what was begun; of a successor, all but what it stands beside."""
+        """Delete what was begun; of a successor, leave the output beside it."""
 
     @abstractmethod
     def restore_metadata(self) -> int:
-        """Put back what has gone of the metadata and can be told from the rest of it; how many files."""
+        """Put back lost metadata that follows from the rest of it; returns how many files."""
 
     # Writing, by any worker
 
@@ -227,7 +227,7 @@ class EmbeddingStore(ABC):
         return self.read_array("embedding", start, stop), self.read_array("residual", start, stop)
 
     def read_outputs(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """What else was written of rows start..stop: labels, prediction and std; empty for most methods."""
+        """The further outputs of rows start..stop: labels, prediction and std; empty for most methods."""
         return {name: self.read_array(name, start, stop) for name in self.row_arrays() if name not in ALWAYS}
 
     # Looking for damage

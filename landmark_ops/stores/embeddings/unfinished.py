@@ -1,4 +1,4 @@
-"""What a run began and did not finish: whether another goes on with it, and what a refusal leaves of it."""
+"""Outputs that a run did not finish: whether another run can resume them, and what is kept after a refusal."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from landmark_ops.stores.locations import exists
 
 
 def can_resume(store: EmbeddingStore) -> bool:
-    """Whether what was begun there can be gone on with: a map, landmarks and blocks that are whole.
+    """Whether what was begun there can be resumed: its map, landmarks and blocks are whole.
 
-    And nothing of the output that readers see may lie where it writes.
+    It must also not write where the output lies that readers see.
     """
     status = store.read_status()
     if status is None or not status.get("map_sha256"):
@@ -21,13 +21,13 @@ def can_resume(store: EmbeddingStore) -> bool:
     try:
         store.get_map(str(status["map_sha256"]))
         store.get("landmarks")
-    except DamagedError:  # no other: what cannot be read at this moment is not to be given up for it
+    except DamagedError:  # only this error: an output that cannot be read right now is kept
         return False
     return status.get("blocks") is None or exists(status["blocks"])
 
 
 def give_up(store: EmbeddingStore, *, keep: bool) -> bool:
-    """After a refusal: another config may replace what was begun, without being told to.
+    """After a refusal: let another config replace what was begun, without being told to.
 
     Committed chunks stay, for when the refusal's cause has gone; without any, all is deleted unless it is to `keep`.
     Returns whether anything stays.

@@ -1,6 +1,6 @@
-"""What an estimator was given, as rows: arrays in memory, of Dask or of Zarr, data frames, nested lists.
+"""An estimator's input as rows: arrays in memory, of Dask or of Zarr, data frames, nested lists.
 
-Told apart by the module of their type, so that no library is imported to say that something is not one of its own.
+Recognised by the module of their type, so that no library is imported for input that is not its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from landmark_ops.stores.sources.rows import ArrayRows, Rows, check_exact
 
 
 def as_rows(X: Any) -> Rows:
-    """What an estimator was given, as `Rows`: an array, a Dask or Zarr array, a DataFrame, nested lists, or `Rows`.
+    """An estimator's input as `Rows`: an array, a Dask or Zarr array, a DataFrame, nested lists, or `Rows`.
 
     A Zarr array that is packed by its attributes is decoded, as it is by `open_rows`.
 
@@ -44,7 +44,7 @@ def as_rows(X: Any) -> Rows:
         if isinstance(X, zarr.Array):
             from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
-            # Whoever holds the array reads its fill value where a chunk was never written: so does the estimator.
+            # The caller's array reads as its fill value where a chunk was never written: so do these rows.
             return ZarrRows(X, missing_chunks="fill")
         raise InputError(f"got a zarr {type(X).__name__}: pass one of its arrays, e.g. X['name']")
     if home == "scipy" and type(X).__module__.startswith("scipy.sparse"):

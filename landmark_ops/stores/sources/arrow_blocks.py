@@ -1,7 +1,7 @@
-"""Arrow columns as blocks of numbers: no I/O, only the question which row is none.
+"""Arrow columns as arrays of numbers: no I/O, but missing rows are found.
 
-A missing number becomes NaN, and a row without a vector (null or empty) becomes a row of NaN: that is how the rest of
-the flow knows bad rows. Lists of unequal length are no rows at all: these raise, naming the first such row.
+A missing number becomes NaN, and a row without a vector (null or empty) becomes a row of NaN: so bad rows look the same
+to the rest of the flow. Lists of unequal length raise, naming the first such row.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The data files of a Delta table that somebody else wrote: which they are, in which order, and that they say it all.
+"""The data files of a Delta table from outside: which they are, in which order, and that they alone give its rows.
 
 A Delta log can say that the files do not mean what they hold: columns go by other names, rows are deleted, commits lie
-elsewhere. Tables that use such a feature are refused by its name; what is not known to leave the files' meaning alone
-counts as such. A log can also name files anywhere: parts outside the table are refused.
+elsewhere. Tables that use such a feature, or one not known to be harmless, are refused by its name. A log can also name
+files anywhere: parts outside the table are refused.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _inside(uri: str, path: str) -> str:
     below = name.removeprefix(f"{uri}/") if locations.is_remote(uri) else name
     outside = _ELSEWHERE.match(below)
     if outside or ".." in below.split("/"):
-        shown = outside[0] if outside else "../"  # what follows may hold keys
+        shown = outside[0] if outside else "../"  # the rest may hold keys
         raise InputError(
             f"{uri}: its log names a part at {shown}..., parts must lie inside the table: copy the table with its "
             "files (a shallow clone has none of its own), or open the table they belong to"

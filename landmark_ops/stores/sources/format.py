@@ -1,4 +1,4 @@
-"""The formats that rows are stored in: what each is called, how it is known at an address, which options it takes.
+"""The formats that rows are stored in: what each is called, how it is recognised, which options it takes.
 
 Each is one file of `formats/`, which imports the libraries it needs no sooner than something is opened with them.
 """
@@ -18,7 +18,7 @@ MissingChunks = Literal["error", "fill"]
 
 
 class Options(NamedTuple):
-    """What a caller may say of a source beside its address; each field goes by its `Word` in messages."""
+    """Options of a source beside its address; messages name each field by its `Word`."""
 
     array: str | None = None
     column: str | None = None

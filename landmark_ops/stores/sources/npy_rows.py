@@ -25,7 +25,7 @@ HEADER_BYTES = 65_536  # NumPy writes 128; its own limit for a header parsed wit
 
 
 class Header(NamedTuple):
-    """What stands before the numbers: `offset` is where they begin, in bytes."""
+    """The header of a .npy file: `offset` is where the numbers begin, in bytes."""
 
     shape: tuple[int, ...]
     fortran: bool

@@ -163,7 +163,7 @@ def _fields(footers: Sequence[Footer]) -> dict[str, list[pa.Field]]:
 
 
 def _told(variants: Sequence[pa.Field]) -> pa.Field:
-    """The field that says most: the first whose values can be other than null."""
+    """The most telling field: the first whose values can be other than null."""
     return next((field for field in variants if element_or_none(field.type) is not None), variants[0])
 
 

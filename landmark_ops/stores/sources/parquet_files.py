@@ -1,4 +1,4 @@
-"""Which files of a folder are Parquet data, in which order, and whether they alone say what the folder's rows are.
+"""Which files of a folder are Parquet data, in which order, and whether they alone make up the folder's rows.
 
 Names say so: what begins with `_` or `.` is no data, but for partition folders such as `_day=1`, as Spark has it.
 A file that is Parquet without being called so would be rows lost, and the folder of a table format (Delta, Iceberg,

@@ -1,4 +1,4 @@
-"""Arrays as zarr opens them for reading, and what is asked of their stores beside their numbers."""
+"""Arrays as zarr opens them for reading, and metadata of their stores."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def document_of(array: zarr.Array[Any]) -> zarr_meta.Document:
 
 
 def without_attributes(document: zarr_meta.Document) -> zarr_meta.Document:
-    """What of a document says how numbers are stored."""
+    """The part of a document that says how numbers are stored."""
     return {key: value for key, value in document.items() if key != "attributes"}
 
 

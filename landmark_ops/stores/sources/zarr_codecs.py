@@ -1,8 +1,8 @@
 """Which Zarr arrays may be decoded: the codecs of their metadata held against explicit lists.
 
 Opening is where a hostile or broken array must be stopped: the `pickle` filter of Zarr v2 runs code while a chunk is
-decoded, and it may stand anywhere in the chain, also inside a shard. So every codec of the chain is looked at here, and
-what is not on the lists is refused, known or not. Reads the index of shards, too.
+decoded, and it may stand anywhere in the chain, also inside a shard. So every codec of the chain is checked here, and
+any that is not on the lists is refused. Reads the index of shards, too.
 """
 
 from __future__ import annotations

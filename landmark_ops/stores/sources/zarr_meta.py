@@ -1,6 +1,6 @@
 """Zarr metadata, read as plain JSON before zarr is asked to open anything: arrays, groups, types, sparse matrices.
 
-Finds the array that is meant within a group. Whether it may be decoded is asked of zarr_codecs.
+Finds the array that is meant within a group. `zarr_codecs` says whether it may be decoded.
 """
 
 from __future__ import annotations

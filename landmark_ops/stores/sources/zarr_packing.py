@@ -1,4 +1,4 @@
-"""What the attributes of a Zarr array say its stored numbers mean: scaled, offset, missing, unsigned, bfloat16.
+"""How stored numbers of a Zarr array become values, by its attributes: scaled, offset, missing, unsigned, bfloat16.
 
 Follows the CF conventions (1.12, 2.5.1 and 8.1) as xarray reads them, and netCDF's user guide for valid ranges, which
 xarray leaves alone: a value outside is missing. Missing is NaN. Refuses what would have to be guessed, and times.
@@ -256,7 +256,7 @@ def _valid_limits(attributes: Mapping[str, Any], uri: str) -> tuple[float | None
 
 
 def _reached(limits: Limits | None, stored: np.dtype[Any], seen: np.dtype[Any], uri: str) -> Limits | None:
-    """Limits that some stored number can be outside of; signed limits of numbers seen as unsigned are seen so too."""
+    """Limits that some stored number can be outside of; signed limits of numbers read as unsigned are read so too."""
     if limits is None:
         return None
     if seen.kind == "b":

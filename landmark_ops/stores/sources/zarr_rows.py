@@ -2,9 +2,9 @@
 
 zarr answers a read with the fill value wherever an object is missing, whether it was never written, was lost, or one
 request failed in a way that looks like absence (zarr-python #486, fsspec #255). A lost chunk would so become plausible
-zeros in a result. Therefore every stored piece that comes back as nothing but fill value is looked up, and a missing
-object is an error unless the config says that it is meant. Decodes only codecs on the lists in `zarr_codecs`, and what
-the array's attributes say of its numbers by `zarr_packing`.
+zeros in a result. Therefore every stored piece that reads as nothing but fill value is looked up, and a missing object
+is an error unless the config allows it. Decodes only codecs on the lists in `zarr_codecs`, and what the array's
+attributes say of its numbers by `zarr_packing`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class ZarrRows(Rows):
             self.uri = address_of(source)
             document = document_of(source)
             zarr_codecs.check_document(document, self.uri, values)
-            # A local store is reopened by path where it is needed; any other may hold options that only it knows.
+            # A local store is reopened by path where it is needed; any other may hold options that its address does
+            # not.
             self._reopens = isinstance(source.store, zarr.storage.LocalStore)
             opened = self._array = source
         else:
@@ -103,7 +104,7 @@ class ZarrRows(Rows):
         self._fill = np.asarray(0 if opened.fill_value is None else opened.fill_value).astype(self._stored)
 
     def _packing_of(self, array: zarr.Array[Any]) -> Packing | None:
-        """What the attributes say of the numbers; of pictures, which have no missing values, nothing may be said."""
+        """The packing by the attributes; pictures, which have no missing values, must have none."""
         folder, name = locations.parent_and_name(self.uri)
         beside = zarr_meta.read_document(folder) if self._reopens and name in ("codes", "values") and folder else None
         encoding = ((beside or {}).get("attributes") or {}).get("encoding-type", "")
@@ -307,7 +308,7 @@ class ZarrRows(Rows):
 
 
 def _unreadable(what: str, error: Exception) -> Exception:
-    """What to raise for a chunk that could not be read: a fault of S3 or the disk leaves nothing to restore."""
+    """The error for a chunk that could not be read; after a fault of S3 or the disk there is nothing to restore."""
     if (fault := fault_of(error)) is not None:
         return fault.error(f"{what} cannot be read")
     return RunError(

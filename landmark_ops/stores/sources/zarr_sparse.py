@@ -1,6 +1,6 @@
 """A sparse matrix in a Zarr group as dense rows: CSR as anndata writes it, the arrays data, indices and indptr.
 
-Only the rows that are asked for become dense. Refuses CSC, in which one row lies in as many places as it has entries.
+Only the rows that are asked for become dense. Refuses CSC, in which the entries of one row are scattered.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Objects that are created once: whoever comes first decides, and everyone else reads what was decided.
+"""Objects that are created once: the first writer decides, and all others read what it wrote.
 
 Local files appear by a hard link, S3 objects by a conditional PUT; both are atomic and refuse a second one. A reply to
 the PUT may be lost, so after any error the object is read back: if it holds our bytes, it was us.
@@ -25,7 +25,7 @@ def claim(uri: str, data: bytes) -> bytes:
         fs, path = filesystem(uri)
         try:
             fs.pipe_file(path, data, mode="create")
-        except Exception as error:  # servers tell of a lost race in many ways, and a reply may be lost
+        except Exception as error:  # servers report a lost race in many ways, and a reply may be lost
             return _read_back(uri, error)
         return data
     return data if _create_local(Path(uri), data) else read_bytes(uri)

@@ -1,8 +1,8 @@
 """Tables as Delta tables: rows are claimed before they are committed, and each commit is made once.
 
     stage   a worker writes the shard's rows as one Parquet file per table, under names of their own, then claims the
-            shard with one small object that names the files. The first claim wins; whoever comes second drops its own
-            files and takes the winner's. From here on nothing is computed again.
+            shard with one small object that names the files. The first claim wins; a second worker drops its own files
+            and takes the winner's. From here on nothing is computed again.
     commit  the files are added to the tables, in order, the ledger last, each table in one commit for many shards,
             under an app transaction per shard, so doing it again adds nothing.
     clear   the claim is removed.
@@ -127,7 +127,7 @@ class DeltaStore(TableStore):
         for item in locations.list_objects(folder):
             uri = locations.join(folder, item.key)
             if not item.key.endswith(".json"):
-                locations.remove(uri)  # what a crash left of a claim
+                locations.remove(uri)  # a claim cut short by a crash
                 continue
             try:
                 staged = from_json(locations.read_bytes(uri))
@@ -139,7 +139,7 @@ class DeltaStore(TableStore):
         return whole
 
     def rows_of(self, name: str, config_hash: str, shard: str, before: int) -> pa.Table:
-        """All rows of the shard: a round that is not complete is in no table, or its claim has been committed."""
+        """All rows of the shard: an incomplete round is in no table, or its claim has been committed."""
         wanted = (pc.field(GENERATION) == config_hash) & (pc.field("shard") == shard)
         schema = self.schema(name)
         return self.dataset(name).to_table(filter=wanted).select(schema.names).cast(schema)

@@ -1,11 +1,10 @@
-"""Delta tables that files are added to exactly once, whatever fails in between.
+"""Delta tables to which each file is added exactly once, whatever fails in between.
 
 A file is added under an app transaction: an id and a number that only grows. Delta refuses two concurrent commits with
-the same id, but takes a later one of the same number without a word (delta-rs #2580), so the number on record is read
-before every attempt, from the very snapshot the attempt is based on. After an error of any kind it is read again: a
-reply to a commit that was lost looks like a conflict with a stranger, who is ourselves.
-Statistics in the log are ours: counts, shard and a few more, never coordinates or names of images, which could not be
-erased from it.
+the same id, but silently takes a later one of the same number (delta-rs #2580), so the number on record is read
+before every attempt, from the very snapshot the attempt is based on. After an error of any kind it is read again: after
+a lost reply, our own commit looks like a conflict with another writer's. Statistics in the log are ours: counts, shard
+and a few more, never coordinates or names of images, which could not be erased from it.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ def ensure(uri: str, schema: pa.Schema, partition: str) -> None:
             )
         statistics = [name for name in STATISTICS if schema.get_field_index(name) >= 0]
         try:
-            persist(  # a table that the failed attempt has made after all is ignored
+            persist(  # the failed attempt may have created the table after all
                 lambda: DeltaTable.create(
                     uri,
                     schema,
@@ -158,7 +157,7 @@ def add_once(
             return missing
         except RunError:
             raise
-        except Exception as failure:  # a conflict, a lost reply, a timeout: the log alone knows what became of it
+        except Exception as failure:  # a conflict, a lost reply, a timeout: only the log shows whether it was committed
             error = failure
             fault = fault_of(failure)
             if fault is not None and not (fault.passing and attempt < PATIENCE):

@@ -26,7 +26,7 @@ def write_file(uri: str, path: str, table: pa.Table) -> File:
 
 
 def bounds(table: pa.Table) -> dict[str, tuple[str, str]]:
-    """Smallest and largest value of the columns that statistics are kept of: none of what images or people are."""
+    """Smallest and largest value of the columns that statistics are kept of: nothing about images or people."""
     found: dict[str, tuple[str, str]] = {}
     for name in STATISTICS:
         if name in table.column_names and table.num_rows and table.column(name).null_count == 0:
@@ -41,5 +41,5 @@ def stored_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def shard_key(shard: str) -> str:
-    """A shard in names of files: 32 hex digits, whatever it is called."""
+    """The part of file names that identifies a shard: 32 hex digits."""
     return hashlib.sha256(shard.encode()).hexdigest()[:32]

@@ -36,7 +36,7 @@ class Record(NamedTuple):
 
 
 def ledger_rows(staged: Sequence[Staged], names: Sequence[str]) -> pa.Table:
-    """What shards have come to: a row for each, and one for each shard whose rows they take away. `names`: tables."""
+    """Rows of the ledger for finished shards: one each, and one per shard whose rows they replace. `names`: tables."""
     now = datetime.now(UTC)
     lines = [
         (one.shard, one.version, one.round, {t: file.rows for t, file in one.files.items()}, one.run_id)

@@ -29,7 +29,7 @@ class ParquetStore(TableStore):
     """Folders of files, one folder per generation in each."""
 
     def prepare(self, name: str) -> None:
-        """Nothing has to be there; what is must be files of ours."""
+        """The folder may be missing; any files in it must be ours."""
         uri = self.table_uri(name)
         if not locations.exists(uri):
             return
@@ -46,7 +46,7 @@ class ParquetStore(TableStore):
         if names:
             with locations.open_binary(locations.join(uri, names[0])) as file:
                 found = pq.read_schema(file)
-            # As Delta would name the types: Arrow's own names tell apart what files do not.
+            # Types by Delta's names: Arrow's distinguish types that files do not.
             forms = (found, stored_schema(self.schema(name)))
             columns = [delta_tables.columns_of(Schema.from_arrow(form)) for form in forms]
             delta_tables.check_columns(uri, *columns)
@@ -79,7 +79,7 @@ class ParquetStore(TableStore):
                         self.write_rows(name, kept, staged.config_hash, uri.rpartition("/")[2])
 
     def unfinished(self) -> list[Staged]:
-        """Nothing: what was not committed is written again under the same names."""
+        """Nothing: rows that were not committed are written again under the same names."""
         return []
 
     def rows_of(self, name: str, config_hash: str, shard: str, before: int) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Rows of a run's tables that a later round replaces: which they are, and what is left without them.
+"""Rows of a run's tables that a later round replaces: which they are, and the tables without them.
 
 A file of ours holds the rows of one shard in one round, until a Delta table is compacted. So what is replaced is found
 row by row: a file without such rows stays, one of nothing else goes, and any other is written anew without them.
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 
 class Replaced(NamedTuple):
-    """Rows of earlier rounds that a round takes the place of.
+    """Rows of earlier rounds that a round replaces.
 
     version, round: of the shard as the ledger has it. image_ids: of the images whose rows go, None for all of the
     shard's. rows: how many go from each table.

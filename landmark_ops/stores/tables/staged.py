@@ -1,4 +1,4 @@
-"""A shard's rows on their way into the tables: as a worker has them, and as the claim that fixes them says."""
+"""A shard's rows on their way into the tables: in a worker's memory, and as staged files that a claim names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the tables of a detection run are kept, whatever the format: what `TableSet` asks of it.
+"""The interface of stored tables of a detection run, in any format, as `TableSet` uses it.
 
 Rows arrive by shard and round. `stage` is run by any worker and leaves them where no reader counts them as complete;
 `commit` is run by one process for many shards, and writes the ledger last. What is in the ledger is complete.
@@ -44,7 +44,7 @@ class TableStore(ABC):
     def stage(self, mark: Staged, tables: Mapping[str, pa.Table]) -> Staged | None:
         """Write a shard's rows where `commit` will find them; None where the round was completed meanwhile.
 
-        May be run twice, also at once: what is returned may be what another one staged first.
+        May be run twice, also at once: the result may be what another worker staged first.
         """
 
     @abstractmethod
@@ -53,7 +53,7 @@ class TableStore(ABC):
 
     @abstractmethod
     def unfinished(self) -> list[Staged]:
-        """What an earlier run staged for good and did not commit."""
+        """Shards that an earlier run staged completely and did not commit."""
 
     @abstractmethod
     def rows_of(self, name: str, config_hash: str, shard: str, before: int) -> pa.Table:
@@ -69,5 +69,5 @@ class TableStore(ABC):
         return write_file(locations.join(self.table_uri(name), path), path, table)
 
     def write_ledger(self, staged: Sequence[Staged], file: str) -> File:
-        """Write what shards of one generation have come to."""
+        """Write the results of shards of one generation."""
         return self.write_rows(LEDGER, ledger_rows(staged, tuple(self.schemas)), staged[0].config_hash, file)

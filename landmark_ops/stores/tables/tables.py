@@ -1,13 +1,13 @@
-"""The tables of a detection run at one address: every shard's rows in all of them exactly once, or in none for good.
+"""The tables of a detection run at one address: every shard's rows are in all of them exactly once, or not at all.
 
     <uri>/<table>           Delta tables (or folders of Parquet), partitioned by config_hash, the generation
     <uri>/shards            the ledger: one row per shard and round, written last; what is in it is complete
     <uri>/_landmark_ops/    claims of shards on their way, and what runs have agreed on
 
 A shard's rows are staged by a worker, then committed with those of others by the process that runs the flow; either may
-be cut short by a crash. A rerun begins with `recover`, which commits what is staged for good.
-A shard that grows is done in rounds, numbered from 1: each adds rows, and none is ever written twice. A round may also
-take the place of rows of earlier ones: they leave each table in the commit that brings the new ones.
+be cut short by a crash. A rerun begins with `recover`, which commits what is fully staged. A shard that grows is done
+in rounds, numbered from 1: each adds rows, and none is ever written twice. A round may also replace rows of earlier
+ones: each table drops them in the commit that adds the new ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class TableSet:
                 self._store.prepare(name)
 
     def agree(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        """What the first run to ask put on record as `name`: its `value`, or this one. RunError where it is damaged."""
+        """The value on record as `name`; puts `value` on record if there is none. RunError where it is damaged."""
         uri = locations.join(self.uri, PRIVATE, f"{name}.json")
         mine = json.dumps({"value": dict(value), "by": uuid.uuid4().hex}).encode()
         try:
@@ -64,7 +64,7 @@ class TableSet:
     def stage(self, rows: ShardRows) -> Staged | None:
         """Write a shard's rows where `commit` will find them; None where this round is in the ledger already.
 
-        Safe to run on any worker, and twice: what is returned may be what another one staged first.
+        Safe to run on any worker, and twice: the result may be what another worker staged first.
         """
         self._check(rows)
         mark = Staged(rows.shard, rows.version, rows.round, rows.config_hash, rows.run_id, {}, rows.replaces)

@@ -1,4 +1,4 @@
-"""The tables of a detection run as their log and their ledger have them: every file, every page, every row counted."""
+"""The tables of a detection run against their log and their ledger: every file and page read, every row counted."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Document:
 
     @property
     def all_chunks(self) -> bool:
-        """Whether chunks of nothing but fill values are stored as well: not in outputs of the version before."""
+        """Whether chunks of nothing but fill values are stored as well: not in outputs of older versions."""
         return "build" in self.attributes[KEY]
 
     def changed(self, ours: Mapping[str, Any], nodes: Mapping[str, dict[str, Any]] | None = None) -> Document:

@@ -1,4 +1,4 @@
-"""A group against what its own metadata says of it: every object there with its size, every small array as hashed."""
+"""A group compared with its own metadata: every object is there with its size, every small array has its hash."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _missing_chunks(path: str, array: Any, sizes: Mapping[str, int], may_lack: s
 
 
 def _may_lack(document: Document, group: Any, path: str) -> set[int]:
-    """Chunks that the version before did not store: those of nothing but rows without coordinates."""
+    """Chunks that older versions did not store: those of nothing but rows without coordinates."""
     if document.all_chunks or path not in document.nodes or "chunks/bad_rows" not in document.nodes:
         return set()
     n, step = group[path].shape[0], group[path].chunks[0]
@@ -68,7 +68,7 @@ def _may_lack(document: Document, group: Any, path: str) -> set[int]:
 def examine(uri: str, document: Document, *, staged: bool) -> Examined:
     """The metadata of each array against the group's, and the content of small arrays against their hashes.
 
-    Arrays of one chunk each whose hash was not recorded are unchecked: their checksums are looked at alone. `staged`:
+    Arrays of one chunk whose hash was not recorded count as unchecked: only their checksums are verified. `staged`:
     of a successor, whose metadata is in one object alone.
     """
     damages = [] if staged else _other_metadata(uri, document)

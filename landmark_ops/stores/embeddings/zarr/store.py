@@ -138,7 +138,7 @@ class ZarrStore(EmbeddingStore):
         return int(self._arrays().arrays["embedding"].chunks[0])
 
     def lies_apart(self) -> bool:
-        """Whether its slot is another than that of what readers see.
+        """Whether its slot differs from that of the output that readers see.
 
         It is the same where another output was put there meanwhile, a copy from elsewhere for instance.
         """
@@ -148,7 +148,7 @@ class ZarrStore(EmbeddingStore):
     def create(self, attributes: Mapping[str, Any]) -> None:
         """Begin an output without arrays, `partial`, in a slot that neither the present one nor another run uses.
 
-        In place where nothing is there or what is there holds nothing of worth: that is replaced. Chunks that no
+        It is in place where nothing is there, or nothing worth keeping, which is replaced. Chunks that no
         document names any more go. Raises InputError where nothing can be written.
         """
         self.check()
@@ -170,14 +170,14 @@ class ZarrStore(EmbeddingStore):
             ) from error
 
     def _slot_there(self, old: Document | None) -> int | None:
-        """The slot of what readers see now."""
+        """The slot of the output that readers see now."""
         if old is not None:
             return old.slot
         arrays = [node for node in ({} if is_empty(self.uri) else walk_nodes(self.uri)).values() if "shape" in node]
         return slot_of(arrays[0]) if arrays else None
 
     def discard(self) -> None:
-        """Delete what was begun; of a successor, all but what it stands beside."""
+        """Delete what was begun; of a successor, leave the output beside it."""
         self.check()
         if not self.staged:
             remove(self.uri)
@@ -234,7 +234,7 @@ class ZarrStore(EmbeddingStore):
             )
 
     def _add(self, nodes: Mapping[str, dict[str, Any]], hashes: Mapping[str, str] | None = None) -> None:
-        """Put groups and arrays on record, and the hashes of their content, where it does not change any more."""
+        """Put groups and arrays on record, with the hashes of content that will not change any more."""
         document = self.document()
         ours = {HASHES: {**document.ours.get(HASHES, {}), **hashes}} if hashes else {}
         self._write(document.changed(ours, nodes))
@@ -310,7 +310,7 @@ class ZarrStore(EmbeddingStore):
                 if known.get(path, found_hash) != found_hash:
                     raise ValueError(f"the content of {path} has not the hash it was committed with")
             return arrays
-        except LandmarkOpsError:  # damage that is named already, or storage that fails
+        except LandmarkOpsError:  # damage that is reported already, or failing storage
             raise
         except (ValueError, KeyError, FileNotFoundError) as error:  # a failed checksum, or parts that are not there
             raise DamagedError(

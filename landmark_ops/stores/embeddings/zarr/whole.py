@@ -1,4 +1,4 @@
-"""Reading arrays so that a chunk that is not there is an error, where Zarr gives its fill value without a word."""
+"""Reading arrays so that a missing chunk is an error, where Zarr silently returns the fill value."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def _is_fill(values: NDArray[Any], fill_value: Any) -> bool:
 
 
 def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """An array that stores chunks of nothing but fill values too, so that one that is missing can be told."""
+    """An array that also stores chunks of nothing but fill values, so that a missing chunk can be recognised."""
     return array.with_config({"write_empty_chunks": True})
