@@ -63,8 +63,9 @@ LAYERS: dict[str, set[str]] = {
     "row_range": set(),
     "configs.section": set(),
     "configs.plain_yaml": {"errors", "wording"},
+    "configs.mistake": {"registry", "wording"},
     "configs": {
-        *("errors", "registry", "units", "wording", "configs.section", "configs.plain_yaml"),
+        *("errors", "registry", "units", "wording", "configs.section", "configs.plain_yaml", "configs.mistake"),
         *("shards.format", "selection.strategy", "solver.section", "stores.embeddings", "stores.tables"),
     },
     "numerics": {"errors", "registry"},
@@ -87,10 +88,10 @@ LAYERS: dict[str, set[str]] = {
     "shards": {"errors", "registry", "stores"},
     "images": {"errors"},
     "detectors": {
-        *("errors", "registry", "wording", "configs.plain_yaml", "images"),
+        *("errors", "registry", "wording", "configs.mistake", "configs.plain_yaml", "images"),
         *("stores.locations", "stores.whole_files", "keypoints.landmark_sets", "keypoints.set_file"),
     },
-    "keypoints": {"errors", "configs.plain_yaml", "images", "detectors"},
+    "keypoints": {"errors", "configs.mistake", "configs.plain_yaml", "images", "detectors"},
     "report": {"errors", "units", "numerics", "selection.strategy"},
     "flows.base": {"landmark_ops"},
     "flows.embed": {"landmark_ops", "flows.base"},

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
@@ -27,13 +26,13 @@ from landmark_ops.configs.choice import Choice
 from landmark_ops.configs.compare import CompareSection
 from landmark_ops.configs.landmarks import LandmarksConfig
 from landmark_ops.configs.method import DEFAULT_METHOD, MethodConfig, read_method
+from landmark_ops.configs.mistake import first_mistake
 from landmark_ops.configs.plain_yaml import parse_yaml, read_yaml
 from landmark_ops.configs.section import Listed, Section
 from landmark_ops.errors import InputError
 from landmark_ops.solver.section import METHODS, MethodSection
 from landmark_ops.stores.embeddings.format import DEFAULT, OUTPUTS
 from landmark_ops.units import parse_size
-from landmark_ops.wording import shown
 
 Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_size, json_schema_input_type=PositiveInt | str)]
 
@@ -251,7 +250,7 @@ def _validated(model: type[C], data: Any, overrides: Sequence[str], name: str) -
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise InputError(_explain(error, name, model)) from error
+        raise InputError(f"{name}: {first_mistake(error, model, kinds=METHODS)}") from error
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
@@ -264,36 +263,3 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if not isinstance(data, dict):
             raise InputError(f"--set {override}: {key} is a value, it has no keys of its own")
     data[keys[-1]] = parse_yaml(value, f"--set {override}")
-
-
-def _explain(error: ValidationError, name: str, model: type[BaseModel]) -> str:
-    """One line for the first mistake; further ones are counted."""
-    problems = error.errors()
-    first = problems[0]
-    # pydantic puts the chosen method's name into the path; people wrote none there
-    where = ".".join(str(part) for part in first["loc"] if part not in METHODS)
-    if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        valid = sorted(_valid_keys(model, first["loc"][:-1]))
-        near = get_close_matches(key, valid, 1)
-        hint = f"did you mean {near[0]}?" if near else f"valid here: {', '.join(valid)}"
-        text = f"{where} is no known key: {hint}"
-    elif first["type"] == "missing":
-        text = f"{where} is missing"
-    else:
-        message = first["msg"].removeprefix("Value error, ")
-        got = "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
-        text = ": ".join(part for part in (where, message[:1].lower() + message[1:]) if part) + got
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{name}: {text}{more}"
-
-
-def _valid_keys(root: type[BaseModel], path: Sequence[int | str]) -> Iterator[str]:
-    model: Any = root
-    for part in path:
-        if part in METHODS:
-            model = METHODS[str(part)]
-        elif part not in ("method", "methods") and not isinstance(part, int):
-            annotation = model.model_fields[str(part)].annotation
-            model = next((kind for kind in get_args(annotation) if hasattr(kind, "model_fields")), annotation)
-    yield from model.model_fields

@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from landmark_ops.configs.mistake import first_mistake
 from landmark_ops.configs.plain_yaml import read_yaml
-from landmark_ops.detectors.pipeline_spec import Pipeline, RegionRule, Step
+from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.set_file import read_set
 
@@ -60,15 +61,7 @@ def _parse(data: dict[str, Any], where: str) -> Pipeline:
     try:
         parsed = Pipeline.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            valid = _valid_keys(first["loc"])
-            near = get_close_matches(str(first["loc"][-1]), valid, 1)
-            reason = "is no known key: " + (f"did you mean {near[0]}?" if near else f"valid: {', '.join(valid)}")
-        else:
-            reason = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{where}: {key + ': ' if key else ''}{reason}") from error
+        raise InputError(f"{where}: {first_mistake(error, Pipeline, hidden=('own_set',))}") from error
     try:
         points = parsed.points_set
     except InputError as error:
@@ -79,11 +72,3 @@ def _parse(data: dict[str, Any], where: str) -> Pipeline:
             "correct points, or name the set of your net's points, a YAML file of your own if none of ours is"
         )
     return parsed
-
-
-def _valid_keys(path: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand where the last of `path` does."""
-    part: type[BaseModel] = Pipeline
-    for key in path[:-1]:
-        part = Step if key == "steps" else RegionRule if key in ("region", "boxed", "again") else part
-    return [name for name in part.model_fields if name != "own_set"]

@@ -6,10 +6,8 @@ model file; `model_file` finds the file, `session` loads it. Specs pickle and tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,9 +20,9 @@ from pydantic import (
     model_validator,
 )
 
+from landmark_ops.configs.mistake import first_mistake
 from landmark_ops.detectors.decoder import known_decoder
 from landmark_ops.errors import InputError
-from landmark_ops.wording import shown
 
 #: Ways in which an image or region is brought to the input's size, in the order in which people meet them.
 Fit = Literal["letterbox_centre", "letterbox_topleft", "stretch", "pad", "crop"]
@@ -171,7 +169,7 @@ def parse_spec(data: Any, where: str, folder: str | None = None) -> ModelSpec:
     try:
         spec = ModelSpec.model_validate({**data, "folder": folder})
     except ValidationError as error:
-        raise InputError(_explain(error, where)) from error
+        raise InputError(f"{where}: {first_mistake(error, ModelSpec, hidden=('folder',))}") from error
     try:
         decoder = known_decoder(spec.decoder)
         decoder.check_parameters(spec.parameters, any_size=spec.input.width is None)
@@ -179,31 +177,3 @@ def parse_spec(data: Any, where: str, folder: str | None = None) -> ModelSpec:
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     return spec
-
-
-def _explain(error: ValidationError, name: str) -> str:
-    """One line for the first mistake; further ones are counted."""
-    problems = error.errors()
-    first = problems[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        valid = sorted(set(_valid_keys(first["loc"][:-1])) - {"folder"})
-        near = get_close_matches(str(first["loc"][-1]), valid, 1)
-        text = f"{where} is no known key: " + (f"did you mean {near[0]}?" if near else f"valid: {', '.join(valid)}")
-    elif first["type"] == "missing":
-        text = f"{where} is missing"
-    else:
-        message = first["msg"].removeprefix("Value error, ")
-        got = "" if first["type"] == "value_error" else f", got {shown(first['input'])}"
-        text = ": ".join(part for part in (where, message[:1].lower() + message[1:]) if part) + got
-    return f"{name}: {text}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
-
-
-def _valid_keys(path: Sequence[int | str]) -> Iterator[str]:
-    model: Any = ModelSpec
-    for part in path:
-        if isinstance(part, str):
-            annotation = model.model_fields[part].annotation
-            parts = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-            model = parts[0]
-    yield from model.model_fields

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError, model_validator
 
+from landmark_ops.configs.mistake import first_mistake
 from landmark_ops.configs.plain_yaml import read_yaml
 from landmark_ops.errors import InputError
 from landmark_ops.keypoints.landmark_sets import LandmarkSet, available, build
@@ -43,7 +44,7 @@ class SetFile(BaseModel):
     @model_validator(mode="after")
     def _named_once(self) -> Self:
         if (self.names is None) == (self.numbered is None):
-            raise ValueError("give either names: [a, b, …] or numbered: {prefix: p, count: 98}")
+            raise ValueError("names: give either names: [a, b, …] or numbered: {prefix: p, count: 98}")
         return self
 
 
@@ -66,15 +67,7 @@ def parse_set(data: Any, where: str) -> SetFile:
     try:
         own = SetFile.model_validate(_tuples(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            reason = f"is no known key: valid: {', '.join(SetFile.model_fields)}"
-        elif first["type"] == "value_error":
-            key, reason = "names", first["msg"].removeprefix("Value error, ")
-        else:
-            reason = f"{first['msg'][:1].lower()}{first['msg'][1:]}, got {str(first.get('input'))[:60]!r}"
-        raise InputError(f"{where}: {key}: {reason}") from error
+        raise InputError(f"{where}: {first_mistake(error, SetFile)}") from error
     if own.name in available():
         raise InputError(f"{where}: {own.name} is the name of a shipped set: give yours another, key name or file name")
     set_of(own)

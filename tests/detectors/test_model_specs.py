@@ -27,7 +27,7 @@ MINE = {
 FINDS = {"score_threshold": 0.6, "nms_iou": 0.3}
 
 MISTAKES = [
-    ({"colour": "RGB"}, "colour is no known key: valid: conversion, decoder, file, input, "),
+    ({"colour": "RGB"}, "colour is no known key: valid here: conversion, decoder, file, input, "),
     ({"licens": "MIT"}, "licens is no known key: did you mean licence?"),
     ({"input": {"color": "RGB"}}, "input.color is no known key: did you mean colour?"),
     ({"input": {"colour": "GRB"}}, "input.colour: input should be 'RGB' or 'BGR', got 'GRB'"),

@@ -337,7 +337,7 @@ def test_mistakes_are_told(nets: dict[str, Net], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"own\.yaml: step a follows from 'b', which is no earlier step"):
         get_pipeline(broken)
     broken.write_text(f"{head}finder: yunet-n\n")
-    with pytest.raises(InputError, match=r"own\.yaml: finder: is no known key"):
+    with pytest.raises(InputError, match=r"own\.yaml: finder is no known key"):
         get_pipeline(broken)
     with pytest.raises(InputError, match=r"absent\.yaml: cannot be read: No such file"):
         get_pipeline(tmp_path / "absent.yaml")
