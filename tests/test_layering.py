@@ -89,7 +89,13 @@ LAYERS: dict[str, set[str]] = {
     "images": {"errors"},
     "detectors": {
         *("errors", "registry", "wording", "configs.mistake", "configs.plain_yaml", "images"),
-        *("stores.locations", "stores.whole_files", "keypoints.landmark_sets", "keypoints.set_file"),
+        *(
+            "stores.file_lock",
+            "stores.locations",
+            "stores.whole_files",
+            "keypoints.landmark_sets",
+            "keypoints.set_file",
+        ),
     },
     "keypoints": {"errors", "configs.mistake", "configs.plain_yaml", "images", "detectors"},
     "report": {"errors", "units", "numerics", "selection.strategy"},

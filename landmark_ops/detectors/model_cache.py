@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from landmark_ops.errors import RunError
+from landmark_ops.stores.file_lock import lock_file
 from landmark_ops.stores.whole_files import replace_file
 
 CACHE_VARIABLE = "LANDMARKS_MODEL_CACHE"
@@ -32,10 +32,8 @@ def store(target: Path, data: bytes) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Wait for the file lock at `path`. The file stays: removing it would let two holders in."""
     with _writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
+        file = lock_file(path, wait=True)
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -7,7 +7,6 @@ A run that has lost it is kept from writing by its fence.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -18,6 +17,7 @@ from typing import Any, Self
 
 from landmark_ops.errors import InputError
 from landmark_ops.stores.fence import Fence
+from landmark_ops.stores.file_lock import FileHeldError, lock_file
 from landmark_ops.stores.lease import LEASE_SECONDS, Lease
 from landmark_ops.stores.locations import is_remote
 
@@ -62,29 +62,13 @@ class OutputLock:
         return Fence(self.path.removesuffix(".lock"), self.path, self.owner["id"])
 
     def _take_file(self) -> None:
-        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        while self._file is None:
-            file = open(self.path, "a+")  # noqa: SIM115  held until __exit__
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip()
-                file.close()
-                raise self._taken(_parse(holder)) from None
-            if self._same_file(file):  # else its last holder removed it between our open and our lock
-                file.truncate(0)
-                file.write(json.dumps(self.owner))
-                file.flush()
-                self._file = file
-            else:
-                file.close()
-
-    def _same_file(self, file: Any) -> bool:
         try:
-            return os.path.samestat(os.fstat(file.fileno()), os.stat(self.path))
-        except FileNotFoundError:
-            return False
+            self._file = lock_file(Path(self.path), wait=False)
+        except FileHeldError as held:
+            raise self._taken(_parse(held.content)) from None
+        self._file.truncate(0)
+        self._file.write(json.dumps(self.owner))
+        self._file.flush()
 
     def _taken(self, holder: dict[str, Any], more: str = "") -> InputError:
         named = {"pid", "host"} <= holder.keys()
