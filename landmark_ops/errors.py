@@ -2,10 +2,10 @@
 
 An `InputError` is a mistake in a config or in the data: the CLI prints its one line and exits with 2.
 A `RunError` is a failure while running: the CLI prints its one line and exits with 1.
-Whatever a message quotes, secrets inside it are masked as it is made: it will be printed, logged and stored.
+Secrets are masked when a message is made, since it will be printed, logged and stored.
 
-What a message speaks of has other names for those who wrote a config file than for those who call from Python. Whoever
-raises an error writes a `Word`; the edge that a person stands at says in whose words it is to be read:
+The same thing has one name in a config file and another in Python. Code that raises an error writes a `Word`; the edge
+that the error leaves by replaces it with the name used there:
 
     raise InputError(f"{Word.COUNT} is {count}, at least 1 is needed: raise {Word.COUNT}")
 
@@ -44,7 +44,7 @@ class Wording(NamedTuple):
 
 
 class Word(Enum):
-    """What messages speak of under several names."""
+    """Things that have several names in messages."""
 
     COUNT = Wording("landmarks.count", "n_landmarks", "m")
     STRATEGY = Wording("landmarks.strategy", "selection", "strategy")
@@ -75,7 +75,7 @@ class Word(Enum):
         return f"{_OPEN}{self.name}:{setting}{_CLOSE}"
 
 
-_OPEN, _CLOSE = "\ue000", "\ue001"  # of the private use area: no message holds them otherwise
+_OPEN, _CLOSE = "\ue000", "\ue001"  # private-use characters: no message holds them otherwise
 _MARKER = re.compile(f"{_OPEN}([A-Z_]+):([^{_CLOSE}]*){_CLOSE}")
 
 
@@ -94,7 +94,7 @@ def in_words_of(message: str, edge: Edge) -> str:
 
 
 class LandmarkOpsError(Exception):
-    """Base of every error raised on purpose by this package; reads in a config's words until told otherwise."""
+    """Base of every error raised on purpose by this package; in a config's words unless `speak` sets others."""
 
     def __init__(self, message: str = "") -> None:
         self.message = mask(message)
@@ -113,7 +113,7 @@ class InputError(LandmarkOpsError, ValueError):
 
 
 class RunError(LandmarkOpsError, RuntimeError):
-    """A run that was well asked for and could not be finished: a lost worker, a full disk, a vanished source."""
+    """A valid run that could not be finished: a lost worker, a full disk, a vanished source."""
 
 
 class BadRowsError(InputError):

@@ -1,7 +1,7 @@
 """Things of one kind by name: methods, kernels, metrics, strategies, formats. What exists once is registered once.
 
-Each lives in a file of its own within the folder of its kind, and registers itself there as the file is imported; the
-folder is gone through when the first name is looked up. So a new one is one file, and nothing else has to know it.
+Each lives in a file of its own within the folder of its kind, and registers itself there as the file is imported; all
+files of the folder are imported when the first name is looked up. So a new thing is one file, named nowhere else.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ E = TypeVar("E")
 class Registry(Generic[E]):
     """The entries of one kind, in alphabetical order of their names.
 
-    `kind`: what messages call one of them. `package`: the folder whose files register them. `name_of`: how configs and
-    calls say one, its `name` where left out. An entry may have `aliases`, further names that it is found by.
+    `kind`: what messages call one of them. `package`: the folder whose files register them. `name_of`: the name of an
+    entry in configs and calls, its `name` where left out. An entry may have `aliases`, further names that it is found
+    by.
     """
 
     def __init__(self, kind: str, package: str, name_of: Callable[[E], str] = attrgetter("name")) -> None:
@@ -44,7 +45,7 @@ class Registry(Generic[E]):
         return entry
 
     def unregister(self, name: str) -> None:
-        """Take one out again, as a test does that brought one of its own."""
+        """Remove an entry, for tests that register one of their own."""
         del self._entries[name]
         self._aliases = {alias: of for alias, of in self._aliases.items() if of != name}
 

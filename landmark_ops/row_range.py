@@ -1,4 +1,4 @@
-"""A range of rows: what passes over rows are cut into, and what errors and progress tell of."""
+"""A range of rows, the unit of work of a pass, and of errors and progress."""
 
 from __future__ import annotations
 

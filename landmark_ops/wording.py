@@ -1,4 +1,4 @@
-"""How anything foreign may appear in a message: on one line, short, and without secrets."""
+"""Foreign text made fit for a message: on one line, short, and without secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUERY = re.compile(
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
-_SHORTEST = 8  # a secret of fewer characters is a word that messages may hold for other reasons
+_SHORTEST = 8  # shorter secrets may be ordinary words of a message
 
 
 def mask(text: str) -> str:

@@ -1,1 +1,1 @@
-"""What a run is told: the sections of its config, their schema, and the one YAML loader."""
+"""The config of a run: its sections, their schema, and the one YAML loader."""

@@ -1,4 +1,4 @@
-"""A text of a config that has to be one of some names, which a registry knows."""
+"""A config value that has to be one of the names in a registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 
 class Choice:
-    """Annotation of such a text: like a `Literal` whose names are asked for when a config or its schema is read.
+    """Annotation of such a value: like a `Literal` whose names are looked up when a config or its schema is read.
 
     So whatever is registered until then is valid, and importing a config loads no registry.
     """
@@ -27,7 +27,7 @@ class Choice:
         raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}" if others else last})
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Checked here alone: a value of another type is answered with the names, too."""
+        """A check of our own, which refuses a value of another type with the names, too."""
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -1,6 +1,6 @@
-"""The `compare:` section of a config: what `landmarks compare` tries; `landmarks embed` passes over it.
+"""The `compare:` section of a config: what `landmarks compare` tries; `landmarks embed` ignores it.
 
-`landmarks.strategy` is the one the others are held against.
+The other strategies are compared with `landmarks.strategy`.
 """
 
 from __future__ import annotations

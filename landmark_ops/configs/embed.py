@@ -137,14 +137,14 @@ class EmbedConfig(Section):
 
     @model_serializer(mode="wrap")
     def _what_was_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """One of method and methods, so that a config that was written down can be read again."""
+        """Keep the given one of method and methods, so that a config that was written down can be read again."""
         data: dict[str, Any] = dump(self)
         data.pop("method" if self.methods else "methods", None)
         return data
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """As of any section, without the defaults of method and methods: a form would fill in both."""
+        """The usual schema without the defaults of method and methods, both of which a form would fill in."""
         schema = super().__get_pydantic_json_schema__(core_schema, handler)
         for key in ("method", "methods"):
             handler.resolve_ref_schema(schema)["properties"][key].pop("default", None)
@@ -187,7 +187,7 @@ class EmbedConfig(Section):
             "landmarks": self.landmarks.model_dump(),
             "method": self.method.model_dump(),
         }
-        for key in ("tolerance", "add_to"):  # outputs made before there were such stay complete
+        for key in ("tolerance", "add_to"):  # outputs made before these keys existed stay complete
             if parts["landmarks"][key] is None:
                 del parts["landmarks"][key]
         if self.target is not None and self.method.supervised:
@@ -196,7 +196,7 @@ class EmbedConfig(Section):
 
 
 class CompareConfig(EmbedConfig):
-    """All of one `landmarks compare` run; nothing of the output is used but where the page goes."""
+    """All of one `landmarks compare` run; of the output section, only the address is used, for the page."""
 
     @model_validator(mode="after")
     def _one_method(self) -> CompareConfig:

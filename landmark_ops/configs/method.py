@@ -1,4 +1,4 @@
-"""The method of a config: of whichever kind its name says, among those that are registered."""
+"""The method of a config: the section of the registered method that its name says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AnyMethod:
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """What reads a section; it is written out as its own class says."""
+        """The validator of a section; each section is serialised by its own class."""
         return no_info_plain_validator_function(read_method)
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -39,7 +39,7 @@ class AnyMethod:
 
 
 def sections() -> tuple[type[MethodSection], ...]:
-    """Those of all methods, first the one that is meant where none is named: a form shows it first."""
+    """The sections of all methods, the default one first, as a form shows it."""
     default = METHODS[DEFAULT_METHOD]
     return (default, *(one for one in METHODS if one is not default))
 
@@ -51,12 +51,12 @@ def union_of(sections: tuple[type[MethodSection], ...]) -> CoreSchema:
 
 @cache
 def reader_of(sections: tuple[type[MethodSection], ...]) -> SchemaValidator:
-    """What reads one of these sections."""
+    """The validator of one of these sections."""
     return SchemaValidator(union_of(sections))
 
 
 def read_method(value: Any) -> MethodSection:
-    """The section that `value` is, or holds the keys of; ValidationError where it is none."""
+    """`value` as a section: itself, or made from its keys; ValidationError where it is none."""
     section: MethodSection = reader_of(sections()).validate_python(value)
     return section
 

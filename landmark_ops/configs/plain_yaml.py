@@ -1,8 +1,8 @@
-"""YAML as data: constructs nothing, reads scalars as YAML 1.2 does, and refuses what would silently mean another thing.
+"""YAML as data: constructs nothing, reads scalars as YAML 1.2 does, and refuses what would silently change meaning.
 
 PyYAML follows YAML 1.1, where the column `no` is False, the seed 010 is 8, `1:30` is 90 and `1e-3` a string. Here they
 are a string, refused, a string and a number. A key given twice is refused, and so are documents that would fill the
-memory: nested aliases are counted as what they stand for before any is expanded.
+memory: nested aliases are counted at their full size before any is expanded.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A section of a config, and its JSON schema: what Prefect checks parameters by, and draws its form from.
+"""A section of a config, and its JSON schema, from which Prefect checks parameters and draws its form.
 
-The two say the same: what a section takes from a file, its schema lets pass, and a form's answers are taken.
+The two agree: the schema accepts whatever a section takes from a file, and the section accepts a form's answers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Section(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The usual one; a value that can only be one, as the name of a method, is there for forms to fill in."""
+        """The usual schema; a value with one possibility, as the name of a method, is given for forms to fill in."""
         schema = handler(core_schema)
         for entry in handler.resolve_ref_schema(schema).get("properties", {}).values():
             if "const" in entry:

@@ -1,4 +1,4 @@
-"""The instances of all images together, as they pass from the find stage to the nets that read points."""
+"""The instances of all images together, handed from the find stage to the nets that read points."""
 
 from __future__ import annotations
 

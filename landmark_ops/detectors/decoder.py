@@ -24,7 +24,7 @@ class Decoder:
     """What every kind of decoder has.
 
     parameters: by key, which values it takes; `points` states how many points a net gives, and is compared with what
-    comes out of it. outputs: what publishers call the outputs it reads, in its order, where they agree on names.
+    comes out of it. outputs: the published names of the outputs it reads, in its order, where these are uniform.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Decoder:
     def check_parameters(self, parameters: Mapping[str, object], *, any_size: bool) -> None:
         """InputError naming the first parameter that is unknown, missing, out of range or without effect.
 
-        A misspelt key would otherwise leave the default in place, and nobody would learn of it. any_size: whether the
-        net takes inputs of any size; `max_side` says something of those alone.
+        A misspelt key would otherwise leave the default in place, unnoticed. any_size: whether the net takes inputs of
+        any size; `max_side` applies only to those.
         """
         known = self.parameters
         for key, value in parameters.items():
@@ -62,21 +62,21 @@ class Decoder:
 
 @dataclass(frozen=True, kw_only=True)
 class Finder(Decoder):
-    """Of whole images: says where the subjects are."""
+    """On whole images: says where the subjects are."""
 
     decode: Decode[list[Found]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refiner(Decoder):
-    """Of crops around what a finder found: is it one, and where exactly? One box per crop, none left out."""
+    """On crops around what a finder found: is it a subject, and where exactly? One box per crop, none left out."""
 
     decode: Decode[Found]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Locator(Decoder):
-    """Of crops: says where the subject's points are."""
+    """On crops: says where the subject's points are."""
 
     decode: Decode[Points]
 

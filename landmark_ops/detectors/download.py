@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 class _FinalError(RunError):
-    """Another try would bring the same."""
+    """An error that another try would repeat."""
 
 
 def https_blocks(url: str, receive: Callable[[Iterator[bytes]], T]) -> T:
-    """What `receive` makes of the bytes at `url`; called anew for every try.
+    """The result of `receive` on the bytes at `url`; it is called anew for every try.
 
     Lost connections, early ends (a RunError of `receive`) and a busy server are tried again. Raises RunError naming
     the address and the last cause, InputError for addresses and redirects that are not https.
@@ -78,7 +78,7 @@ def _stay_with_tls(answer: httpx.Response) -> None:
 
 
 def _blocks(answer: httpx.Response) -> Iterator[bytes]:
-    """The body as it is sent; where the connection ends early, what came until then: whoever receives it counts."""
+    """The body as it is sent; where the connection ends early, what came until then: `receive` counts."""
     import httpx
 
     try:

@@ -1,4 +1,4 @@
-"""Whole images to a finder's input, in true batches, and what it found back to image pixels.
+"""Whole images brought to a finder's input, in true batches, and what it found brought back to image pixels.
 
 Images of any size go through one affine each. A net with a fixed input takes them letterboxed or stretched. A net that
 takes any size gets the image as it is, or shrunk to `max_side`, with black to the right and below up to the next
@@ -54,7 +54,7 @@ def same_size(sizes: Sequence[Size], batch: int, least: int = 1) -> list[list[in
 
 
 def mapped_back(found: Found, to_input: Affine) -> Found:
-    """What was found in input pixels, in image pixels; the affine must not turn, for boxes stay upright."""
+    """Boxes and points from input pixels to image pixels; the affine must not turn, as boxes stay upright."""
     back = to_input.inverse()
     corners = back.apply(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
     keypoints: Floats = back.apply(found.keypoints)

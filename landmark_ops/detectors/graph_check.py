@@ -1,8 +1,8 @@
 """What an ONNX file may hold, checked on its bytes before any session exists.
 
-A model file is a program somebody else wrote. onnxruntime opens whatever path an "external data" entry names, loads
+A model file is a program from outside. onnxruntime opens whatever path an "external data" entry names, loads
 custom operators, and believes declared sizes; none of that can be switched off there, so it is refused here. Every
-message of the file is visited (graph, subgraphs in attributes, functions, training parts), so nothing hides in one.
+message of the file is visited (graph, subgraphs in attributes, functions, training parts), so nothing can hide there.
 What is not bounded: the time and memory an accepted graph takes to run. That is what the sha256 in a spec is for.
 """
 
@@ -43,7 +43,7 @@ def check_graph(data: bytes, where: str) -> Graph:
     """The ports of an ONNX file given as bytes; InputError naming `where` for anything but plain, whole ONNX.
 
     Refused: bytes that are no ONNX model, tensors kept in other files, sparse tensors, sizes larger than the data that
-    is there, operators outside of `DOMAINS` (functions defined in the file itself are fine), operators nobody knows.
+    is there, operators outside of `DOMAINS` (functions defined in the file itself are fine), unknown operators.
     """
     model = _parse(data, where)
     local = {(function.domain, function.name) for function in model.functions}
@@ -55,7 +55,7 @@ def check_graph(data: bytes, where: str) -> Graph:
             _check_node(message, local, where)
         elif isinstance(message, SparseTensorProto):
             sparse = message
-    if sparse is not None:  # after the walk: what its parts hide is the graver mistake
+    if sparse is not None:  # after the walk, whose findings are graver
         raise InputError(f"{where}: holds a sparse tensor of dims {list(sparse.dims)}: export it with dense weights")
     held = {tensor.name for tensor in model.graph.initializer}
     return Graph(

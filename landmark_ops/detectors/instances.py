@@ -1,8 +1,9 @@
-"""What passes between the stages of detection: what a finder found, where points lie, and the finished instances.
+"""Values passed between the stages of detection: boxes found, points, and the finished instances.
 
 Coordinates are pixels with pixel centres at integers, so an image of width w spans -0.5 to w - 0.5. `Found` and
 `Points` leave a decoder in pixels of the network's input; a pipeline maps them back through the inverse of the affine
-that made the input. `Instances` are in pixels of the upright original image. NaN says "this network does not tell".
+that made the input. `Instances` are in pixels of the upright original image. NaN means that the network does not give
+the value.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def cache_folder() -> Path:
 
 
 def store(target: Path, data: bytes) -> None:
-    """The file appears whole or not at all, also after a loss of power."""
+    """Store a file, whole or not at all, also after a loss of power."""
     with _writing(target.parent):
         replace_file(target, data, lasting=True)
 

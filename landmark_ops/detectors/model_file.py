@@ -1,4 +1,4 @@
-"""The local file of a model: beside a user's spec, in the cache, on a mirror; fetched where it is nowhere yet.
+"""The local file of a model: beside a user's spec, in the cache, on a mirror; fetched where there is none yet.
 
 Tried in this order: the folder of a user's own spec; the cache (`LANDMARKS_MODEL_CACHE`, else landmark-ops/models
 under `XDG_CACHE_HOME` or ~/.cache); `LANDMARKS_MODEL_MIRROR`, a folder or s3:// prefix laid out <model>/<file>; the
@@ -30,9 +30,9 @@ class Verdict(NamedTuple):
 
 
 def resolve(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
-    """The local path of a model's file, its hash verified; fetched where it is nowhere yet.
+    """The local path of a model's file, its hash verified; fetched where there is none yet.
 
-    Raises InputError for a file whose hash is not the spec's and for a model that nobody publishes as ONNX, RunError
+    Raises InputError for a file whose hash is not the spec's and for a model that is not published as ONNX, RunError
     where the network fails.
     """
     cached = cache_folder() / spec.file

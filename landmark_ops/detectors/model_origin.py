@@ -29,7 +29,7 @@ def mirror_uri() -> str:
 def fetch(spec: ModelSpec, progress: Progress | None) -> bytes:
     """The verified bytes of a model's file from the first place that has them, held in memory, at most the spec's size.
 
-    Raises InputError for other bytes than the spec names and for a model that nobody publishes as ONNX, RunError where
+    Raises InputError for other bytes than the spec names and for a model that is not published as ONNX, RunError where
     the network fails.
     """
     mirror = mirror_uri()
@@ -112,7 +112,7 @@ def _receive(
 
 
 def wrong_hash(name: str, source: str, expected: str, got: str) -> InputError:
-    """What is said of a file that is not the one of the spec."""
+    """The error for a file that is not the one of the spec."""
     return InputError(
         f"model {name}: {source} has sha256 {got}, expected {expected}: it is not loaded: "
         "replace it by the file that the spec names, or correct the spec if the file is meant"

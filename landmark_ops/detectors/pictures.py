@@ -1,6 +1,6 @@
-"""Whatever a notebook hands over as a picture, opened: paths, bytes, arrays, pictures of Pillow.
+"""Open the pictures that a notebook passes: paths, bytes, arrays, pictures of Pillow.
 
-A picture that cannot be had is told apart from a thing that is none: the one costs itself, the other is a mistake.
+A picture that cannot be read fails alone; a value that is no picture at all is a mistake of the caller.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def name_of(picture: Picture, index: int) -> str:
 def open_picture(picture: Any, index: int) -> NDArray[np.uint8]:
     """A picture as (H, W, 3) RGB uint8; arrays come back as they are, for the pipeline to check.
 
-    Raises DecodeFailure for one that cannot be had, InputError for what is no picture at all.
+    Raises DecodeFailure for one that cannot be read, InputError for what is no picture at all.
     """
     if isinstance(picture, np.ndarray):
         return picture

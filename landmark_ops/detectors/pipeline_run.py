@@ -1,6 +1,6 @@
 """Run a pipeline on many images: find → crop → points → map back, crops of all images together in true batches.
 
-What comes out for an image does not depend on the other images, their order or the batch size: every input of a net is
+The result for an image does not depend on the other images, their order or the batch size: every input of a net is
 made from its own image alone.
 """
 

@@ -1,4 +1,4 @@
-"""What a pipeline is, as data: who finds, which regions are cropped, which net reads their points, what is published.
+"""A pipeline as data: which net finds, which regions are cropped, which net reads their points, what is published.
 
 Which there are is said by `pipelines`; `pipeline_run` runs one.
 """

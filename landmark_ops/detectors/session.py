@@ -1,8 +1,9 @@
 """Run one model on batches of images: the only module that knows onnxruntime.
 
 The file's bytes are read once, compared with the spec's sha256, checked by `graph_check`, compared with the spec's
-input and outputs, and a session is made of these very bytes: the path is not opened again, so nothing can be put in
-between. Loaded networks are kept per process and hash; a `Session` is never pickled: send the spec, load it there.
+input and outputs, and a session is made of these very bytes: the path is not opened again, so the file cannot be
+swapped in between. Loaded networks are kept per process and hash; a `Session` is never pickled: send the spec, load it
+there.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _loading = threading.Lock()
 
 
 class NotANumber(RunError):
-    """A net answered NaN for some picture of a batch: nothing that it says of that picture counts."""
+    """A net answered NaN for some picture of a batch, so its other answers for that picture are void."""
 
 
 class Session:
@@ -112,7 +113,7 @@ def load_session(spec: ModelSpec) -> Session:
         if key not in _loaded:
             data = read_model(spec)
             graph = check_graph(data, f"model {spec.name}")
-            Session(spec, graph, None)  # a spec that does not fit is told before onnxruntime takes its time
+            Session(spec, graph, None)  # refuse a spec that does not fit before the slow part
             _loaded[key] = graph, _network(data, spec, providers)
             while len(_loaded) > MAX_LOADED:
                 _loaded.popitem(last=False)
@@ -141,7 +142,7 @@ def _network(data: bytes, spec: ModelSpec, providers: tuple[str, ...]) -> Any:
     options.intra_op_num_threads = 1  # there are other workers on the same cores
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_cpu_mem_arena = False  # it grows with every new shape and gives nothing back
+    options.enable_cpu_mem_arena = False  # it grows with every new shape and is never freed
     options.log_severity_level = 3
     options.add_session_config_entry("session.load_model_format", "ONNX")  # the format that was checked
     try:

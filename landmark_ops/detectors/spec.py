@@ -1,4 +1,4 @@
-"""What one model is, as data: its file and hash, licence, input, outputs, decoder and thresholds.
+"""One model as data: its file and hash, licence, input, outputs, decoder and thresholds.
 
 A spec is a YAML file of `specs/`, or one of a user's own with the same keys. Reading one runs no code and touches no
 model file; `model_file` finds the file, `session` loads it. Specs pickle and travel to workers; sessions never do.

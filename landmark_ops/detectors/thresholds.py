@@ -9,7 +9,7 @@ from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.spec import ModelSpec
 from landmark_ops.errors import InputError
 
-#: What a caller may set, and the parameter of which stage's specs it replaces.
+#: The thresholds a caller may set, with the stage and the parameter of its specs that each replaces.
 SETTINGS = {
     "score": ("find", "score_threshold"),
     "nms_iou": ("find", "nms_iou"),

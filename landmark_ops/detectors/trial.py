@@ -1,9 +1,9 @@
-"""A pipeline of a user's own is tried before anything runs: what its spec says against what its nets do.
+"""Try a pipeline of a user's own before anything runs: compare what its spec says with what its nets do.
 
-Every net sees made-up pictures once. Whatever shows on them is refused at once instead of in the middle of a night: a
-layout or channel order that the file does not take, outputs that are not what the decoder reads, answers that depend on
-the other images of a batch, points that do not add up to the landmark set, rules that name points nobody gives. What
-cannot show: colours in the wrong order, and a mean or std of another training.
+Every net sees made-up pictures once. Mistakes that show on them are refused at once instead of in the middle of a
+night: a layout or channel order that the file does not take, outputs that are not what the decoder reads, answers that
+depend on the other images of a batch, points that do not add up to the landmark set, rules that name points no net
+gives. What cannot show: colours in the wrong order, and a mean or std of another training.
 """
 
 from __future__ import annotations

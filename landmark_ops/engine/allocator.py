@@ -1,4 +1,4 @@
-"""Memory of a worker between tasks: kept for the next tile or picture, not handed back after each."""
+"""Keep a worker's freed memory for the next tile or picture, instead of returning it after each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tasks of one imap or reduce on a cluster: which are in flight, and for which item each of them stands."""
+"""The tasks of one imap or reduce on a cluster: which are in flight, and the item of each."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Batch(Generic[Item]):
         return self._submit(chosen)
 
     def position_of(self, future: Any) -> int:
-        """Which item a future stands for."""
+        """The position of a future's item."""
         return self._running[future.key][1]
 
     def forget(self, future: Any) -> int:
-        """The same of one whose result is there: its task is no longer looked after."""
+        """The position of a finished future's item; its task is not tracked any more."""
         return self._running.pop(future.key)[1]
 
     def again(self, future: Any, error: BaseException) -> Any:

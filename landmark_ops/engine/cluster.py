@@ -58,7 +58,7 @@ class ClusterEngine:
             for completed in finished.batches():
                 results: list[tuple[Item, T]] = []
                 for future, result in completed:
-                    try:  # one that was lost since, with its worker, is computed again: result() waits for that
+                    try:  # one lost since, with its worker, is computed again: result() waits for that
                         value = result if future.status == "finished" else future.result()
                     except (CancelledError, KilledWorker, NoWorkerError) as error:
                         check_scheduler(self.client, error)
@@ -81,13 +81,13 @@ class ClusterEngine:
         *common: Any,
         done: Callable[[Item], object] | None = None,
     ) -> T:
-        """See `Engine.reduce`: parts are folded where they are, on the workers; one sum of `GROUP` parts travels.
+        """See `Engine.reduce`: parts are folded on the workers; only the sum of each `GROUP` parts travels.
 
         Raises RunError where parts of the sum were lost with their workers again and again.
         """
         told: set[int] = set()
 
-        def tell(position: int) -> None:  # once for each item, however often its part was lost and computed again
+        def tell(position: int) -> None:  # once per item, however often it was computed
             if done and position not in told:
                 told.add(position)
                 done(items[position])

@@ -16,10 +16,10 @@ GROUP = FAN_IN**3  # parts folded on the workers before their sum travels here; 
 
 
 class GroupedFold(Generic[T]):
-    """The tree of `Fold`, cut: futures are folded on the workers up to groups of `GROUP`, the groups' sums here.
+    """The tree of `Fold` in two parts: workers fold futures in groups of `GROUP`, the groups' sums are folded here.
 
-    The scheduler remembers all that a sum was made of until its future is dropped, to make it again where it is lost.
-    Uncut, that memory would grow with the number of parts: 2 kB for each.
+    The scheduler keeps the parts of a sum on record until its future is dropped, to recompute it if lost. In one part,
+    that memory would grow with the number of parts: 2 kB for each.
     """
 
     def __init__(self, client: Client, combine: Callable[[list[T]], T]) -> None:

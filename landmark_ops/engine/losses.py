@@ -1,4 +1,4 @@
-"""Errors of a cluster that loses work: its scheduler is gone, its workers are, or an item kills whoever takes it."""
+"""Errors of a cluster that loses work: its scheduler is gone, its workers are, or an item kills every worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from distributed.scheduler import NoWorkerError
 from landmark_ops.errors import RunError
 from landmark_ops.row_range import RowRange
 
-RECONNECT_SECONDS = 5.0  # a connection that comes back within these loses no run
+RECONNECT_SECONDS = 5.0  # a run survives a lost connection of so long
 RESENDS = 3  # times lost work is done again before the run gives up
 REMEDY = "see the workers' logs for what ended them, start some, then run again to resume"
 SMALLER = "raise cluster.memory, or store the source in smaller {parts}"
@@ -42,7 +42,7 @@ def given_up(items: Sequence[Any], error: BaseException) -> RunError:
 
 
 def died_again(running: Sequence[Any]) -> RunError:
-    """The error where workers die again and again, of one of the items that are being worked on."""
+    """The error where workers die again and again because of one of the items in work."""
     names, block, parts = names_of(running)
     return RunError(
         f"a {block} among {names}: its workers died again and again, most likely out of memory: see their logs, "
@@ -51,7 +51,7 @@ def died_again(running: Sequence[Any]) -> RunError:
 
 
 def names_of(items: Sequence[Any]) -> tuple[str, str, str]:
-    """Some items by name, what one of them is called, and what a source is stored in that could be smaller."""
+    """Words for messages: some items by name, the noun for one, and the stored unit that could be smaller."""
     if all(isinstance(item, RowRange) for item in items):
         whole = RowRange(min(item.start for item in items), max(item.stop for item in items))
         return str(whole), "block", "chunks"

@@ -21,7 +21,7 @@ PARTS_PER_WORKER = 6  # in flight while sums are folded: here each holds an (m, 
 class Engine(Protocol):
     """Runs `fn(item, *common)` for many items. Each task is sent its own item; `common` is shipped once, not per item.
 
-    Items are named in errors by what `str` says of them.
+    Errors name an item by its `str`.
     """
 
     @property

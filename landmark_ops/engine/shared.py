@@ -17,9 +17,9 @@ from distributed import Client, as_completed
 from landmark_ops.engine.losses import REMEDY, RESENDS, check_scheduler
 from landmark_ops.errors import RunError
 
-SEND_SECONDS = 120.0  # for one worker to take them; one that froze is given up by the scheduler, mostly sooner
-SPREAD_SECONDS = 5.0  # for the others to have them too before the first tasks are handed out
-SMALL_BYTES = 16 << 20  # arguments that, for all workers together, are no larger are sent to each at once
+SEND_SECONDS = 120.0  # for one worker to take them; the scheduler mostly gives up a frozen one sooner
+SPREAD_SECONDS = 5.0  # for the others to get them before the first tasks start
+SMALL_BYTES = 16 << 20  # arguments up to this size, over all workers, are sent to each at once
 
 
 def hold(common: tuple[Any, ...]) -> None:
@@ -62,7 +62,7 @@ class Shared:
             try:
                 self.future = self.client.sync(send, callback_timeout=SEND_SECONDS)[0]
                 break
-            except OSError as error:  # a worker was given up while it was sent to, or took too long: another one's turn
+            except OSError as error:  # the worker was given up meanwhile, or took too long: try another
                 check_scheduler(self.client, error)
                 if not self._addresses():
                     raise RunError(f"no worker of the cluster is left: {REMEDY}") from error
@@ -71,7 +71,7 @@ class Shared:
         self._spread()
 
     def drop(self) -> None:
-        """The workers may forget them, even where the traceback of a lost task keeps this object."""
+        """Let the workers forget them, even where the traceback of a lost task keeps this object."""
         self.future = None
 
     def _addresses(self) -> dict[str, int]:
@@ -83,7 +83,7 @@ class Shared:
             return {}
 
     async def _send_to_each(self, workers: list[str]) -> Any:
-        """The future of arguments that all workers have who took them in time; None where there is none."""
+        """The future of arguments sent to every worker that took them in time; None where none did."""
         name = f"common-{uuid4().hex}"
         scatter = partial(self.client.scatter, {name: self.common}, hash=False, asynchronous=True)
         sends = [asyncio.ensure_future(scatter(workers=[worker])) for worker in workers]
@@ -96,10 +96,10 @@ class Shared:
     def _spread(self) -> None:
         """Let every worker fetch the arguments: tasks are handed first to those that have them.
 
-        No promise depends on it, so it is not waited for longer than `SPREAD_SECONDS`.
+        Correctness does not depend on it, so it waits no longer than `SPREAD_SECONDS`.
         """
         workers = self._addresses()
-        self.threads = max(1, sum(workers.values()))  # those that were down as the sending began are up again
+        self.threads = max(1, sum(workers.values()))  # including those that were down when sending began
         if len(workers) < 2:
             return
         copies = [self.client.submit(hold, self.future, workers=[worker], pure=False, priority=1) for worker in workers]

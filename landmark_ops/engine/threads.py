@@ -23,7 +23,7 @@ class LocalEngine:
         self.workers = workers or len(os.sched_getaffinity(0))
 
     def _threads(self) -> ThreadPoolExecutor:
-        """Workers that limit themselves, too: of a BLAS built on OpenMP, as faiss brings, the limit is per thread."""
+        """A pool whose threads set the limit, too: for a BLAS built on OpenMP, as faiss brings, it is per thread."""
         from threadpoolctl import threadpool_limits
 
         return ThreadPoolExecutor(self.workers, initializer=threadpool_limits, initargs=(1, "blas"))
@@ -36,7 +36,7 @@ class LocalEngine:
         done: Callable[[Item], object] | None = None,
     ) -> Iterator[tuple[Item, T]]:
         """See `Engine.imap`."""
-        if len(items) == 1:  # one block: leave BLAS its own threads
+        if len(items) == 1:  # one item: leave BLAS its own threads
             result = fn(items[0], *common)
             if done:
                 done(items[0])

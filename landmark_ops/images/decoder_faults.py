@@ -1,4 +1,4 @@
-"""What an exception of a decoder says about the file."""
+"""The failure of a file, from a decoder's exception."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from landmark_ops.images.reasons import DecodeFailure
 
 
 def failure_of(error: Exception) -> DecodeFailure:
-    """What an exception from a decoder says about the file."""
+    """The failure that an exception of a decoder means."""
     text = str(error).lower()
     if isinstance(error, cv2.error) and error.code == cv2.Error.STS_NO_MEM:
         return DecodeFailure(reasons.TOO_LARGE, "more memory than there is to decode it")

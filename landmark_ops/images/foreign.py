@@ -1,4 +1,4 @@
-"""Bytes that begin like none of the formats read here: what they are instead, for the message."""
+"""Names, for messages, of formats that are not read here, by how their bytes begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file says it is before anything decodes it: format and size, from the first bytes, by our own small parsers.
+"""Format and size of a file, parsed from its first bytes by our own small parsers, before anything decodes it.
 
 Decoders allocate what a header asks for, so the pixel cap is applied to these numbers first. Nothing is inflated and
 no pixel is read here; whether the rest of the file is there and fit to decode is the next step, in streams.py.

@@ -1,8 +1,8 @@
-"""Decoding where a crash costs nothing: in an expendable child process, kept between files and replaced when it dies.
+"""Decoding in an expendable child process, kept between files and replaced when it dies, so that a crash is harmless.
 
-A decoder is a large body of C fed with bytes from strangers. `decode_safely` runs it here for the common kinds of JPEG,
+A decoder is a large body of C fed with untrusted bytes. `decode_safely` runs it here for the common kinds of JPEG,
 PNG and WebP, and in the child for all others (TIFF, BMP, GIF, CMYK, arithmetic or many-scan JPEG); after a worker has
-died, a caller repeats its files with isolation="always", and the one that kills becomes a failure row.
+died, a caller repeats its files with isolation="always", and the file that kills it becomes a failure row.
 
 The child is a plain subprocess, not a multiprocessing one: Dask's workers are daemonic and may not have those.
 """

@@ -51,7 +51,7 @@ def opencv_decode(header: ImageHeader, stream: Stream, denominator: int) -> Imag
 
 
 def ends_early(pixels: Image, data: bytes, start: int, denominator: int) -> bool:
-    """Whether the entropy-coded data stopped before the end marker, which libjpeg fills with mid-gray in silence.
+    """Whether the entropy-coded data stopped before the end marker, which libjpeg silently fills with mid-gray.
 
     Only pictures whose last block is exactly mid-gray are suspected, and decoded once more with filler bytes before
     the end marker: a complete picture never reads them, a picture cut short turns them into blocks.

@@ -1,7 +1,7 @@
 """Which way up a picture is, from the metadata that may say so: EXIF blocks, PNG text that carries one, XMP.
 
-The first of EXIF and XMP that says anything counts, in this order, as Pillow's `exif_transpose` takes them. A broken
-block does not spoil the picture: viewers show it as stored, and so it is taken.
+The first of EXIF and XMP that says anything counts, in this order, as Pillow's `exif_transpose` takes them. A picture
+with a broken block is taken as stored, as viewers show it.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def from_pillow(picture: pillow.Image) -> Image:
         picture.load()  # decoded only now, if it comes from a file
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with suppress(SyntaxError, ValueError, KeyError, struct.error):  # broken EXIF spoils no picture
+            with suppress(SyntaxError, ValueError, KeyError, struct.error):  # broken EXIF is ignored
                 picture = ImageOps.exif_transpose(picture)
         return np.ascontiguousarray(to_rgb(picture, header))
     except DecodeFailure:
@@ -81,7 +81,7 @@ def from_pillow(picture: pillow.Image) -> Image:
 
 
 def header_of(picture: pillow.Image) -> ImageHeader:
-    """What the file said that Pillow has opened and not turned into pixels; of a copy nothing is known."""
+    """What Pillow keeps of the header of an opened file that is not decoded yet; nothing for a copy."""
     if picture.format == "JPEG":
         return HELD._replace(format="jpeg", adobe=0 if "adobe" in picture.info else -1)
     if picture.format == "PPM":
@@ -119,9 +119,7 @@ def to_rgb(picture: pillow.Image, header: ImageHeader) -> Image:
         picture = pillow.fromarray(plain, "CMYK")
     if picture.has_transparency_data:
         pixels = np.asarray(picture.convert("RGBA"))
-        if (
-            header.format == "bmp" and not pixels[..., 3].any()
-        ):  # an unused byte: nobody stores a picture to hide it all
+        if header.format == "bmp" and not pixels[..., 3].any():  # all transparent: taken as an unused byte
             return np.ascontiguousarray(pixels[..., :3])
         return lay_over_white(pixels)
     return np.array(picture.convert("RGB"), np.uint8)

@@ -1,4 +1,4 @@
-"""Why a file is not a picture we can use: the codes of the failures table, and the exception that carries one."""
+"""Reasons why a file cannot be used: the codes of the failures table, and the exception that carries one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the instances of images to rows: what each image came to, with provenance, as Arrow tables.
+"""Rows of tables from the outcomes of images, with provenance, as Arrow tables.
 
 No picture and no model is touched here. Rows come in the order of the images, instances in the order of the pipeline.
 """
@@ -22,7 +22,7 @@ MAX_DETAIL = 500
 
 
 class ImageOutcome(NamedTuple):
-    """What became of one image: either `instances` with the size of the upright original, or `failure`.
+    """The outcome of one image: either `instances` with the size of the upright original, or `failure`.
 
     sha256: of the stored bytes, of the pixels where the source holds pixels; None where nothing could be read.
     failure: reason code and detail.
@@ -39,7 +39,7 @@ class ImageOutcome(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """What all rows of a run share. `model_sha256` maps the names in `Instances.model` to hashes."""
+    """The values that all rows of a run share. `model_sha256` maps the names in `Instances.model` to hashes."""
 
     landmark_set: str
     model_sha256: Mapping[str, str]

@@ -8,7 +8,7 @@
 
     count(*) of images = count(distinct image_id) of keypoints + count(*) where instances = 0 + count(*) of failures
 
-and it is what a rerun asks which images of a shard that has grown are done. What only some pipelines tell (handedness,
+and a rerun reads from it which images of a grown shard are done. What only some pipelines tell (handedness,
 head pose) goes into `extra`, a map from name to number: a new pipeline's value then needs no new column, which tables
 written before would not have, and SQL reads it as extra['yaw']. What a network does not tell is null, never NaN.
 `config_hash` names the generation: a changed model or config writes beside the old rows, in its own partition.

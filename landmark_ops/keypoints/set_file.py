@@ -26,7 +26,7 @@ class Numbered(BaseModel):
 class SetFile(BaseModel):
     """A landmark set of a user's own, as its file states it; immutable, unknown keys and other types refused.
 
-    name: what rows will say. names: one per point, each different; or numbered. lines: runs of indices to join when
+    name: as rows will have it. names: one per point, each different; or numbered. lines: runs of indices to join when
     drawing. flip: pairs of points that change places in a mirrored picture. sigmas: one per point, of object keypoint
     similarity.
     """

@@ -1,4 +1,4 @@
-"""What the heads leave to the decoder: the logistic function, and edge-based coordinates.
+"""Final steps left to the decoder: the logistic function, and edge-based coordinates.
 
 Nets whose training labels were divided by the image's width place 0 at the left *edge* of the first pixel, which is
 -0.5 where pixel centres are integers: `EDGE` is added to their coordinates. Whether a net is one of them shows when a

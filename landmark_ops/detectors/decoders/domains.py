@@ -20,7 +20,7 @@ class Domain(NamedTuple):
 
     @property
     def valid(self) -> str:
-        """What messages ask for."""
+        """The valid values, in words."""
         return f"one of {', '.join(self.words)}" if self.words else self.what
 
     def __contains__(self, value: object) -> bool:

@@ -1,6 +1,7 @@
-"""What a decoder may take for granted of a net's outputs: their number, shapes, and that probabilities are such.
+"""Checks of a net's outputs before decoding: their number, shapes, and that probabilities are probabilities.
 
-A net whose outputs are listed in another order, or exported without its sigmoid, would otherwise be read as something.
+A net whose outputs are listed in another order, or exported without its sigmoid, would otherwise be decoded into
+nonsense.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def decode_pipnet(outputs: Outputs, size: Size, parameters: Parameters) -> Point
 
     outputs: class maps (n, K, rows, columns), offsets x and y of the same shape, offsets of each point's N neighbours
     (n, K·N, rows, columns) in x and in y. parameters: stride; neighbours, K lists of N points.
-    A point is the mean of its own place and what the points that count it among their neighbours say of it.
+    A point is the mean of its own prediction and those of the points that count it among their neighbours.
     Scores are the maxima of the class maps, which PIPNet trains towards 1 by squared error: no sigmoid.
     """
     neighbours = numbers(parameters, "neighbours").astype(np.intp)
@@ -51,7 +51,7 @@ def decode_pipnet(outputs: Outputs, size: Size, parameters: Parameters) -> Point
 def reverse_index(neighbours: NDArray[np.intp]) -> NDArray[np.intp]:
     """(K, L) which of the K·N told places speak of each point, repeated in turn to the longest list, as upstream does.
 
-    Raises InputError for a point that no other counts as a neighbour: nobody tells of it.
+    Raises InputError for a point that no other counts as a neighbour.
     """
     flat = neighbours.ravel()
     tellers = [np.flatnonzero(flat == k) for k in range(len(neighbours))]

@@ -1,4 +1,4 @@
-"""The ONNX graph under construction: nodes and weights so far, and what stands for each tensor of the TFLite model."""
+"""The ONNX graph under construction: nodes and weights so far, and the ONNX name of each tensor of the TFLite model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_ACTIVATION, RELU, RELU6 = 0, 1, 3
 
 
 class GraphBuilder:
-    """One model on its way: ONNX nodes and weights so far, and what stands for each TFLite tensor (by its number)."""
+    """One model's ONNX nodes and weights so far, and the ONNX name of each TFLite tensor (by its number)."""
 
     def __init__(self, data: bytes) -> None:
         # LiteRT runs once on zeros, without delegates: that is how it expands half and sparse weights.
