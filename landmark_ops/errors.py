@@ -59,6 +59,7 @@ class Word(Enum):
     ARRAY = Wording("source.array", "array", "array", "target.array")
     COLUMN = Wording("source.column", "column", "column", "target.column")
     COLUMNS = Wording("source.columns", "columns", "columns", "target.column")
+    VERSION = Wording("source.version", "version", "version")
     MISSING_CHUNKS = Wording("source.missing_chunks", "missing_chunks", "missing_chunks")  # a target's too
     TARGET = Wording("target", "y", "y")
     GIVE_TARGET = Wording("set target: {array: ...}", "pass y", "pass y")

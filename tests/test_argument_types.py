@@ -29,6 +29,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
         for name in ("gamma", "degree", "coef0", "nu", "tolerance", "random_state")
     },
     "open_rows uri": landmark_ops.open_rows,
+    "open_rows version": lambda wrong: landmark_ops.open_rows("x.npy", version=wrong),
     "open_map uri": landmark_ops.open_map,
     "layout_init embedding": landmark_ops.layout_init,
     "layout_init n_components": lambda wrong: landmark_ops.layout_init(X, wrong),

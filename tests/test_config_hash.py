@@ -73,6 +73,7 @@ LEARNING_RELEVANT = [
 
 IRRELEVANT = [
     "source.uri=elsewhere.zarr",  # the fingerprint of the rows stands for it
+    "source.version=3",  # likewise
     "output.uri=elsewhere.zarr",
     "output.overwrite=true",
     "cluster.workers=7",

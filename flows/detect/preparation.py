@@ -66,6 +66,7 @@ def shard_options(config: DetectConfig) -> ShardOptions:
         column=source.column,
         id_column=source.id_column,
         paths=source.paths,
+        version=source.version,
         boxes_column=boxes.column if boxes else None,
         box_layout=boxes.layout if boxes else None,
         box_relative=boxes is not None and boxes.relative,

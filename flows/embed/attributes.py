@@ -23,6 +23,7 @@ def attributes(output: MethodOutput, opened: OpenedRun) -> dict[str, Any]:
             "fingerprint": opened.fingerprint,
             "shape": [rows.n, *rows.row_shape],
             "dtype": rows.dtype.name,
+            **({} if rows.version is None else {"version": rows.version}),
         },
         "seed": config.landmarks.seed,
         "config": config.model_dump(mode="json", exclude={"cluster", "methods", "compare"}),

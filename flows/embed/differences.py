@@ -27,8 +27,9 @@ class Making(NamedTuple):
 def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfig, made_of: Making) -> str:
     """What differs between this run and the one recorded in an output; empty where nothing does."""
     rows, fingerprint, given, earlier = made_of
-    if status.get("source", {}).get("fingerprint") != fingerprint:
-        return "another source, or the source has changed since"
+    source = status.get("source", {})
+    if source.get("fingerprint") != fingerprint:
+        return _another_source(source, config, rows)
     if status.get("result_hash") == config.result_hash():
         if status.get("given_sha256") == hash_given(given, earlier):
             return another_content(store, rows)
@@ -40,9 +41,17 @@ def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfi
         for section in ("landmarks", "method", "source", "target")
         for then, now in [(recorded.get(section) or {}, ours[section] or {})]
         for key in sorted({*then, *now})
-        if then.get(key) != now.get(key) and (section, key) != ("source", "uri")
+        if then.get(key) != now.get(key) and (section, key) not in (("source", "uri"), ("source", "version"))
     ]
     return ", ".join(changed) or "another configuration"
+
+
+def _another_source(recorded: dict[str, Any], config: EmbedConfig, rows: Rows) -> str:
+    """What is known of the source that was read, where it is another by its fingerprint."""
+    then = recorded.get("version")
+    if then is None or rows.version in (None, then) or recorded.get("uri") != config.source.uri:
+        return "another source, or the source has changed since"
+    return f"version {then} of the source instead of {rows.version} (set source.version: {then} to keep to it)"
 
 
 def another_content(store: EmbeddingStore, rows: Rows) -> str:

@@ -58,7 +58,7 @@ def open_run(config: EmbedConfig) -> OpenedRun:
         check_counts(single, rows, None if given is None else len(given))
     targets = None
     if config.target is not None:
-        targets = open_targets(config, config.target)
+        targets = open_targets(config, config.target, rows.version)
         check_targets(targets, rows, config.all_methods[0].name)
     check_apart(rows.uri, config.output.uri)
     made_of = Making(rows, fingerprint_of(rows, targets), given, earlier)

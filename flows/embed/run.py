@@ -30,7 +30,8 @@ class Run:
 
     def trace(self) -> list[Trace | None]:
         """The state of the source and the target on disk that their fingerprints do not cover."""
-        return [trace(rows.uri) for rows in (self.rows, *([self.targets.rows] if self.targets else []))]
+        sources = (self.rows, *([self.targets.rows] if self.targets else []))
+        return [trace(place) for rows in sources for place in rows.places]
 
     def source_was_written(self) -> bool:
         """Whether the source or the target was written since the run began, even with size and time as before."""

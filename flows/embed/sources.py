@@ -20,14 +20,25 @@ def open_source(config: EmbedConfig) -> Rows:
         column=source.column,
         columns=list(source.columns) if source.columns else None,
         missing_chunks=source.missing_chunks,
+        version=source.version,
     )
 
 
 @speaks(Edge.TARGET)
-def open_targets(config: EmbedConfig, target: TargetConfig) -> Targets:
-    """The target as rows of one value; an array or column of the source unless it has a uri of its own."""
-    uri = address(target.uri or config.source.uri, config)
-    rows = open_values(uri, array=target.array, column=target.column, missing_chunks=config.source.missing_chunks)
+def open_targets(config: EmbedConfig, target: TargetConfig, version: int | None) -> Targets:
+    """The target as rows of one value; an array or column of the source unless it has a uri of its own.
+
+    `version`: of the source's table as its rows were opened, so that its target is of the same.
+    """
+    source = address(config.source.uri, config)
+    uri = address(target.uri, config) if target.uri else source
+    rows = open_values(
+        uri,
+        array=target.array,
+        column=target.column,
+        missing_chunks=config.source.missing_chunks,
+        version=version if uri == source else None,
+    )
     return Targets(rows, target.held_out, config.landmarks.seed)
 
 

@@ -16,6 +16,7 @@ from landmark_ops.stores.tables.format import TABLES
 class ShardsConfig(Section):
     """Where images come from: a folder tree, WebDataset tars, a Parquet or Delta column, a Zarr array.
 
+    `version`: of a Delta table, the latest if not said.
     `paths`: the folder that the paths of rows without bytes lead from, where it is not the folder of the source.
     """
 
@@ -25,6 +26,7 @@ class ShardsConfig(Section):
     column: str | None = None
     id_column: str | None = None
     paths: str | None = None
+    version: Annotated[int, Field(ge=0)] | None = None
 
 
 class BoxesConfig(Section):

@@ -38,7 +38,10 @@ Bytes = Annotated[int, Field(gt=0), BeforeValidator(parse_size, json_schema_inpu
 
 
 class SourceConfig(Section):
-    """Where rows come from: Zarr v2/v3, .npy, Parquet or Delta; local or s3://."""
+    """Where rows come from: Zarr v2/v3, .npy, Parquet or Delta; local or s3://.
+
+    `version`: of a Delta table, the latest if not said.
+    """
 
     uri: str
     array: str | None = None
@@ -46,6 +49,7 @@ class SourceConfig(Section):
     columns: Annotated[tuple[str, ...], Listed] | None = None
     bad_rows: Literal["error", "mark"] = "error"
     missing_chunks: Literal["error", "fill"] = "error"
+    version: Annotated[int, Field(ge=0)] | None = None
 
 
 class OutputConfig(Section):
@@ -183,7 +187,7 @@ class EmbedConfig(Section):
     def result_hash(self) -> str:
         """Hex digest of everything that decides the numbers in the output (not where or how fast they are made)."""
         parts = {
-            "source": self.source.model_dump(exclude={"uri"}),
+            "source": self.source.model_dump(exclude={"uri", "version"}),  # the fingerprint stands for them
             "landmarks": self.landmarks.model_dump(),
             "method": self.method.model_dump(),
         }

@@ -15,7 +15,7 @@ from landmark_ops.shards.boxes import BoxLayout
 from landmark_ops.shards.member import Limits, Shard
 from landmark_ops.stores.sources.format import Place
 
-OPTIONS = ("glob", "buckets", "column", "id_column", "boxes_column", "paths")
+OPTIONS = ("glob", "buckets", "column", "id_column", "boxes_column", "paths", "version")
 """Those of `ShardOptions` that not every format takes."""
 
 
@@ -24,7 +24,8 @@ class ShardOptions(NamedTuple):
 
     glob: which names are images. buckets: of a folder, as at the first run. column: of the encoded images, or the
     array in a Zarr group. id_column, boxes_column: as named. box_layout, box_relative: see shards/boxes.py. paths: the
-    folder that paths in the images' column lead from, where it is not that of the source.
+    folder that paths in the images' column lead from, where it is not that of the source. version: of a Delta table,
+    its latest if None.
     """
 
     glob: str | None = None
@@ -35,6 +36,7 @@ class ShardOptions(NamedTuple):
     box_layout: BoxLayout | None = None
     box_relative: bool = False
     paths: str | None = None
+    version: int | None = None
     limits: Limits = Limits()
 
     def said(self) -> dict[str, Any]:

@@ -24,12 +24,14 @@ from tests.flows.detecting_data import (
     blob_of,
     detect_config,
     model_files,  # noqa: F401  a fixture
+    once,
     picture,
     png,
     rows,
     run_detect,
     tiny_models,  # noqa: F401  a fixture
     write_folder,
+    write_image_delta,
 )
 
 pytestmark = pytest.mark.usefixtures("bare_page", "signals")
@@ -225,3 +227,21 @@ def test_the_page_is_of_the_generation_that_was_run_last(
         result = run_detect(config)
         assert written[-1] == (result["images"], result["instances"])
     assert len(written) == 3  # the page of the last run but one was that of the last already
+
+
+def test_a_delta_table_by_its_version(tmp_path: Path, tiny_models: TinyModels) -> None:  # noqa: F811
+    """Its shards are those of any version that has the files: what is done is not done again when the pin goes."""
+    source = write_image_delta(tmp_path / "t", 30)  # versions 0 and 1, of 15 pictures each
+    out = tmp_path / "out"
+    pinned = detect_config(source, out, tiny_models.pipeline, source={"version": 0, "id_column": "id"})
+    first = run_detect(pinned)
+    assert len(rows(out, "images")) == 15
+    second = run_detect(detect_config(source, out, tiny_models.pipeline, source={"id_column": "id"}))
+    assert first["config_hash"] == second["config_hash"]
+    once(out, 30)
+    pinned["source"]["version"] = 7
+    with pytest.raises(InputError, match=r"version 7 of the Delta table is not in its log, whose .* 0 and newest 1"):
+        run_detect(pinned)
+    folder = write_folder(tmp_path / "pictures", range(2))
+    with pytest.raises(InputError, match=r"is a directory source, source\.version does not apply to it: leave it out"):
+        run_detect(detect_config(folder, tmp_path / "other", tiny_models.pipeline, source={"version": 0}))

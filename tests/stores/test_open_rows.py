@@ -68,7 +68,8 @@ def test_opens_by_what_is_there(lake: Path, name: str, options: dict[str, Any], 
     copy = pickle.loads(pickle.dumps(rows))
     assert copy.fingerprint() == rows.fingerprint()
     np.testing.assert_array_equal(copy.take(np.array([3, 1])), X[[3, 1]])
-    assert rows.describe() == f"{rows.uri}: 30 rows of 3 float64"
+    version = ", version 0" if name == "delta" else ""
+    assert rows.describe() == f"{rows.uri}: 30 rows of 3 float64{version}"
 
 
 def test_relative_and_home_paths(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +87,13 @@ def test_relative_and_home_paths(lake: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("x.npy", {"missing_chunks": "fill"}, r"source\.missing_chunks does not apply"),
         ("v2.zarr", {"columns": ["a"]}, r"zarr source, source\.columns does not apply .*array, missing_chunks"),
         ("x.parquet", {"array": "x"}, r"parquet source, source\.array does not apply .*column, columns"),
+        ("x.npy", {"version": 0}, r"npy source, source\.version does not apply to it: leave it out"),
+        ("v2.zarr", {"version": 3}, r"zarr source, source\.version does not apply"),
+        (
+            "parts",
+            {"version": 3},
+            r"parquet source, source\.version does not apply .*options that do: column, columns\)",
+        ),
         ("delta", {"array": "x"}, r"delta source, source\.array does not apply"),
     ],
 )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dask.utils import natural_sort_key
 from deltalake import DeltaTable, write_deltalake
+from hypothesis import given
+from hypothesis import strategies as st
 
 from landmark_ops.errors import InputError
 from landmark_ops.shards.source import open_shards
@@ -36,6 +41,33 @@ def test_natural_order(names: list[str]) -> None:
     assert sorted(sorted(names), key=natural) == sorted(names[::-1], key=natural)
     if names[0] != "1" and not names[0].startswith("part-"):
         assert sorted(names[::-1], key=natural) == names
+
+
+NAMES = st.text("01289ab=.-_ ²", min_size=1, max_size=6)
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+
+
+@given(st.sets(st.text("01289ab=.-_ ", min_size=1, max_size=6), max_size=12))  # Dask stumbles over ²
+def test_the_order_within_a_folder_is_that_of_dask(names: set[str]) -> None:
+    ours = sorted(names, key=natural)
+    theirs = sorted(sorted(names), key=natural_sort_key)
+    assert ours == theirs
+
+
+@given(st.sets(PATHS, max_size=20), st.randoms())
+def test_folders_stay_together_and_the_listing_does_not_matter(paths: set[str], random: Random) -> None:
+    shuffled = sorted(paths)
+    random.shuffle(shuffled)
+    ours = sorted(shuffled, key=natural)
+    assert ours == sorted(paths, key=natural)
+    for folder in {path[: at + 1] for path in paths for at, letter in enumerate(path) if letter == "/"}:
+        inside = [path.startswith(folder) for path in ours]
+        assert len(list(groupby(inside))) <= 3  # before, in it, after
+
+
+@given(st.integers(0, 10**30), st.integers(0, 10**30), st.sampled_from(["part.{}", "day={}/x", "a/{}-c000"]))
+def test_numbers_in_names_are_sorted_by_value(a: int, b: int, pattern: str) -> None:
+    assert (natural(pattern.format(a)) < natural(pattern.format(b))) == (a < b)
 
 
 def test_partitions_under_an_underscore_are_data(tmp_path: Path) -> None:

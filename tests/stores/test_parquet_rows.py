@@ -327,6 +327,26 @@ def test_fingerprint_tells_an_order_apart_that_is_not_the_sorted_one(tmp_path: P
     assert rows.fingerprint() != natural
 
 
+@pytest.mark.parametrize(
+    ("names", "once"),  # in our order, and in that of whole paths, in which they were once numbered
+    [
+        (["a/x", "a-b/x"], ["a-b/x", "a/x"]),
+        (["k=1/x", "k=1.5/x"], ["k=1.5/x", "k=1/x"]),
+        (["k=01/a", "k=01/c", "k=1/b"], ["k=01/a", "k=1/b", "k=01/c"]),
+        (["k=02/a", "k=2/b", "k=2/c"], ["k=02/a", "k=2/b", "k=2/c"]),
+    ],
+)
+def test_folders_are_numbered_one_after_the_other(tmp_path: Path, names: list[str], once: list[str]) -> None:
+    """What was made in the order of whole paths is not gone on with in ours; where both are one it is."""
+    for name in names:
+        write(tmp_path / f"{name}.parquet")
+    rows = ParquetRows(tmp_path, column="vec")
+    assert rows._files == [f"{tmp_path}/{name}.parquet" for name in names]
+    now = rows.fingerprint()
+    rows._files = [f"{tmp_path}/{name}.parquet" for name in once]
+    assert (rows.fingerprint() == now) == (names == once)
+
+
 def test_truncated_file_is_refused(tmp_path: Path) -> None:
     path = Path(write(tmp_path / "x.parquet"))
     whole = path.read_bytes()

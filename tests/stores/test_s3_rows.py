@@ -112,6 +112,14 @@ def test_delta(s3_bucket: str) -> None:
     write_deltalake(uri, table, partition_by=["part"], storage_options=locations.delta_options(uri))
     rows = open_rows(uri, column="vec")
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(rows)).read(0, 40), X)
+    write_deltalake(uri, table, mode="overwrite", storage_options=locations.delta_options(uri))
+    pinned = open_rows(uri, column="vec", version=0)
+    assert (pinned.version, pinned.fingerprint()) == (0, rows.fingerprint())
+    with pytest.raises(InputError, match=r"version 2 .* is not in its log, whose oldest version is 0 and newest 1"):
+        open_rows(uri, version=2)
+    delete(pinned.places[0])
+    with pytest.raises(InputError, match=r"1 of the 1 files of version 0 .* are gone, .*; found whole: version 1,"):
+        open_rows(uri, version=0)
 
 
 def test_missing_sources(s3_bucket: str) -> None:

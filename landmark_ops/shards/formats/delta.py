@@ -1,4 +1,4 @@
-"""A Delta table with a column of encoded images: the Parquet files of its latest version."""
+"""A Delta table with a column of encoded images: the Parquet files of one of its versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class DeltaFormat(ShardFormat):
     name = "delta"
     title = "a Delta table"
     order = 40
-    options = COLUMN_OPTIONS
+    options = (*COLUMN_OPTIONS, "version")
     configurable = False
     rows_move = True
 
@@ -28,7 +28,7 @@ class DeltaFormat(ShardFormat):
         from landmark_ops.shards.row_groups import table_shards
         from landmark_ops.stores.sources.delta_source import delta_source
 
-        return Listing(table_shards(uri, sorted(delta_source(uri).files), options), Counter())
+        return Listing(table_shards(uri, sorted(delta_source(uri, options.version).files), options), Counter())
 
 
 SHARD_FORMATS.register(DeltaFormat())

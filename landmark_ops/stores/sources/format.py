@@ -24,6 +24,7 @@ class Options(NamedTuple):
     column: str | None = None
     columns: Sequence[str] | None = None
     missing_chunks: MissingChunks = "error"
+    version: int | None = None
 
     def given(self) -> list[str]:
         """Names of those that are set to something else than their default."""

@@ -78,11 +78,19 @@ def _is_parquet(uri: str, key: str) -> bool:
     return locations.read_bytes(locations.join(uri, key), 0, len(_MAGIC)) == _MAGIC
 
 
-def natural(key: str) -> tuple[list[str | int], str]:
-    """Sorts paths with numbers by value, part.2 before part.10, as Dask orders the files of a folder."""
-    pieces: list[str | int] = [*re.split(r"([0-9]+)", key)]
+def natural(key: str) -> list[tuple[list[str | int], str]]:
+    """Sorts paths with numbers by value, part.2 before part.10, as Dask orders the files of a folder.
+
+    Unlike Dask, which sorts whole paths, folder by folder: what lies in one is never mixed with what lies in the next.
+    Names that differ in leading zeros alone are sorted as text.
+    """
+    return [_natural_name(name) for name in key.split("/")]
+
+
+def _natural_name(name: str) -> tuple[list[str | int], str]:
+    pieces: list[str | int] = [*re.split(r"([0-9]+)", name)]
     pieces[1::2] = [int(piece) for piece in pieces[1::2]]
-    return pieces, key
+    return pieces, name
 
 
 def partition_keys(files: Sequence[str], uri: str) -> list[str]:

@@ -55,7 +55,7 @@ class ParquetRows(Rows):
         self.uri = locations.normalise(uri)
         if column is not None and columns is not None:
             raise InputError(f"{self.uri}: both {Word.COLUMN} and {Word.COLUMNS} are given: give one of them")
-        self._version = "" if table is None else f"delta {table.version}"
+        self.version = None if table is None else table.version
         self._metadata: dict[int, Any] = {}  # footers of the files read last, by position
         with locations.opening(self.uri):
             self._files = data_files(self.uri) if table is None else table.files
@@ -93,6 +93,11 @@ class ParquetRows(Rows):
     def named(self) -> str:
         """The address, and that nulls read as NaN."""
         return f"{self.uri} (null, {'or an empty vector, ' if self._vector else ''}reads as NaN)"
+
+    @property
+    def places(self) -> list[str]:
+        """The address; of a Delta table the files of its version, beside which later versions are written."""
+        return [self.uri] if self.version is None else self._files
 
     def _vector_size(self) -> int:
         """Numbers per row: of the type where it is fixed, else of the first vector that is there."""
@@ -219,10 +224,11 @@ class ParquetRows(Rows):
 
     def fingerprint(self) -> str:
         """sha256 of the columns and of the files: of their listing, or for Delta of the version and its file names."""
-        described = repr((self._names, self.n, self.d, self.dtype.str, self._version))
+        version = "" if self.version is None else f"delta {self.version}"
+        described = repr((self._names, self.n, self.d, self.dtype.str, version))
         if self._files != sorted(self._files):  # the listing says which files there are, not in which order
             described += repr([file.removeprefix(self.uri) for file in self._files])
-        if self._version:  # Delta files never change: their names say all
+        if version:  # Delta files never change: their names say all
             return locations.digest(described, [locations.StoredObject(file, 0, "") for file in self._files])
         with locations.opening(self.uri):
             listed = [locations.stat(file)._replace(key=file.removeprefix(self.uri)) for file in self._files]

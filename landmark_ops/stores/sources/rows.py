@@ -40,6 +40,8 @@ class Rows(ABC):
     rounds
         Whether what is read is computed in float64, so that 64-bit integers it would round are refused; targets are
         not: classes of any integer stay what they are.
+    version
+        Which version of a Delta table the rows are; None of formats without versions.
     """
 
     uri: str
@@ -49,6 +51,7 @@ class Rows(ABC):
     row_shape: tuple[int, ...]
     chunk_rows: int
     rounds: bool = True
+    version: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,6 +67,11 @@ class Rows(ABC):
     def named(self) -> str:
         """Where the rows come from, and what of it reads as NaN without being one: for messages about bad rows."""
         return self.uri
+
+    @property
+    def places(self) -> list[str]:
+        """Addresses of the files or folders that hold the rows: writing elsewhere does not change them."""
+        return [self.uri]
 
     @abstractmethod
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -96,7 +104,8 @@ class Rows(ABC):
         """One line for people: where, how many rows, of what."""
         shape = " x ".join(str(s) for s in self.row_shape)
         flat = "" if len(self.row_shape) == 1 else f" (flattened to {self.d} features)"
-        return f"{self.uri}: {self.n:,} rows of {shape} {self.dtype.name}{flat}"
+        version = "" if self.version is None else f", version {self.version}"
+        return f"{self.uri}: {self.n:,} rows of {shape} {self.dtype.name}{flat}{version}"
 
 
 class ArrayRows(Rows):

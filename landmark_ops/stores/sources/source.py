@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from numbers import Integral
 
-from landmark_ops.errors import InputError, Word
+from landmark_ops.errors import InputError, Word, check_argument
 from landmark_ops.stores import locations
 from landmark_ops.stores.sources.format import SOURCES, MissingChunks, Options, Place, SourceFormat
 from landmark_ops.stores.sources.rows import Rows
@@ -18,14 +19,20 @@ def open_rows(
     column: str | None = None,
     columns: Sequence[str] | None = None,
     missing_chunks: MissingChunks = "error",
+    version: int | None = None,
 ) -> Rows:
     """Open a source by its address: Zarr v2/v3, .npy, Parquet (file or folder) or Delta; local or s3://.
 
-    Raises `InputError` where nothing is there, it may not be read, it is of no known kind, or an option does not fit
-    its kind.
+    `version`: of a Delta table, the latest unless it is given; `Rows.version` says which was opened.
+
+    Raises `InputError` where nothing is there, it may not be read, it is of no known kind, an option does not fit its
+    kind, or a version is not there any more.
     """
+    if version is not None:
+        check_argument("version", version, Integral, "a whole number, 0 or more")
+        version = int(version)
     address = locations.normalise(uri)
-    options = Options(array, column, columns, missing_chunks)
+    options = Options(array, column, columns, missing_chunks, version)
     return _format_for(address, options.given()).open_rows(address, options)
 
 
@@ -35,6 +42,7 @@ def open_values(
     array: str | None = None,
     column: str | None = None,
     missing_chunks: MissingChunks = "error",
+    version: int | None = None,
 ) -> Rows:
     """One number per row by its address, as rows of one: an array (n,) or (n, 1) of Zarr or .npy, a Parquet column.
 
@@ -42,7 +50,7 @@ def open_values(
     which a config says of its source, is left alone by formats without chunks.
     """
     address = locations.normalise(uri)
-    named = Options(array, column)
+    named = Options(array, column, version=version)
     rows = _format_for(address, named.given()).open_values(address, named._replace(missing_chunks=missing_chunks))
     rows.rounds = False
     return rows

@@ -1,4 +1,4 @@
-"""A Delta table that somebody else wrote: the Parquet files of its latest version."""
+"""A Delta table that somebody else wrote: the Parquet files of one of its versions."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class DeltaFormat(SourceFormat):
     title = "a Delta table"
     order = 20
     marks = (f"{LOG}/",)
-    options = ("column", "columns")
+    options = ("column", "columns", "version")
 
     def lies_at(self, place: Place) -> bool:
         """By its log."""
         return place.has_folder(LOG)
 
     def open_rows(self, uri: str, options: Options) -> Rows:
-        """The latest version, as of now: later commits do not change what is read.
+        """One version, the latest of now unless another is named: later commits do not change what is read.
 
         Raises `InputError` as `delta_source` does, and for tables without rows.
         """
         from landmark_ops.stores.sources.delta_source import delta_source
         from landmark_ops.stores.sources.parquet_rows import ParquetRows
 
-        table = delta_source(uri)
+        table = delta_source(uri, options.version)
         if not table.files:
             raise InputError(f"{uri}: version {table.version} of the Delta table holds no files: it has 0 rows")
         return ParquetRows(uri, column=options.column, columns=options.columns, table=table)

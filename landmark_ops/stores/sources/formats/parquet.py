@@ -35,7 +35,7 @@ class ParquetFormat(SourceFormat):
 
 def of_one_column(options: Options) -> Options:
     """The options by which a table's column of numbers is opened as rows of one."""
-    return Options(columns=None if options.column is None else [options.column])
+    return Options(columns=None if options.column is None else [options.column], version=options.version)
 
 
 def _holds_parquet(uri: str, listed: list[locations.Child]) -> bool:
