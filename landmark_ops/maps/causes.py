@@ -11,7 +11,7 @@ from landmark_ops.numerics.kernel import Kernel
 
 
 class Cause(IntEnum):
-    """Why a row has no coordinates; `WORDS` says it."""
+    """Why a row has no coordinates; `WORDS` has the words for each."""
 
     DEFINED = 0
     NOT_FINITE = 1
@@ -62,7 +62,7 @@ WORDS: dict[Cause, Words] = {
 
 
 def words(cause: Cause, block: Block) -> Words:
-    """A cause in words; what lies outside the domain of a metric or kernel, or is NaN under it, is in its own."""
+    """A cause in words; those of a metric or kernel, for rows outside its domain or NaN under it, are its own."""
     asked = domain(block)
     if cause == Cause.OUTSIDE and asked is not None:
         return Words(asked.violation, asked.remedy)

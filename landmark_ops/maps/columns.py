@@ -1,4 +1,4 @@
-"""The columns of what is computed for a tile of rows: coordinates, residual, degree, and spare ones."""
+"""The columns computed for a tile of rows: coordinates, residual, degree, and spare ones."""
 
 from __future__ import annotations
 

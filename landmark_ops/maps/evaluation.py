@@ -35,12 +35,12 @@ def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def output_dtype(fitted: MapParts, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """In which dtype a map hands rows of a stored dtype back."""
+    """The dtype of a map's coordinates for rows of a stored dtype."""
     return DOUBLE if fitted.double else compute_dtype(dtype)
 
 
 def working_dtype(fitted: MapParts, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """In which dtype a map computes rows of a stored dtype: float32 only where that gives float64's answer."""
+    """The dtype in which a map computes rows of a stored dtype: float32 only where that gives float64's answer."""
     out = output_dtype(fitted, dtype)
     return out if out == DOUBLE or single_suffices(fitted) else DOUBLE
 
@@ -148,7 +148,7 @@ def degrees_of(values: Array, floor: float) -> Array:
 
 
 def _settle(fitted: MapParts, part: Array, bad: NDArray[np.bool_] | None, ones: Array) -> NDArray[np.bool_]:
-    """Take |out|^2 off the residual, scale rows, and blank those that are bad or came out undefined; in place.
+    """Subtract |out|^2 from the residual, scale rows, set bad and undefined ones to NaN; in place.
 
     Returns which (b,) came out undefined.
     """

@@ -1,4 +1,4 @@
-"""What evaluates a map on one tile of rows where it does not fold: the block, and what is read off it.
+"""Evaluators of maps that do not fold, on one tile of rows: the block, and the products with it.
 
 Prepared once per map and dtype (`prepared.py`): constants in the dtype of the rows.
 """
@@ -60,7 +60,7 @@ def reader(fitted: MapParts, dtype: np.dtype[Any]) -> Read:
             out[:, k] += spread.sign * np.vecdot(part, part)
         if affinity:  # neither a block of zeros nor one of negative weights has a degree: NaN, not a floor
             faint = values.max(axis=1) < FAINT if values.dtype == np.float32 else ~values.any(axis=1)
-            out[faint] = np.nan  # in float32: computed again in float64, which knows more of them
+            out[faint] = np.nan  # in float32: computed again in float64, which has more digits
             negative = negative_rows(values, block)
             if negative is not None:
                 out[negative] = np.nan

@@ -1,8 +1,8 @@
-"""What is read off a row's coordinates beyond them: a cluster, a predicted value with its error, a class.
+"""Further outputs computed from a row's coordinates: a cluster, a predicted value with its error, a class.
 
 A head is the last, small part of a `LandmarkMap`. Each names the arrays it writes beside `embedding` and `residual`,
-one value per row, with their dtypes, and in `undefined` what stands in them for rows that have no coordinates: never a
-value that a row with coordinates can have.
+one value per row, with their dtypes, and in `undefined` their values for rows without coordinates: never a value that a
+row with coordinates can have.
 """
 
 from __future__ import annotations

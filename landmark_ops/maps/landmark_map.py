@@ -56,7 +56,7 @@ class LandmarkMap(MapParts):
         return {} if self.head is None else self.head.read(placed.embedding, placed.residual)
 
     def stored(self, placed: Placed) -> Stored:
-        """Placed rows as they are stored. Those of which float32 cannot hold something have no coordinates there."""
+        """Placed rows as they are stored. Rows with a value that float32 cannot hold have no coordinates there."""
         return stored(self, placed)
 
     def block_of(self, X: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What an embedding leaves of pairs of rows, estimated from all pairs among sampled rows.
+"""Errors of an embedding on pairs of rows, estimated from all pairs among sampled rows.
 
 The Frobenius norm of K - F F^T relative to that of K for Nystrom features, stress for a map of distances.
 """
@@ -106,6 +106,6 @@ def pair_ratio(above: F64, below: F64, n: int) -> Estimate:
 
 
 def _raise(across: F64, own: F64, n: int, S: int) -> F64:
-    """From sums over sampled pairs to sums over all; a single row says nothing of pairs."""
+    """From sums over sampled pairs to sums over all; NaN for a single row, which has no pairs."""
     pairs = n * (n - 1) / (S * (S - 1)) if S > 1 else 0.0
     return across * pairs + own * (n / S)

@@ -1,8 +1,8 @@
 """Whether a map may compute float32 rows in float32: tried on its own landmarks, once per map and process.
 
 Every way in which single precision fails (squares, powers, gamma or products out of its range, a large offset with a
-small spread, a readout that magnifies) shows in the difference between the two precisions, wherever it comes from, so
-the difference is what is looked at. Rows unlike the landmarks are looked at when they are placed.
+small spread, a readout that magnifies) shows in the difference between the two precisions, so that is what is tested.
+Rows unlike the landmarks are checked when they are placed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from landmark_ops.numerics.distances import Array
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 TRIED = 64  # landmarks, evenly spaced among all: their blocks against all landmarks cost a hundredth of one chunk
-# Of the largest value of a block or coordinate: what single precision may err by. On image patches it errs by 1e-6.
+# Allowed error of float32, relative to the largest value of a block or coordinate. On image patches it is 1e-6.
 TOLERANCE = 4e-6
-# Magnitudes at which float32 keeps room for what is made of them: squares, sums over rows, differences.
+# Magnitudes whose squares, sums over rows and differences stay within float32's range.
 COORDINATES = (1e-12, 1e12)
 RESIDUALS = 1e24
 WEIGHTS = 1e30
@@ -73,7 +73,7 @@ def _tried(fitted: MapParts) -> bool:
         single, double = outs
         good = np.isfinite(double).all(axis=1)
         if not good.any():
-            return True  # nothing to go by; what comes out undefined is computed again
+            return True  # nothing to compare; undefined rows are computed again
         k = fitted.n_components
         top, residual = np.abs(double[good, :k]).max(), np.abs(double[good, k]).max()
         if top and not COORDINATES[0] < top < COORDINATES[1]:
@@ -86,7 +86,7 @@ def _tried(fitted: MapParts) -> bool:
 
 
 def _agree(single: Array, double: Array) -> bool:
-    """Whether values agree to `TOLERANCE` of the largest; undefined ones are looked at when rows are placed."""
+    """Whether values agree to `TOLERANCE` of the largest; undefined ones are checked when rows are placed."""
     if single.dtype == DOUBLE:
         return True
     known = np.isfinite(double)

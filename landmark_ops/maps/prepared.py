@@ -1,7 +1,7 @@
-"""What is worked out of a map once per process: its evaluators by dtype, and what was found by trying them.
+"""A cache of what is computed once per map and process: its evaluators by dtype, and the outcome of trying them.
 
-Kept beside the maps, not in them: a map is data, and is stored and sent as such. An entry goes when its map does, so
-nothing that is kept here may hold the map itself.
+Kept beside the maps, not in them: a map is data, and is stored and sent as such. An entry is dropped with its map, so
+no value kept here may refer to the map itself.
 """
 
 from __future__ import annotations

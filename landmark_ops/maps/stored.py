@@ -1,4 +1,4 @@
-"""Placed rows as outputs hold them: float32, with NaN for every row of which float32 cannot hold something."""
+"""Placed rows as outputs hold them: float32, with NaN for every row that has a value float32 cannot hold."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stored(NamedTuple):
 
 
 def stored(fitted: MapParts, placed: Placed) -> Stored:
-    """Placed rows of a map; a row of which float32 cannot hold a coordinate or an output loses all of them."""
+    """Placed rows of a map; a row with a coordinate or output that float32 cannot hold loses all of them."""
     embedding, residual = narrow_rows(placed.embedding, np.float32), _narrow_residual(fitted, placed.residual)
     if fitted.head is None:
         return Stored(embedding, residual, {})
@@ -52,5 +52,5 @@ def _narrow_residual(fitted: MapParts, residual: Array) -> NDArray[np.float32]:
 
 
 def _reach(fitted: MapParts) -> float:
-    """The largest coordinate, without its sign, that a map gives those landmarks that it is tried on; float64."""
+    """The largest magnitude of a coordinate of the landmarks that the map is tried on; float64."""
     return largest(place_all([fitted], np.asarray(sampled(fitted.landmarks), np.float64))[0].embedding)

@@ -1,4 +1,4 @@
-"""What floats can hold of a target: its variance, its integers, and the digits of its predictions."""
+"""Limits of floats for a target: its variance, its integers, and the digits of its predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from landmark_ops.maps.target_sums import TargetSums
 
 LARGEST_EXACT = 2.0**53  # integers are exact in float64 up to here
 VARIANCES = (1e-280, 1e280)  # of a target: sums of squares over all rows, and their inverses, stay in float64
-ROUNDED = 1e-6  # of a target's standard deviation, what rounding integers to float64 may take
+ROUNDED = 1e-6  # allowed rounding of integers to float64, relative to a target's standard deviation
 SHOWS = 0.01  # of the error of a prediction: rounding of this size adds 4e-6 to it
 
 

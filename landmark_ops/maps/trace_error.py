@@ -16,7 +16,7 @@ from landmark_ops.numerics.distances import Array
 
 
 class ExplainedSums(NamedTuple):
-    """Sums over `rows` rows: what the map leaves of them, and |f|^2, what it explains."""
+    """Sums over `rows` rows: of residuals, and of |f|^2, the part that the map explains."""
 
     rows: int
     residual: float
@@ -42,7 +42,7 @@ def in_double(fitted: LandmarkMap) -> LandmarkMap:
 
 
 def explained(fitted: LandmarkMap) -> Sum[ExplainedSums]:
-    """Ask for what a map explains and leaves over all rows; computed in float64."""
+    """Ask for the explained and the residual sums of a map over all rows; computed in float64."""
     return Sum((in_double(fitted),), explained_tile, add_explained, name="error")
 
 

@@ -1,6 +1,6 @@
 """Why rows have no coordinates under a map: looked at only once some are found to have none.
 
-Maps blank what they cannot place, whatever the reason (`evaluation.py`). Here the reason is found row by row, in
+Maps give NaN for rows that they cannot place (`evaluation.py`). Here the reason is found row by row, in
 float64, so that a refusal, a report or an estimator can name it.
 """
 

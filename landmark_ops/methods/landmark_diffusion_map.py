@@ -126,14 +126,14 @@ class LandmarkDiffusionMapConfig(KernelSection):
 def density_total(density: F64, alpha: float, tile: Tile) -> Moments:
     """Sum over rows of w(x) q(x)^-alpha, (m,), with q(x) = w(x).density."""
     W = np.asarray(tile.placed[0].embedding, np.float64)
-    with np.errstate(all="ignore"):  # what leaves float64 is refused
+    with np.errstate(all="ignore"):  # overflow is refused
         return Moments(len(W), (W @ density) ** -alpha @ W, np.zeros((0, 0)))
 
 
 def diffused(density: F64, degrees: F64, alpha: float, tile: Tile) -> Moments:
     """Sum over rows of w(x) w(x)^T q(x)^-alpha / (w(x).degrees), (m, m): W_a^T D^-1 W_a."""
     W = tile.placed[0].embedding
-    with np.errstate(all="ignore"):  # what leaves float64 is refused
+    with np.errstate(all="ignore"):  # overflow is refused
         weights = 1 / (W @ degrees.astype(W.dtype))
         if alpha:
             weights *= (W @ density.astype(W.dtype)) ** -alpha

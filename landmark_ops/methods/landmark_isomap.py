@@ -82,7 +82,7 @@ class LandmarkIsomapConfig(MethodSection):
 
     @property
     def leaves_rows_out(self) -> bool:
-        """Those off the largest component of the graph, where nothing else is wanted of them."""
+        """Whether rows off the largest component of the graph are to be left out."""
         return self.components == "largest"
 
     def cost(self, sizes: Sizes) -> Cost:
@@ -90,5 +90,5 @@ class LandmarkIsomapConfig(MethodSection):
         return graph_cost(sizes, self.n_neighbors, self.max_support)
 
     def timed_map(self, Z: Array, dtype: np.dtype[Any]) -> LandmarkMap:
-        """By its distances, as if they were not along a graph."""
+        """Landmark MDS with its metric, as if distances were not along a graph."""
         return scale_rows(Z, 1, self.metric).map

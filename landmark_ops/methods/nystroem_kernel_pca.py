@@ -69,7 +69,7 @@ class NystroemKernelPCAMethod(OfKernel):
         cutoff = sums_cutoff(features, dtype)
         shape = (features.n_landmarks, features.n_features)
         refuse_offset(spectrum.values[0], moments, features)
-        # What rounding leaves of the mean is no component.
+        # A remainder of the mean, left by rounding, is no component.
         rounding = 4 * cutoff / features.n_landmarks * float(moments.mean @ moments.mean)
         floor = cutoff * spectrum.values[0] + rounding
         rank = int((spectrum.values > floor).sum())

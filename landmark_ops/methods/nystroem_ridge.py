@@ -84,7 +84,7 @@ class NystroemRidgeMethod(OfKernel):
         misfit = max(yy - scale**2 * float(ridge.explained(np.asarray(fy)[:, None] / scale)[0]), 0.0)
         facts["training RMSE"] = float(np.sqrt(misfit / n))
         if ridge.freedom < n:
-            # Golub, Heath & Wahba 1979: what leaving rows out would come to, for choosing alpha and m
+            # Golub, Heath & Wahba 1979: estimates the leave-one-out error, for choosing alpha and m
             facts["RMSE by generalised cross-validation"] = float(np.sqrt(misfit * n) / (n - ridge.freedom))
         offset = -ridge.mean @ beta
         wide = needs_double(summed, float(np.sqrt(misfit / n)))
@@ -139,7 +139,7 @@ class NystroemRidgeConfig(KernelSection):
     alpha: PositiveFloat = 1.0
 
     def width(self, m: int) -> int:
-        """One value, or one score per class, of which a config does not tell how many: 10."""
+        """One value, or one score per class; as a config does not say how many classes, 10."""
         return 1 if self.task == "regression" else 10
 
     def cost(self, sizes: Sizes) -> Cost:
@@ -186,7 +186,7 @@ class Ridge:
     def explained(self, fy: F64) -> F64:
         """|y|^2 - |y - F beta|^2 of each target, (t,)."""
         gains, U = self.spectrum
-        with np.errstate(over="ignore"):  # of an alpha near the end of float64, of which nothing is explained
+        with np.errstate(over="ignore"):  # for an alpha near the end of float64, nothing is explained
             share = (gains + 2 * self.alpha) * self.inverse * self.inverse
         return np.asarray(((U.T @ fy) ** 2 * share[:, None]).sum(axis=0))
 
@@ -196,7 +196,7 @@ class Ridge:
         return np.asarray(((U.T @ beta) ** 2 * gains[:, None]).sum(axis=0) / self.n)
 
     def facts(self) -> dict[str, float | str]:
-        """What a person wants to know of any ridge."""
+        """Numbers for the report of any ridge."""
         return {
             "alpha": self.alpha,
             "effective degrees of freedom": self.freedom,

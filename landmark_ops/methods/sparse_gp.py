@@ -70,7 +70,7 @@ class SparseGPMethod:
         return self.kernel
 
     def with_gamma(self, gamma: float) -> SparseGPMethod:
-        """Itself: a bandwidth that landmarks were chosen by knows nothing of the target, the one found here does."""
+        """Itself: the bandwidth landmarks were chosen by ignores the target, so another one is learned here."""
         return self
 
     def selection_metric(self, probe: Probe) -> Metric:
@@ -209,7 +209,7 @@ class SparseGPMethod:
         check_numbers(summed.low, summed.high, summed.integer, mean_square)
         noise, scale = parameters.noise / signal, float(np.sqrt(signal))
         fitc = self.approximation == "fitc"
-        variance = 1.0 if fitc else noise  # what the sums are still to be divided by
+        variance = 1.0 if fitc else noise  # the sums are yet to be divided by it
         spectrum = symmetric_eigen(summed.gram / variance)
         gains, U = np.maximum(spectrum.values, 0), spectrum.vectors
         loads = U.T @ summed.fy / (variance * scale)
@@ -282,7 +282,7 @@ class SparseGPConfig(KernelSection):
 
 
 def limit_warnings(parameters: Parameters) -> tuple[str, ...]:
-    """A warning per parameter that was found where the search ends: the data does not determine it."""
+    """A warning per parameter found at a limit of the search: the data does not determine it."""
     return tuple(
         f"{name} {value:.3g} is at the end of the range searched, the data does not determine it: give it, or check "
         "scale and noise of the target"

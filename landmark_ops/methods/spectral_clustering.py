@@ -41,7 +41,7 @@ class SpectralClusteringMethod(OfKernel):
     passes = 2
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
-        """The embedding, a sample of rows, and the centroids of what it becomes."""
+        """The embedding, and the centroids of an embedded sample of rows."""
         # In one dimension rows of unit length all coincide: there the second eigenvector is clustered as it is.
         k = self.n_components or self.n_clusters
         embedding = SpectralEmbeddingMethod(k, self.kernel, trivial=k > 1)
@@ -50,7 +50,7 @@ class SpectralClusteringMethod(OfKernel):
         drawn: Drawn = yield Draw(SAMPLE_ROWS, Stream.CLUSTERED_ROWS)
         Y = np.asarray(map_rows(drawn.X, fitted), np.float64)
         Y = Y[np.isfinite(Y).all(axis=1)]
-        Y = Y[generator(self.seed, Stream.CLUSTER_ORDER).permutation(len(Y))]  # whose first part the starts compete on
+        Y = Y[generator(self.seed, Stream.CLUSTER_ORDER).permutation(len(Y))]  # the starts compete on its first part
         centroids, inertia = kmeans_centroids(Y, self.n_clusters, self.seed)
         fitted = replace(fitted, head=Clusters(centroids))
         where = "all rows" if len(Y) == len(drawn.X) < SAMPLE_ROWS else f"{len(Y):,} rows drawn uniformly"

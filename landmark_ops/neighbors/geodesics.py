@@ -1,4 +1,4 @@
-"""Geodesics from landmarks along a neighbour graph, and what of them goes beside a map."""
+"""Geodesics from landmarks along a neighbour graph, and the part of them stored with a map."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def geodesic_support(
     """The block that places new rows: all support rows with their geodesics, or `SUPPORT_ROWS` of them and landmarks.
 
     `landmark_positions`: (m,) as given to `landmark_geodesics`; landmarks that are kept are always among the points,
-    so that they keep their own coordinates. Rows off the largest component are among them too, at infinity: they have
-    no coordinates as new rows either, nor has what lies among them.
+    so that they keep their own coordinates. Rows off the largest component are among them too, at infinity: as new rows
+    they have no coordinates either, nor have new rows among them.
     """
     kept = np.arange(len(graph.support_indices))
     if len(kept) > SUPPORT_ROWS:

@@ -64,7 +64,7 @@ def neighbor_graph(
     """Connect each support row to its `n_neighbors` nearest, and them to it.
 
     `support_indices`: ascending global row indices, or None for all rows. `exact`: None decides by metric and size.
-    `scratch_uri`: a folder that all workers see; without it what they share is sent to them. `done` is called with
+    `scratch_uri`: a folder that all workers see; without it shared data is sent to them. `done` is called with
     ranges of support rows that add up to s, as the search goes on.
     Raises InputError for fewer rows than neighbours, too many rows, rows with NaN or Inf (`BadRowsError`, numbered as
     in the source) and `exact=False` under a metric that has no approximate search.

@@ -1,4 +1,4 @@
-"""What a neighbour graph and its geodesics take, planned before they are made."""
+"""Planned memory of a neighbour graph and its geodesics, before they are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many lists are to be searched for nearly all true neighbours to be found, and how many of them are."""
+"""How many lists to search so that nearly all true neighbours are found, and the recall this gives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEARLY_ALL = 0.995
 def measure_recall(shared: SharedLists, s: int, lists: int, k: int, engine: Engine, seed: int) -> tuple[Estimate, int]:
     """Recall with its standard error at the fewest probes that reach the target on a sample, and their number.
 
-    One half of the sample chooses the probes, the other tells their recall: on the same half it would be flattered.
+    One half of the sample chooses the probes, the other measures their recall: on the same half it would be biased.
     """
     draw = generator(seed, Stream.GRAPH_RECALL)
     sample = draw.choice(s, min(RECALL_ROWS, s), replace=False)

@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 
 def fresh_name(kind: str) -> str:
-    """A name nothing was ever stored under, so that no process takes an earlier run's things for it."""
+    """A name that was never used before, so that no process mistakes an earlier run's data for this one's."""
     return f"{kind}-{uuid4().hex}"
 
 
 def opened(scratch: Scratch, name: str, open_it: Callable[[Scratch, str], T]) -> T:
-    """What `open_it(scratch, name)` gave this process before, unless something else was opened since."""
+    """The result of `open_it(scratch, name)`, kept in this process until another name is opened."""
     return _opened(scratch, name, open_it)
 
 
@@ -30,6 +30,6 @@ def forget() -> None:
     _opened.cache_clear()
 
 
-@lru_cache(maxsize=1)  # one: the lists of the search make way for the graph
+@lru_cache(maxsize=1)  # one entry: the lists of the search make way for the graph
 def _opened(scratch: Scratch, name: str, open_it: Callable[[Scratch, str], Any]) -> Any:
     return open_it(scratch, name)

@@ -58,7 +58,7 @@ def read_block(item: RowRange, support: Support) -> Array:
 def block_step(d: int) -> int:
     """Rows per task where rows are only read and assigned: a power of two, as chunks mostly are; 8 to 16 MiB.
 
-    Assigned rows come back to the flow's process, and a window of tasks may be waiting there.
+    Assigned rows come back to the flow's process, where a window of tasks may be waiting.
     """
     return power_of_two(TASK_BYTES // 2 // (4 * d))
 

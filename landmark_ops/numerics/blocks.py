@@ -1,4 +1,4 @@
-"""What may stand between rows and landmarks, told apart in one place: metrics, kernels, geodesics, affine weights.
+"""The kinds of block between rows and landmarks: metrics, kernels, geodesics, affine weights.
 
 A new kind of block is one class with `name` and `fn`, and one line in each of the functions below.
 """
@@ -18,7 +18,7 @@ from landmark_ops.numerics.geodesic_block import Geodesic
 from landmark_ops.numerics.kernel import Kernel, kernel_block
 from landmark_ops.numerics.metric import Metric, sq_dists
 
-# Of the largest value of a row's block: weights this far below 0 are no rounding.
+# Relative to the largest value of a row's block: weights this far below 0 are not rounding.
 NEGATIVE = 1e-5
 
 Block = Metric | Kernel | Geodesic | Weights
@@ -72,7 +72,7 @@ def block_key(block: Block) -> tuple[Any, ...]:
 
 
 def row_geometry(block: Block) -> Metric | Kernel:
-    """What can be measured between two rows: the block itself, or the metric under geodesics and weights."""
+    """The measure between any two rows: the block itself, or the metric under geodesics and weights."""
     if isinstance(block, Metric | Kernel):
         return block
     return block.metric if isinstance(block, Geodesic) else Metric("euclidean")

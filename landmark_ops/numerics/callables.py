@@ -1,4 +1,4 @@
-"""A user's own metric or kernel: called on blocks or on pairs of rows, and held to what metrics and kernels are."""
+"""A user's own metric or kernel: called on blocks or on pairs of rows, and checked for the properties of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from landmark_ops.errors import InputError
 Array = NDArray[Any]
 Callback = Callable[..., Any]
 
-ASYMMETRY = 1e-5  # of the largest value: what a user's callable may differ by where it should not
+ASYMMETRY = 1e-5  # tolerance of the checks, relative to the largest value
 
 
 def is_blockwise(fn: Callback, Z: Array, params: Mapping[str, Any]) -> bool:
@@ -56,7 +56,7 @@ def call_blockwise(
 def check_callable(
     values: Array, fn: Callback, blockwise: bool, Z: Array, params: Mapping[str, Any], what: str
 ) -> None:
-    """InputError where a user's callable cannot be what it is taken for, by its (m, m) values of landmarks Z (m, d).
+    """InputError where a user's callable is no metric or kernel, by its (m, m) values of landmarks Z (m, d).
 
     Metrics and kernels are symmetric, and a value depends on its two rows alone, not on others of the block; a metric
     is 0 between a row and itself.
@@ -85,14 +85,14 @@ def check_callable(
 
 
 def real_numbers(values: Array, what: str) -> NDArray[np.float64]:
-    """What a user's callable gave, as float64; InputError for complex numbers, None and text."""
+    """A user's callable's result as float64; InputError for complex numbers, None and text."""
     if values.dtype.kind not in "fiub":
         raise InputError(f"{what} callable: gave {values.dtype}, needs real numbers")
     return np.asarray(values, np.float64)
 
 
 def not_negative(distances: NDArray[np.float64], what: str) -> NDArray[np.float64]:
-    """Distances (b, m) as they are; InputError where some are negative, which no shortest path or square can take."""
+    """Distances (b, m) as they are; InputError where some are negative, which paths and squares do not allow."""
     negative = int((distances < 0).sum())
     if negative:
         raise InputError(

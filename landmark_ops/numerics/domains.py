@@ -1,6 +1,6 @@
-"""What metrics and kernels may ask of rows: values they are defined for, in code and in words.
+"""Domains of metrics and kernels: the rows they are defined for, in code and in words.
 
-Looked at in every row, in the pass that reads it: a row outside gets no coordinates, whichever rows are landmarks.
+Every row is checked in the pass that reads it: a row outside gets no coordinates, whichever rows are landmarks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 
 
 class Domain(NamedTuple):
-    """What a metric or kernel asks of each row: `within` (b, d) -> (b,) bool, and in words what rows outside do."""
+    """A metric's or kernel's condition on each row: `within` (b, d) -> (b,) bool, and in words what rows outside do."""
 
     within: Callable[[Array], Mask]
     violation: str
@@ -24,7 +24,7 @@ class Domain(NamedTuple):
 
 
 class Words(NamedTuple):
-    """Why rows have no coordinates, in words: what they do, "3 rows ..."; what may be done. {block} names the block."""
+    """Why rows have no coordinates, in words that follow "3 rows", and what to do. {block} names the block."""
 
     what: str
     remedy: str

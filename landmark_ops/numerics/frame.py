@@ -27,7 +27,7 @@ class Frame(NamedTuple):
         center = X.mean(axis=0, dtype=np.float64)
         spread = X.var(axis=0, dtype=np.float64).sum()
         if not always_center and center @ center <= NEAR_ORIGIN * spread:
-            center = np.zeros_like(center)  # then float32 rows are taken as they are, without rounding
+            center = np.zeros_like(center)  # float32 rows then need no rounding
         largest = float(np.abs(X - center).max(initial=0))
         return Frame(center, 2.0 ** -int(np.frexp(largest)[1]) if largest > 0 else 1.0)
 

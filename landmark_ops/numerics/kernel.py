@@ -1,4 +1,4 @@
-"""Kernels between b rows and m landmarks: what a kernel is, its parameters, and what its own file says of it.
+"""Kernels between b rows and m landmarks: a kernel with its parameters, and the entry that its file registers.
 
 Each has a file in `kernels/`, with scikit-learn's definitions and a bandwidth from the median distance of landmarks.
 Everything else asks the entry there (`Kernel.family`); nothing else tells kernels apart by name.
@@ -47,7 +47,7 @@ class KernelChoice:
 
     @property
     def family(self) -> KernelFamily:
-        """What is to be known of the kernel; InputError with the nearest names for one that is unknown."""
+        """The entry of the kernel; InputError with the nearest names for one that is unknown."""
         return CALLED if callable(self.kernel) else KERNELS[self.kernel]
 
     @property
@@ -119,7 +119,7 @@ class Kernel(KernelChoice):
 
 
 class KernelFamily(ABC):
-    """What is to be known of a kernel by name, whatever its parameters."""
+    """The entry of a kernel: its properties and functions, for any parameters."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ class KernelFamily(ABC):
     transform: str | None = None
     #: Whether values are not finite in float64 only where they overflow.
     overflows = False
-    #: What it asks of each row, where not every finite one will do.
+    #: Its domain, where not every finite row will do.
     domain: Domain | None = None
 
     @abstractmethod

@@ -3,8 +3,8 @@
 Each has an entry in `metrics/`, which says everything about it; nothing else tells metrics apart by name.
 
 Multidimensional scaling squares dissimilarities. Three metrics are squares already: `sqeuclidean` is |x - z|^2,
-`cosine` and `correlation` are half of it on rows scaled to unit length. They are used as what they are,
-`sq_dists` = |x - z|^2 on the (scaled) rows, not squared once more; see infra/decisions/0003-squared-metrics.md.
+`cosine` and `correlation` are half of it on rows scaled to unit length. For them `sq_dists` is |x - z|^2 on the
+(scaled) rows, not squared once more; see infra/decisions/0003-squared-metrics.md.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Metric:
 
     @property
     def family(self) -> MetricFamily:
-        """What is to be known of the metric; InputError with the nearest names for one that is unknown."""
+        """The entry of the metric; InputError with the nearest names for one that is unknown."""
         return CALLED if self.fn is not None else METRICS[self.name]
 
     @property
@@ -56,11 +56,11 @@ class Metric:
 
 
 class MetricFamily(ABC):
-    """What is to be known of a metric by name, whatever its parameters."""
+    """The entry of a metric: its properties and functions, for any parameters."""
 
     name: str
     aliases: tuple[str, ...] = ()
-    #: What it takes as metric_params.
+    #: The keys it takes in metric_params.
     parameters: tuple[str, ...] = ()
     #: Whether parameters left out are estimated from rows, once.
     estimated = False
@@ -72,9 +72,9 @@ class MetricFamily(ABC):
     takes_nan = False
     #: Whether the triangle inequality holds.
     triangle = True
-    #: Whether means of rows lie among them: what k-means moves its centres to.
+    #: Whether means of rows are rows, too, so that k-means can move its centres to them.
     has_means = False
-    #: What it asks of each row, where not every finite one will do.
+    #: Its domain, where not every finite row will do.
     domain: Domain | None = None
 
     @abstractmethod

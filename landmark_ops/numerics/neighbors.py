@@ -1,4 +1,4 @@
-"""Neighbours of query rows among support rows: what a search finds, and the rows it takes."""
+"""Neighbours of query rows among support rows: the result of a search, and its checks of rows."""
 
 from __future__ import annotations
 

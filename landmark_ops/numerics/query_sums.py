@@ -17,7 +17,7 @@ from landmark_ops.numerics.kernel import Kernel, kernel_block, kernel_diagonal
 from landmark_ops.numerics.metric import Metric, dists
 
 F64 = NDArray[np.float64]
-TIED = 1e-9  # of a distance: what rounding may tell equal ones apart by
+TIED = 1e-9  # relative difference of equal distances that rounding may cause
 QUERY_BATCH = 64  # queries per (batch, S) distance block: 10 MB at S = 20,000
 
 
@@ -51,7 +51,7 @@ def original_distances(X: Array, Y: Array, block: Block) -> F64:
 
 
 def judged_by_landmarks(block: Block) -> bool:
-    """Whether distances of rows are known to landmarks only: geodesics, and what was computed beforehand."""
+    """Whether distances are known to landmarks only: geodesics, and precomputed blocks."""
     return isinstance(block, Geodesic) or precomputed(block)
 
 
@@ -89,7 +89,7 @@ def query_sums(
     original[own] = embedded[own] = np.inf  # a row is not its own neighbour
     near_original = np.argpartition(original, neighbors - 1, axis=1)[:, :neighbors]
     near_embedded = np.argpartition(embedded, neighbors - 1, axis=1)[:, :neighbors]
-    # Of rows that tie for the last place any will do: which of them is found is chance, and no fault of the embedding.
+    # Any of the rows that tie for the last place will do: which one is found is chance, and no fault of the embedding.
     reach = np.take_along_axis(original, near_original, axis=1).max(axis=1)
     shared = (np.take_along_axis(original, near_embedded, axis=1) <= reach[:, None] * (1 + TIED)).sum(axis=1)
     # Venna & Kaski 2006: 1 - 2 / (k (2 S - 3 k - 1)) * sum over intruders of (rank - k), here per query.

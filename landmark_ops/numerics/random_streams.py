@@ -1,6 +1,6 @@
-"""The random numbers of a run: each thing that is drawn has a stream of the seed to itself, named here alone.
+"""The random numbers of a run: each purpose has a stream of the seed to itself, listed here.
 
-Two things that share a stream draw the same rows: landmarks would then lie among the very rows that quality is measured
+Two purposes that shared a stream would draw the same rows: landmarks would be among the rows that quality is measured
 on, and look better than they are.
 """
 
@@ -21,7 +21,7 @@ RandomState = int | np.random.RandomState | np.random.Generator | None
 
 @unique
 class Stream(IntEnum):
-    """What a seed's random numbers are drawn for. A value is never given to another thing: runs would change."""
+    """The purposes of a seed's random numbers. A value is never reused for another purpose: runs would change."""
 
     LANDMARKS = 0  # the order in which uniform landmarks are taken
     QUALITY_SAMPLE = 1
@@ -52,7 +52,7 @@ class Stream(IntEnum):
 
 @unique
 class RowStream(IntEnum):
-    """What the numbers that rows have are for, whichever block reads them; the numbers of draws lie between values."""
+    """The purposes of the numbers that each row has, independent of ranges; numbers of draws lie between values."""
 
     LEVERAGE_ROWS = 0
     LEVERAGE_MEMBER = 100

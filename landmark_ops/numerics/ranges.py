@@ -1,8 +1,8 @@
-"""What a float can hold: where squares and products of rows leave its range, and exact scaling by powers of two.
+"""Ranges of floats: where squares and products of rows leave them, and exact scaling by powers of two.
 
 float32 ends at 3e38 and loses digits below 1e-38, so squares of rows beyond about 1e19 are infinite and those of rows
-below 1e-19 are noise or zero, long before the rows themselves are. What is computed in float32 is therefore looked at
-by its largest value, which costs nothing where that is at hand anyway, and computed in float64 beyond these bounds.
+below 1e-19 are noise or zero, long before the rows themselves are. The largest value of whatever is computed in float32
+is therefore checked, which is cheap where it is at hand anyway; beyond these bounds float64 is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SQUARES: dict[np.dtype[Any], tuple[float, float]] = {
 }
 
 
-# What float32 stores to five digits: below, its steps are coarser; above is nothing.
+# Range that float32 stores to five digits: below, its steps are coarser; above, it overflows.
 STORED = (1e-39, float(np.finfo(np.float32).max))
 
 

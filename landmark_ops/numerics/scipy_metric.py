@@ -1,4 +1,4 @@
-"""What metrics that SciPy computes have in common."""
+"""Base of the metrics that SciPy computes."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Destination(NamedTuple):
 
 
 class Extended(NamedTuple):
-    """What placing one range of rows gave: a record per output, and the sampled rows among it."""
+    """The result of placing one range of rows: a record per output, and the sampled rows among them."""
 
     written: list[Written]
     rows: NDArray[Any]  # (s, d) sampled rows, as stored

@@ -1,4 +1,4 @@
-"""What several maps leave unexplained of the same rows, one range of them per task."""
+"""Unexplained sums of several maps over the same rows, one range per task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the arrays of one value per row come to: sizes of clusters, errors of predictions on rows held out."""
+"""Scores of arrays of one value per row: sizes of clusters, errors of predictions on held-out rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Scores(NamedTuple):
 def score_block(item: RowRange, store: EmbeddingStore, targets: Targets, undefined: float) -> Scores:
     """Scores of the held-out rows of one chunk, from the arrays as written.
 
-    `undefined` is what stands in `prediction` for rows without one.
+    `undefined` is the value of `prediction` for rows without one.
     """
     read = store.read_outputs(*item)
     y, prediction = targets.read(*item)[:, 0], read["prediction"]

@@ -39,15 +39,14 @@ def load_maps(stored: tuple[tuple[EmbeddingStore, str], ...]) -> list[LandmarkMa
 
 @dataclass(frozen=True, eq=False)
 class OpenedMap(LandmarkMap):
-    """A map in somebody's hands: it takes rows however they are held."""
+    """A map for interactive use: it takes rows of any array type."""
 
     @speaks(Edge.CALL)
     def __call__(self, X: Any) -> Any:
         """Place rows X (b, d): arrays, nested lists, DataFrames (their columns in order) as an ndarray (b, k) at once.
 
-        Dask arrays, zarr arrays and `Rows` give a lazy dask array. Coordinates have the compute dtype of the rows,
-        those of rows that have none are NaN.
-        Raises `InputError` for anything else, and for rows with another number of features.
+        Dask arrays, zarr arrays and `Rows` give a lazy dask array. Coordinates have the compute dtype of the rows, NaN
+        for rows without any. Raises `InputError` for anything else, and for rows with another number of features.
         """
         from landmark_ops.passes.lazy_arrays import is_lazy, map_rows, place_lazily
 

@@ -33,7 +33,7 @@ def causes_block(item: RowRange, rows: Rows, fitted: LandmarkMap, lengths: Rows 
 def causes_of_rows(
     X: Array, indices: NDArray[np.int64], fitted: LandmarkMap, lengths: Rows | None
 ) -> dict[Cause, Found]:
-    """The same of a few rows X (b, d) at hand, whose global indices (b,) ascend."""
+    """Causes for a few rows X (b, d) in memory, whose global indices (b,) ascend."""
     return tally(causes(fitted, X, None if lengths is None else lengths.take(indices), stored=True), indices)
 
 
@@ -75,10 +75,10 @@ def refuse_outside(rows: Rows, block: Block | None, engine: Engine, items: list[
 def refuse_lacking(
     out: Array, X: Array, fitted: LandmarkMap, where: str, allowed: tuple[Cause, ...] = ALLOWED
 ) -> Array:
-    """What became of rows X (b, d) under a map, (b, k), or InputError naming why some of them have nothing.
+    """`out`, the coordinates (b, k) of rows X (b, d), or InputError naming why some of them have none.
 
-    Rows holding NaN or Inf, and those off the component of a graph that was asked for, are NaN and no mistake, unless
-    no cause is `allowed`: a class has no NaN.
+    Rows holding NaN or Inf, and those off the component of a graph that was asked for, are NaN without an error, unless
+    no cause is `allowed`, as for classes, which have no NaN.
     """
     if out.dtype.kind != "f":  # labels, which are refused before they are read off
         return out

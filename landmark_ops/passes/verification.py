@@ -1,4 +1,4 @@
-"""All that an embedding holds against what was recorded when it was committed. Reads everything, writes nothing."""
+"""Compare all of an embedding with the hashes recorded when it was committed. Reads everything, writes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landmark_ops.stores.embeddings.store import EmbeddingStore
 
 
 class Verified(NamedTuple):
-    """What was looked at, by kind and number, what is damaged, and what nothing was recorded of to compare with."""
+    """What was checked, by kind and number, what is damaged, and what has no recorded hash to compare with."""
 
     uri: str
     checked: dict[str, int]
@@ -27,14 +27,14 @@ class Verified(NamedTuple):
 def verify_embedding(store: EmbeddingStore, engine: Engine, done: Done | None = None) -> Verified:
     """Compare every committed chunk, the map, landmarks and the table of chunks with their hashes.
 
-    Raises DamagedError where the group's own metadata cannot be read, which names all else, RunError where another
-    output was put in its place meanwhile.
+    Raises DamagedError where the group's own metadata cannot be read, which lists everything else, RunError where
+    another output was put in its place meanwhile.
     """
     store.read_status()
     attributes = store.read_attributes()
     try:
         found = _compare(store, complete=attributes["status"] == "complete", engine=engine, done=done)
-    except Exception:  # of two outputs read for one, anything may be said
+    except Exception:  # two outputs were mixed: the findings mean nothing
         _check_same(store, attributes)
         raise
     _check_same(store, attributes)

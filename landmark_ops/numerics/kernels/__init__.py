@@ -1,1 +1,1 @@
-"""One file per kernel, with everything that is to be known of it."""
+"""One file per kernel, with everything about it."""

@@ -9,7 +9,7 @@ from landmark_ops.numerics.metric import METRICS, Metric, MetricFamily
 
 
 class NanEuclidean(MetricFamily):
-    """NaN marks a feature that a row lacks; what is left counts for all, as scikit-learn defines it."""
+    """NaN marks a feature that a row lacks; the others are scaled up to stand for all, as in scikit-learn."""
 
     name = "nan_euclidean"
     takes_nan = True
