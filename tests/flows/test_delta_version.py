@@ -14,7 +14,7 @@ from flows.compare.comparison import open_comparison
 from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.errors import InputError
 from landmark_ops.stores.sources.source import open_rows
-from tests.flows.interrupting import interrupt, watching
+from tests.flows.interrupting import committed, interrupt, slow_command, watching
 from tests.flows.running import arrays, attributes, make_config, points, run_embed, write_npy
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")
@@ -77,6 +77,24 @@ def test_interrupted_and_taken_up_after_the_table_has_changed(tmp_path: Path, ta
     with pytest.raises(InputError, match="holds an unfinished embedding made with version 1 of the source instead of"):
         run_embed(make_config(str(table), tmp_path / "out.zarr"))
     assert run_embed(config)["outcome"] == "resumed"
+    equal(tmp_path / "out.zarr", tmp_path / "expected.zarr")
+
+
+@pytest.mark.slow
+def test_killed_and_taken_up_after_the_table_has_grown(tmp_path: Path, table: Path) -> None:
+    """What the latest version was as the killed run began is named by its output, and can be kept to."""
+    run_embed(make_config(str(table), tmp_path / "expected.zarr"))
+    config = make_config(str(table), tmp_path / "out.zarr")
+    with slow_command(tmp_path, config, in_process=1 << 20, seconds=0.3) as process:
+        append(table, points(seed=1))
+        process.kill()
+        process.wait()
+    assert attributes(tmp_path / "out.zarr")["status"] == "partial"
+    done = committed(tmp_path / "out.zarr")
+    config["source"]["version"] = attributes(tmp_path / "out.zarr")["source"]["version"]
+    with watching() as seen:
+        assert run_embed(config)["outcome"] == "resumed"
+    assert len(seen["verify"]) >= done >= 2
     equal(tmp_path / "out.zarr", tmp_path / "expected.zarr")
 
 
