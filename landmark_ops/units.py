@@ -51,7 +51,7 @@ def megabytes(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As precise as a person watching needs: 0.42 s, 12 s, 3 min 05 s, 2 h 10 min."""
+    """A duration, to the precision needed while watching: 0.42 s, 12 s, 3 min 05 s, 2 h 10 min."""
     if seconds < 10:
         return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 90 else minutes(seconds)

@@ -1,4 +1,4 @@
-"""What a report of one embedding run says, as data: the flow fills it, pictures and page only read it.
+"""The content of an embedding's report, as data: the flow fills it, pictures and page only read it.
 
 Every array here is landmark-, grid- or sample-sized: a report never sees all rows.
 Letters: m landmarks, k components, S sampled rows, H × W histogram cells.
@@ -99,7 +99,8 @@ class EmbedReport:
 
     `landmarks`: (m, k) coordinates. `spectrum`: all eigenvalues, descending, negative ones included; the first `kept`
     made the components. `negative_mass`: Σ|λ<0| / Σ|λ|, a fraction of 1. `thumbnails`: (m, h, w) or
-    (m, h, w, 1|3|4), any numeric range; they are scaled by one range for all. `quality_note` says on which sample.
+    (m, h, w, 1|3|4), any numeric range; they are scaled by one range for all. `quality_note` names the sample that
+    quality was measured on.
     """
 
     title: str

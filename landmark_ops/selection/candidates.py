@@ -1,4 +1,4 @@
-"""The rows that a pass found, among which the centre chooses landmarks one at a time."""
+"""Candidate rows found by a pass, from which landmarks are chosen centrally, one at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from landmark_ops.selection.usable_rows import working_rows
 
 
 class Candidates:
-    """Rows among which the centre chooses landmarks one at a time, in float64.
+    """Rows from which landmarks are chosen centrally, one at a time, in float64.
 
     Attributes
     ----------
@@ -23,8 +23,7 @@ class Candidates:
         (c, d) as stored, and as float64.
     F
         (c, j + room) features, the first `used` columns of it so far.
-    now
-        (c,) residuals, 0 for those chosen and those that only rounding keeps from 0.
+    now (c,) residuals, 0 for chosen rows and for those within rounding of 0.
     """
 
     def __init__(self, indices: NDArray[np.int64], stored: Array, X: F64, F: F64, used: int, diag: F64) -> None:

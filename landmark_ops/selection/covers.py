@@ -1,4 +1,4 @@
-"""Farthest-first rows, and how those of blocks become those of all rows."""
+"""Farthest-first rows of single ranges, and their merging into those of all rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cover(NamedTuple):
 
 
 def cover_block(item: RowRange, rows: Rows, start: Array, m: int, metric: Metric, skip_bad_rows: bool) -> Cover:
-    """The m - 1 farthest-first rows of one block, beginning away from `start` (1, d); fewer if fewer are distinct."""
+    """The m - 1 farthest-first rows of one range, beginning away from `start` (1, d); fewer if fewer are distinct."""
     indices, stored, X = read_usable(item, rows, metric, skip_bad_rows)
     picks, radius = farthest_first(X, working_rows(start, metric)[0], m - 1, metric)
     return Cover(indices[picks], stored[picks], radius, 1)
@@ -62,9 +62,9 @@ def farthest_first(X: Array, start: Array, count: int, metric: Metric) -> tuple[
     Returns the positions (j,) int64, ties broken by the lowest, and the radius that is left: the largest distance
     of a row to the chosen ones. j < count where every other row coincides with a chosen one.
 
-    Works in rounds and yet exactly. Gaps only shrink, so an old gap bounds the present one. A round keeps the front
+    Works in rounds, but exactly: gaps only shrink, so an old gap bounds the present one. A round keeps the front
     (the FRONT_ROWS farthest rows) up to date after each choice, and ends when the front's farthest row comes below
-    the old gap of any row behind it; then all rows learn of the round's choices in one matrix product.
+    the old gap of any row behind it; then the gaps of all rows are updated by one matrix product.
     """
     picks: list[int] = []
     gaps = gaps_to(X, start, metric) if len(X) else np.zeros(0)

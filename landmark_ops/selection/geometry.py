@@ -1,4 +1,4 @@
-"""In which metric a strategy of distances sees a kernel, and metrics with their parameters resolved."""
+"""The metric that a strategy of distances uses for a kernel, and metrics with their parameters resolved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def estimated_metric(metric: str | Callback, rows: Rows, seed: int) -> Metric:
 
 
 def kernel_metric(kernel: str | Callback, metric: str | Callback, strategy: Strategy) -> tuple[str, str]:
-    """The metric in which a strategy sees a kernel, and what to add to the note. Raises InputError if there is none."""
+    """The metric that a strategy uses for a kernel, and an addition to the note. Raises InputError if there is none."""
     if metric != "euclidean":
         raise InputError(f"got kernel={kernel!r} and metric={metric!r}, only one of them can be used: drop one")
     family = KernelChoice(kernel).family

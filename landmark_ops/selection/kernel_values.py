@@ -1,4 +1,4 @@
-"""Kernel values that a choice rests on: in float64, finite, and of a kernel that is positive semidefinite."""
+"""Kernel values that selection uses: in float64, checked to be finite and of a positive semidefinite kernel."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def diagonal(X: Array, kernel: Kernel) -> F64:
 
 
 def raw_diagonal(X: Array, kernel: Kernel) -> F64:
-    """k(x, x) as it comes, NaN, Inf and negative values with it: for those who look at more before they refuse."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is refused
+    """k(x, x) unchecked, possibly NaN, Inf or negative, for callers that refuse it themselves."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the result is refused
         return np.asarray(kernel_diagonal(X.astype(np.float64), kernel), np.float64) if len(X) else np.zeros(0)
 
 

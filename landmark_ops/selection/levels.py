@@ -28,7 +28,7 @@ from landmark_ops.selection.usable_rows import read_usable, row_rule
 from landmark_ops.stores.sources.rows import Rows
 
 RATIO = 4  # rows of a level per row of the level below; the paper has 2, more passes and samples half as large
-CORE_ROWS = 1 << 13  # levels of at most so many rows, or so many per landmark, are gone through centrally
+CORE_ROWS = 1 << 13  # levels of at most so many rows, or so many per landmark, are scored centrally
 CORE_PER_LANDMARK = 4
 
 
@@ -44,7 +44,7 @@ class Level(NamedTuple):
 
 
 def core_rows(n: int, d: int, m: int) -> int:
-    """How many rows are gone through centrally."""
+    """How many rows are scored centrally."""
     return min(n, max(min(CORE_ROWS, BLOCK_ELEMENTS // d), CORE_PER_LANDMARK * m))
 
 
@@ -89,7 +89,7 @@ def level_above(kept: Weighted, share: float, number: int, ask: Request, kernel:
 
 
 def level_block(item: RowRange, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, level: Level) -> Weighted:
-    """The rows of one block that belong to a level and are kept by their score."""
+    """The rows of one range that belong to a level and are kept by their score."""
     indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
     member = row_numbers(level.seed, RowStream.LEVERAGE_MEMBER, *item, level.number)[indices - item[0]] < level.share
     indices, stored, X = indices[member], stored[member], X[member]
@@ -113,6 +113,6 @@ def thinned(kept: Weighted, ask: Request, kernel: Kernel, number: int) -> Weight
 
 
 def merge_kept(parts: list[Weighted]) -> Weighted:
-    """The rows kept of several blocks, in their order."""
+    """The rows kept of several ranges, in their order."""
     indices, stored, probability = zip(*parts, strict=True)
     return Weighted(np.concatenate(indices), np.concatenate(stored), np.concatenate(probability))

@@ -51,7 +51,7 @@ def lloyd(
 
 
 def cells_of_block(item: RowRange, rows: Rows, centres: Array, metric: Metric, skip_bad_rows: bool) -> Cells:
-    """The cells of one block's rows; sums are taken row by row, in order, in float64."""
+    """The cells of one range's rows; sums are taken row by row, in order, in float64."""
     X = read_usable(item, rows, metric, skip_bad_rows).X
     which, gaps = nearest(X, centres, metric)
     member = csr_array((np.ones(len(X)), which, np.arange(len(X) + 1)), shape=(len(X), len(centres)))
@@ -60,7 +60,7 @@ def cells_of_block(item: RowRange, rows: Rows, centres: Array, metric: Metric, s
 
 
 def add_cells(parts: list[Cells]) -> Cells:
-    """The cells of several blocks together, added in the order given."""
+    """The cells of several ranges together, added in the order given."""
     sums, sizes, phi = parts[0].sums.copy(), parts[0].sizes.copy(), parts[0].phi
     for part in parts[1:]:
         sums += part.sums

@@ -14,7 +14,7 @@ from landmark_ops.selection.nearest import refuse_undefined
 from landmark_ops.selection.pivots import F64
 from landmark_ops.selection.residuals import RANK_CUTOFF
 
-TOGETHER = 64  # rows brought up to date at once where one call evaluates many pairs, else one at a time
+TOGETHER = 64  # rows updated at once where one call evaluates many pairs, else one at a time
 NEGATIVE = 1e-6  # of k(x, x): a residual this far below 0 is no rounding
 
 
@@ -37,7 +37,7 @@ class Pool:
         self.X, self.look, self.evaluations = X, look, 0
         self.chosen: list[int] = []
         self.overshot = 0
-        self.spanned = -1  # how many landmarks explained all rows, where it came to that
+        self.spanned = -1  # how many landmarks explained all rows, if they did
         self.together = 1 if look.fn is not None and not look.blockwise else TOGETHER
         if isinstance(look, Kernel):
             self.left = diagonal(X, look)

@@ -1,4 +1,4 @@
-"""A sample of rows from which parameters left open come where landmarks do not exist yet."""
+"""A sample of rows for estimating parameters that were left out, before there are landmarks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def probe_rows(
     count: int = PROBE_ROWS,
     rule: Rule = None,
 ) -> Array:
-    """A uniform sample of min(n, count) rows, (s, d) stored dtype: where a bandwidth comes from before landmarks exist.
+    """A uniform sample of min(n, count) rows, (s, d) stored dtype, to estimate a bandwidth before there are landmarks.
 
     The same rows for one seed, whatever the chunks, workers and engine. Fewer where bad rows may be skipped and no more
     are usable; `rule` says which are.

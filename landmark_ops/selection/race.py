@@ -1,4 +1,4 @@
-"""Draws without replacement by weight: an exponential race, and of rows that coincide only the first."""
+"""Draws without replacement by weight: an exponential race, in which only the first of coinciding rows counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposals drawn in proportion to residuals before a round, accepted so that they follow those of the moment.
+"""Proposals drawn in proportion to residuals before a round, accepted so that they follow the current residuals.
 
 Epperly, Tropp & Webber 2024.
 """
@@ -14,13 +14,13 @@ from landmark_ops.selection.candidates import Candidates
 from landmark_ops.selection.pivots import F64, Pivots
 from landmark_ops.selection.sweep import Sweep
 
-DRAWS = 4  # per row proposed, at most: where all rows are proposed they are drawn again and again
+DRAWS = 4  # draws per row proposed, at most: if all rows are proposed, each is drawn again and again
 SAME = 1e-9  # two sums of the same residuals differ by less
-WITNESSES = 32  # proposals left over from which the error that is left is estimated, at least
+WITNESSES = 32  # unused proposals needed to estimate the remaining error
 
 
 class Round(NamedTuple):
-    """The landmarks after a round, and (sum of d_now) / (sum of d), estimated from proposals not looked at, if any."""
+    """The landmarks after a round, and (sum of d_now) / (sum of d), estimated from unused proposals, if any."""
 
     pivots: Pivots
     ratio: float
@@ -50,7 +50,7 @@ def accept(found: Sweep, pivots: Pivots, kernel: Kernel, most: int, random: np.r
             chosen.append(s)
     ratio = 0.0
     if c:
-        # What is left of the rows looked at is known; the others are as those that are next in the race.
+        # Residuals of the proposals used are known; the next ones in the race stand for all other rows.
         judges = slice(seen, c) if c - seen >= WITNESSES else slice(0, c)
         looked = mass[seen - 1] if seen else 0.0
         others = max(found.left - looked, 0.0) * float(np.mean(candidates.now[judges] / weights[judges]))

@@ -1,4 +1,4 @@
-"""What a strategy is asked for: how many landmarks, of which rows, and all it may look at to choose them."""
+"""A request to a strategy: how many landmarks, of which rows, and everything it may use to choose them."""
 
 from __future__ import annotations
 

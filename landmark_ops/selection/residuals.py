@@ -1,4 +1,4 @@
-"""Residuals of rows given landmarks: what of k(x, x) the landmarks leave unexplained.
+"""Residuals of rows given landmarks: the part of k(x, x) that the landmarks leave unexplained.
 
 With L the Cholesky factor of K_ZZ, the landmarks' features of a row are f(x) = L^-1 k(Z, x), and its residual is
 k(x, x) - |f(x)|^2: the squared distance of x from the span of the landmarks in the kernel's space, the variance of a
@@ -19,11 +19,11 @@ from landmark_ops.selection.pivots import F64, Pivots, Precision
 from landmark_ops.selection.usable_rows import working_rows
 
 TILE_ELEMENTS = 1 << 20  # of a (rows, landmarks) tile: stays in the processor's cache
-# Residuals of at most so much of k(x, x) are rounding: such rows coincide with landmarks, or with their span. Measured
+# Residuals up to this, relative to k(x, x), are rounding: such rows lie in the span of landmarks. Measured
 # on rows of exact low rank, 660 eps (float64); on image patches, 60 eps (float32).
 RANK_CUTOFF = 4e-13
 RANK_CUTOFF_FLOAT32 = 1e-5
-NEGATIVE = 1e-2  # of k(x, x): a residual this far below 0 is no rounding, the kernel is not positive semidefinite
+NEGATIVE = 1e-2  # relative to k(x, x): a residual this far below 0 means that the kernel is not positive semidefinite
 
 
 class Residuals(NamedTuple):

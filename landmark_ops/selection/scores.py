@@ -23,7 +23,7 @@ from landmark_ops.selection.pivots import F64, Pivots
 from landmark_ops.selection.residuals import residuals
 from landmark_ops.selection.usable_rows import working_rows
 
-LEAST_RIDGE = 1e-12  # of the largest eigenvalue: a kernel of low rank has no tail to take the ridge from
+LEAST_RIDGE = 1e-12  # relative to the largest eigenvalue: a kernel of low rank has no tail to take the ridge from
 SCORE_ROWS = 1 << 12  # rows of a sample scored by one task
 
 
@@ -96,7 +96,7 @@ def score(stored: Array, kept: Weighted, ridge: float, kernel: Kernel, engine: E
 
 
 def inclusion(scores: F64, threshold: float) -> F64:
-    """The probability of rows (c,) to have come before `threshold` in a race with weights `scores`.
+    """The probability (c,) of each row to come before `threshold` in a race with weights `scores`.
 
     With the key of the first row not taken as threshold, 1 / probability is an unbiased weight (Duffield, Lund &
     Thorup 2007).

@@ -4,12 +4,12 @@ From one random row, each round keeps row x with probability min(1, l d(x)^2 / p
 the candidates so far, phi the sum of d^2 over all rows and l = 2 m. The candidates, weighted by the number of rows
 nearest to each, are then reduced to m by k-means++ (Arthur & Vassilvitskii 2007), centrally.
 
-phi is only known once all rows are seen. A block therefore keeps every row that passes with its own part of phi,
-which can only be too many, and merges drop what no longer passes: one pass per round, and no state per row.
+phi is only known once all rows are seen. A range therefore keeps every row that passes with its own part of phi, which
+can only be too many, and merges drop rows that no longer pass: one pass per round, and no state per row.
 
-Far above a million rows all of this sees a uniform sample of them only, the same one in every round: seeding is 12 of
-the 17 n m distances of k-means, and what it is for, one centre near each cluster, a million rows show as well. A
-cluster of fewer than about 3 / SAMPLE_ROWS of all rows may be missed.
+Far above a million rows all of this uses a uniform sample only, the same one in every round: seeding is 12 of the 17 n
+m distances of k-means, and a million rows are enough for its purpose, one centre near each cluster. A cluster of fewer
+than about 3 / SAMPLE_ROWS of all rows may be missed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROUNDS = 5  # at most
 # A heuristic: a round that left more than this part of phi is followed by no other. Image patches then take 3 rounds
 # (5 make no better centres); clusters of Zipf sizes or far outlying ones take all 5 (3: 12-34 % worse on the latter).
 LEAVES = 0.7
-SAMPLE_ROWS = 1 << 20  # seeding sees about so many rows, or so many per landmark,
+SAMPLE_ROWS = 1 << 20  # seeding uses about so many rows, or so many per landmark,
 SAMPLE_PER_LANDMARK = 256
 SAMPLE_ABOVE = 4  # where there are more than so many times as many
 OVERSAMPLING = 2  # l = 2 m; dask-ml's l = 2 leaves 79 of 100 centres random
@@ -64,7 +64,7 @@ class Start(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Which rows seeding sees: those with random number below `share`."""
+    """The rows that seeding uses: those with random number below `share`."""
 
     seed: int
     share: float

@@ -1,4 +1,4 @@
-"""The one way into every strategy: what is asked for is checked, then its function is called."""
+"""The entry point of all strategies: the request is checked, then the strategy's function is called."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from landmark_ops.selection.strategy import STRATEGIES, Strategy, strategies, st
 def select(name: str, ask: Request) -> Landmarks:
     """Choose landmarks by the strategy `name`: the same ones for one seed, whatever the chunks, workers and engine.
 
-    A kernel is not looked at by strategies that do not compare rows by one. Raises InputError for an unknown
+    Strategies that do not compare rows by a kernel ignore it. Raises InputError for an unknown
     strategy, a count below 1 or above n, a missing kernel, and what the strategy refuses.
     """
     strategy = named_strategy(name)
@@ -33,14 +33,14 @@ def select(name: str, ask: Request) -> Landmarks:
 
 
 def named_strategy(name: str) -> Strategy:
-    """The strategy of that name; InputError for the name of none."""
+    """The strategy of that name; InputError for an unknown name."""
     if name not in STRATEGIES:
         raise InputError(f"{Word.STRATEGY} {name!r} is unknown: choose one of {', '.join(strategy_names())}")
     return STRATEGIES[name]
 
 
 def check_numbers(strategy: Strategy, ask: Request) -> None:
-    """InputError for a count or seed that is none, and for landmarks of one's own where they are not taken."""
+    """InputError for an invalid count or seed, and for own landmarks with a strategy that takes none."""
     if not isinstance(ask.count, Integral) or isinstance(ask.count, bool):
         raise InputError(f"{Word.COUNT} is {ask.count!r}, a whole number is needed")
     if ask.count < 1:
@@ -75,7 +75,7 @@ def check_blocks(strategy: Strategy, ask: Request) -> None:
 
 
 def check_tolerance(strategy: Strategy, ask: Request) -> None:
-    """InputError for a tolerance that is none, or not taken."""
+    """InputError for an invalid tolerance, or one that the strategy does not take."""
     if ask.tolerance is not None and not strategy.takes_tolerance:
         taking = ", ".join(one.name for one in strategies() if one.takes_tolerance)
         raise InputError(

@@ -45,7 +45,7 @@ def sketch_block(
     partition: tuple[int, int],
     precision: Precision,
 ) -> F64:
-    """The part of one block in a `sketch`."""
+    """One range's part of a `sketch`."""
     indices, _, X = read_usable(item, rows, row_rule(kernel), skip)
     X = X.astype(precision)
     C, Z = working_rows(stored, None).astype(precision), working_rows(pivots.stored, None).astype(precision)

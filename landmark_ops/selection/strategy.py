@@ -1,4 +1,4 @@
-"""What a strategy says of itself, and the registry of them all.
+"""A strategy's entry in the registry, and the registry itself.
 
 A new strategy is one file in `strategies/`. Importing this module imports neither NumPy nor the strategies.
 """
@@ -30,9 +30,8 @@ class Strategy:
         Of those that compare by a metric: whether Euclidean distances do where a kernel's geometry is not known.
     takes_tolerance
         Whether it stops at a relative trace error, before `count` landmarks.
-    takes_own
-        Whether the landmarks are the user's own, as indices or points: then there is nothing to choose or compare.
-    order
+    takes_own Whether the landmarks are the user's own, as indices or points: then there is nothing to choose or
+    compare. order
         Where it stands in lists that people read, the simplest first; those of one order by name.
     colour, mark
         How it is drawn, the same in every picture.
@@ -56,12 +55,12 @@ class Strategy:
 
     @property
     def by_kernel(self) -> bool:
-        """Whether it looks at a kernel where there is one."""
+        """Whether it uses a kernel where there is one."""
         return self.compares_by in ("kernel", "either")
 
     @property
     def by_metric(self) -> bool:
-        """Whether it looks at a metric where there is no kernel."""
+        """Whether it uses a metric where there is no kernel."""
         return self.compares_by in ("metric", "either")
 
 

@@ -1,7 +1,7 @@
 """One pass over all rows that looks for further landmarks by their residuals.
 
-No array of length n is ever held: a pass computes the residuals of a block anew and keeps only the few rows it came
-for.
+No array of length n is ever held: a pass computes the residuals of a range anew and keeps only the few rows that it
+looks for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from landmark_ops.selection.usable_rows import read_usable, row_rule
 from landmark_ops.stores.sources.rows import Rows
 
 LEAST_BLOCK = 1 << 10
-SHARED_BY = 8  # blocks that even a small source is cut into, so that a few workers share it
+SHARED_BY = 8  # ranges that even a small source is cut into, so that a few workers share it
 
 
 class Draw(NamedTuple):
@@ -71,7 +71,7 @@ def sweep(ask: Request, pivots: Pivots, draw: Draw, precision: Precision) -> Swe
 def sweep_block(
     item: RowRange, rows: Rows, pivots: Pivots, kernel: Kernel, skip: bool, draw: Draw, precision: Precision
 ) -> Sweep:
-    """The part of one block in a `sweep`."""
+    """One range's part of a `sweep`."""
     indices, stored, X = read_usable(item, rows, row_rule(kernel), skip)
     diag, left, explained = residuals(X, pivots, kernel, precision)
     uniforms = row_numbers(draw.seed, draw.stream, *item, draw.number)[indices - item[0]]
@@ -101,5 +101,5 @@ def merge_sweeps(parts: list[Sweep], *, draw: Draw) -> Sweep:
 
 
 def kernel_items(n: int, d: int) -> list[RowRange]:
-    """The fixed grid of passes that evaluate kernels: at least SHARED_BY blocks of at least LEAST_BLOCK rows."""
+    """The fixed grid of passes that evaluate kernels: at least SHARED_BY ranges of at least LEAST_BLOCK rows."""
     return ranges(n, min(block_rows(d), max(LEAST_BLOCK, power_of_two(n // SHARED_BY))))

@@ -1,4 +1,4 @@
-"""Which rows can be landmarks, and what a strategy sees of them."""
+"""Which rows can be landmarks, and their working form for strategies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from landmark_ops.numerics.metric import Metric
 from landmark_ops.row_range import RowRange
 from landmark_ops.stores.sources.rows import Rows
 
-Rule = Metric | Kernel | None  # what decides which rows can be landmarks: finite ones, within the domain of these
+Rule = Metric | Kernel | None  # rows can be landmarks if they are finite and within the domain of this
 
 
 class Block(NamedTuple):
@@ -33,14 +33,14 @@ class Block(NamedTuple):
 
 
 def row_rule(kernel: Kernel) -> Rule:
-    """What decides which rows a kernel can use: some need a direction, some no negative values."""
+    """The rule for rows that a kernel can use: some need a direction, some no negative values."""
     if kernel.transform not in (None, "none"):
         return kernel.selection_metric()
     return kernel if domain(kernel) is not None else None
 
 
 def working_rows(points: Array, metric: Rule) -> Array:
-    """The rows (b, d) as distances see them: float32 where that holds them exactly, else float64.
+    """The rows (b, d) in the form that distances use: float32 where that holds them exactly, else float64.
 
     The Euclidean family is transformed here (cosine, correlation), so that only |x - z|^2 is left to compute; all
     other metrics get float64, as SciPy computes them.

@@ -1,7 +1,7 @@
 """Pictures that a table names by path instead of holding them: read below one folder, and nowhere else.
 
-What a table says is data of others: a path that leads out of the folder, by `..`, by a link or by another address, is
-a failure of its row, and no path is repeated in a message.
+Tables are untrusted: a path that leads out of the folder, by `..`, by a link or by another address, is a failure of its
+row, and messages repeat no path.
 """
 
 from __future__ import annotations

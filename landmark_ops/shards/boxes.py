@@ -1,7 +1,7 @@
 """Boxes of one's own as a column holds them: by name or by position, as corners or with a size, in pixels or relative.
 
-Whatever is out of order, empty, not finite or of another unit is refused with the box named; nothing is swapped,
-clipped or guessed. Whether a box meets the picture at all is known once the picture is, and not looked at here.
+A box that is out of order, empty, not finite or in another unit is refused by name; nothing is swapped, clipped or
+guessed. Whether a box meets its picture is checked later, when the picture's size is known.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def as_boxes(value: Any, form: BoxForm) -> NDArray[np.float64]:
 
 
 def value_at(value: Any, names: Sequence[str]) -> Any:
-    """What `names` lead to inside structs; inside a list of structs, the list of it."""
+    """The value at the path `names` inside structs; inside a list of structs, the list of such values."""
     for name in names:
         if isinstance(value, list):
             value = [None if item is None else item.get(name) for item in value]
@@ -122,6 +122,6 @@ def _four(at: int, row: Any, form: BoxForm) -> list[float]:
 
 
 def span_of(boxes: NDArray[np.float64], at: int) -> str:
-    """What messages say of a box."""
+    """A box in words, for messages."""
     x0, y0, x1, y1 = boxes[at]
     return f"box {at} spans x {x0:g}..{x1:g}, y {y0:g}..{y1:g}"

@@ -19,7 +19,7 @@ Path = tuple[str, ...]
 
 
 class Wanted(NamedTuple):
-    """What a config says of the columns; None: not said."""
+    """The columns named by a config; None where it names none."""
 
     images: str | None = None
     ids: str | None = None
@@ -98,7 +98,7 @@ def _hint(schema: pa.Schema) -> str:
 
 
 def _why_not(kind: pa.DataType) -> str | None:
-    """Why a type that people do keep pictures in is not read, and what to do."""
+    """Why a type that is used for pictures elsewhere is not read, and what to do."""
     if is_text(kind):
         return "is text: base64 is not read, store the decoded bytes as binary; paths are read from a folder"
     if is_list(kind):

@@ -1,6 +1,6 @@
 """A folder of image files, at any depth, as shards that stay the same when files are added.
 
-A file's shard is its bucket: the first bits of the sha256 of its path, so a function of its name alone. However many
+A file's shard is its bucket: the first bits of the sha256 of its path, so it depends on the name alone. However many
 files appear later, no old file moves to another shard, and two runs that see different listings agree on every file
 they both see. New files make the buckets they fall into grow; a run then asks the `images` table which members of such
 a bucket are done, and reads only the others. Sorted chunks of N files would instead shift behind every new name.
@@ -11,7 +11,7 @@ version of a shard is the digest of its names, so a file counts as the same as l
 place is not read again.
 
 image_id is the path below the source, so it does not even depend on the number of buckets. Files that are gone,
-unreadable, no plain files or too large become failures when it is their turn.
+unreadable, no plain files or too large become failures when they are read.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class FolderShard(Shard):
             return self.failed(name, UNREADABLE, "has gone since the folder was listed", name)
         except (
             Exception
-        ) as error:  # S3 clients raise anything; denied access may be an expired key, so it is no failure
+        ) as error:  # S3 clients raise anything; denied access may be an expired key, so it is not the file's failure
             raise RunError(
                 f"{locations.join(self.root, file.name)}: cannot be read now ({error}): check AWS_* credentials and "
                 "AWS_ENDPOINT_URL, then run again"

@@ -1,4 +1,4 @@
-"""The formats that images are stored in: what each is called, how it is known, which options it takes, its shards.
+"""The formats that images are stored in: what each is called, how it is recognised, its options and its shards.
 
 Each is one file of `formats/`, which imports the libraries it needs no sooner than something is opened with them.
 """
@@ -20,12 +20,12 @@ OPTIONS = ("glob", "buckets", "column", "id_column", "boxes_column", "paths", "v
 
 
 class ShardOptions(NamedTuple):
-    """What may be said of a source.
+    """Options of a source.
 
-    glob: which names are images. buckets: of a folder, as at the first run. column: of the encoded images, or the
-    array in a Zarr group. id_column, boxes_column: as named. box_layout, box_relative: see shards/boxes.py. paths: the
-    folder that paths in the images' column lead from, where it is not that of the source. version: of a Delta table,
-    its latest if None.
+    glob: which names are images. buckets: of a folder, as at the first run. column: of the encoded images, or the array
+    in a Zarr group. id_column, boxes_column: as named. box_layout, box_relative: see shards/boxes.py. paths: the folder
+    that paths in the images' column lead from, where it is not that of the source. version: of a Delta table, its
+    latest if None.
     """
 
     glob: str | None = None
@@ -40,7 +40,7 @@ class ShardOptions(NamedTuple):
     limits: Limits = Limits()
 
     def said(self) -> dict[str, Any]:
-        """What was said of columns, to open the source in the same way again."""
+        """The options of columns, to open the source in the same way again."""
         names = ("column", "id_column", "boxes_column", "box_layout", "box_relative", "paths")
         return {name: getattr(self, name) for name in names}
 
@@ -48,8 +48,8 @@ class ShardOptions(NamedTuple):
 class Listing(NamedTuple):
     """What a format finds at an address.
 
-    passed: files beside the images or shards, counted by suffix. buckets: what to remember of a folder, None of
-    anything else.
+    passed: files beside the images or shards, counted by suffix. buckets: of a folder, to be kept for later runs; else
+    None.
     """
 
     shards: Sequence[Shard]
@@ -70,9 +70,7 @@ class ShardFormat(ABC):
         Names of files that are given as examples of it, by their ends; none where it is always a folder.
     options
         Those of `OPTIONS` that it takes.
-    configurable
-        Whether configs name it. Otherwise it is always told by itself.
-    rows_move
+    configurable Whether configs may name it. Otherwise it is always recognised by its marks. rows_move
         Whether rows may move from shard to shard between two runs, as where a table is compacted.
     """
 

@@ -1,8 +1,8 @@
-r"""What every kind of shard has in common: members, their names, the reasons why one may be no image, and limits.
+r"""Common to all kinds of shard: members, their names, the reasons why one may be no image, and limits.
 
-A shard is a stable unit of work, a pickle of a few hundred bytes, that yields its images one by one. Whatever is wrong
-with a member is said in the member itself, as a reason code and a detail, and never raised: a run counts it and goes
-on. What is raised is what makes the whole shard unreadable now but perhaps not later: a network that fails, expired
+A shard is a stable unit of work, a pickle of a few hundred bytes, that yields its images one by one. A fault of a
+member is recorded in the member itself, as a reason code and a detail, and never raised: a run counts it and goes on.
+An error is raised where the whole shard is unreadable now but perhaps not later: a network that fails, expired
 credentials (`RunError`); those must not be recorded as if the images were bad.
 
 Names are opaque keys. They are compared as they are stored, without Unicode normalisation, and nothing is ever written
@@ -47,7 +47,7 @@ SHOWN_SUFFIXES = 8
 
 
 class Limits(NamedTuple):
-    """What is refused before it fills memory.
+    """Limits that keep a shard from filling memory.
 
     member_bytes: a larger member is a failure. expansion: how many times its stored size a compressed shard may grow,
     beyond `floor_bytes` which any may have. members: images in one shard.
@@ -94,11 +94,11 @@ class Shard(abc.ABC):
 
     @property
     def reads(self) -> dict[str, Any]:
-        """What of the source is read, where it is more than a file: names that JSON can hold."""
+        """The part of the source that is read, where a file has several: values that JSON can hold."""
         return {}
 
     def only_grew(self, recorded: str) -> bool:
-        """Whether what is on record of this shard, at version `recorded`, is still what it says by name."""
+        """Whether members on record of this shard, at version `recorded`, can be recognised by name alone."""
         return True
 
     def rewritten(self, since: float, among: Container[str] | None = None) -> int:
@@ -112,7 +112,7 @@ class Shard(abc.ABC):
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The images, and the failures, one by one; those named in `skip` are left out unread.
 
-        `passed` is filled with what lies in the shard beside images, counted by suffix.
+        `passed` collects files in the shard that are no images, counted by suffix.
         """
 
     def failed(self, member: str, reason: str, detail: str, image_id: str | None = None) -> Member:
@@ -155,7 +155,7 @@ def is_hidden(name: str) -> bool:
 
 
 def suffix_of(name: str) -> str:
-    """What a file that is passed over is counted under."""
+    """The suffix under which a file that is passed over is counted."""
     last = name.rpartition("/")[2].lower()
     dot = last.rfind(".")
     if is_hidden(name):

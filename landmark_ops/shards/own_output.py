@@ -1,7 +1,7 @@
-"""What lies below a source but was put there by us: tables of a run and reports. It is never read as images.
+"""Our own output below a source: tables of a run and reports. It is never read as images.
 
 An output of `landmarks detect` is known by its private folder, a report of `landmarks embed` by its folder's name and
-its page. So it does not matter which run wrote it, or whether that is this one. Drawings, which may lie in any folder,
+its page. So it is found whichever run wrote it, this one included. Drawings, which may lie in any folder,
 carry a mark inside (images/encode.py).
 """
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 def without_own(items: Iterable[tuple[str, T]]) -> list[T]:
     """The items that are not ours. `items`: the path below the source, with / between folders, and what it stands for.
 
-    What is below a private folder is ours, and what is below its neighbours in `PARTS`.
+    Everything below a private folder, and below its neighbours in `PARTS`, is ours.
     """
     listed = list(items)
     ours: set[str] = set()

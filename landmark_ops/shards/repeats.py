@@ -1,7 +1,7 @@
 """Ids that occur more than once in a table of images: the row that is met first counts, the others are flagged.
 
-Two images under one id would be one in every join. Ids are compared over the whole source, by 64-bit hashes first, so
-that millions cost eight bytes each, and then by their values.
+In a join, two images under one id would count as one. Ids are compared over the whole source, by 64-bit hashes first,
+so that millions cost eight bytes each, and then by their values.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class IdentifiedShard(Shard):
 
 
 def flag_repeated(todo: Sequence[Shard], done: Sequence[Shard]) -> list[Shard]:
-    """The shards of `todo`, each with the rows whose id another row has that counts: one in `done`, or one before."""
+    """The shards of `todo`, each with its rows whose id belongs to another row: one in `done`, or an earlier one."""
     shards = [shard for shard in (*done, *todo) if isinstance(shard, IdentifiedShard) and shard.has_ids]
     if not shards:
         return list(todo)

@@ -1,4 +1,4 @@
-"""Opens a source of images as shards, by what lies at its address, and compares them with what is on record."""
+"""Opens a source of images as shards, in the format found at its address, and compares them with those on record."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from landmark_ops.stores.sources.parquet_files import is_hidden as is_no_data
 class Source(NamedTuple):
     """An opened source.
 
-    format: never "auto". buckets: what to remember of a folder, None of anything else. reads: what of it is read, the
-    column or array that was found among it: rows of another reading are other rows. passed: files beside the images or
-    shards, counted by suffix.
+    format: never "auto". buckets: of a folder, to be kept for later runs; else None. reads: the part that is read, such
+    as the column or array that was found: another part has other rows. passed: files beside the images or shards,
+    counted by suffix.
     """
 
     uri: str
@@ -126,7 +126,7 @@ def _format_of_file(uri: str) -> ShardFormat:
 
 
 def _reads(shards: Sequence[Shard], options: ShardOptions) -> dict[str, Any]:
-    """What of the shards is read, as it was found; as the options say where shards differ."""
+    """The part of the shards that is read, as it was found; by the options where shards differ."""
     found = {json.dumps(shard.reads) for shard in shards}
     if len(found) == 1:
         return dict(json.loads(found.pop()))

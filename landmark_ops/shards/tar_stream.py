@@ -1,9 +1,9 @@
 """A tar archive read once from front to back, from anywhere, with nothing written and nothing trusted.
 
 `tarfile` reads extended headers of any size into memory and takes a lone zero block for the end; here headers are
-bounded, archives set one after another are read to the last, and what is cut off or garbled is told apart. Only plain
-files hand out their bytes: links, devices and sparse files are entries without content.
-Compression is known by its first bytes: gzip, bzip2, xz, zstd.
+bounded, archives set one after another are read to the last, and cut-off archives are told apart from garbled ones.
+Only plain files hand out their bytes: links, devices and sparse files are entries without content. Compression is known
+by its first bytes: gzip, bzip2, xz, zstd.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class TarStream:
 
 @contextmanager
 def _decoding() -> Iterator[None]:
-    """Turn what decompressors raise into our two; a source that cannot be read has raised `RunError` before."""
+    """Turn decompressors' errors into our two types; a source that cannot be read has raised `RunError` before."""
     try:
         yield
     except EOFError as error:

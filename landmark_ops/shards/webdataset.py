@@ -1,11 +1,11 @@
 """WebDataset tars as shards: one tar, plain or compressed, is one shard, streamed and never unpacked.
 
 Members with an image suffix (or matching the glob) are images; what lies beside them is counted and passed over. The
-version of a shard names the glob beside the file: another glob takes up what it newly means. A tar that is cut off
-keeps the images before the cut and gets one failure with an empty member name. image_id is `<tar>/<member>`, the tar's
-path below the source. A name met twice counts once: later ones are failures, with `#2` and so on after their image_id.
-So are names that would lead out of a folder if someone used them as paths: nothing is ever written under them here,
-but what comes after may name files by image.
+version of a shard includes the glob: with another glob the newly matching members are read. A tar that is cut off keeps
+the images before the cut and gets one failure with an empty member name. image_id is `<tar>/<member>`, the tar's path
+below the source. A name met twice counts once: later ones are failures, with `#2` and so on after their image_id. So
+are names that would lead out of a folder if someone used them as paths: nothing is ever written under them here, but
+later steps may name files by image.
 """
 
 from __future__ import annotations

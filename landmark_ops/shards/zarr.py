@@ -51,7 +51,7 @@ class ZarrShard(Shard):
         try:
             pictures = self.rows.read(first, after).reshape(after - first, *self.rows.row_shape)
         except (InputError, RunError) as error:
-            if error.__cause__ is not None and storage_failed(error.__cause__):  # whichever of the two it is told as
+            if error.__cause__ is not None and storage_failed(error.__cause__):  # either type of error
                 raise
             chunk = self.rows.chunk_rows
             if after - first > chunk:  # find out which of the chunks it is

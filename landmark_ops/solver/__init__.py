@@ -1,1 +1,1 @@
-"""What all methods are solved by: what a solve may ask of the data, sums and graphs it is answered with, alignment."""
+"""Solving, for all methods: the sums, samples and graphs that a solve asks for, and alignment."""

@@ -1,8 +1,8 @@
-"""Adding landmarks to a fitted map without moving what people have looked at: keep the old ones, align the new map.
+"""Adding landmarks to a fitted map without moving its coordinates: keep the old landmarks, align the new map.
 
 A new map has axes of its own: components may turn, flip and shift although every distance is kept. Where the old
 landmarks are placed by the new map, one motion (Procrustes) lays them onto their old coordinates, and the map is
-followed by that motion. What is left is how far the embedding has really changed.
+followed by that motion. The remaining difference is how far the embedding has really changed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def find_motion(new: LandmarkMap, points: Array, targets: F64) -> Motion:
     """The motion of the coordinates of `new` that brings points (s, d) nearest to targets (s, j).
 
     Points without coordinates under either map are left out.
-    Raises InputError for maps whose outputs are read off fixed coordinates, and where nothing is left to align by.
+    Raises InputError for maps with a head, which depends on fixed coordinates, and where no points are left to align
+    by.
     """
     if new.head is not None:
         raise InputError(
@@ -130,7 +131,7 @@ def grow_landmarks(old: Landmarks, select: Callable[[int], Landmarks], count: in
                 f"{Word.COUNT}={count}: only {held + len(fresh)} distinct landmarks are found, {held} of them old: "
                 f"lower {Word.COUNT} to at most {held + len(fresh)}"
             )
-        # Few were old ones: a few more do. Many were: a strategy that goes the same way again, ask for all at once.
+        # If few were old ones, a few more are enough; if many, the strategy repeats itself: ask for all at once.
         ask = ask + lacking - len(fresh) if 2 * len(fresh) >= lacking else count
         ask = min(ask, count)
     fresh = fresh[:lacking]
@@ -145,7 +146,7 @@ def grow_landmarks(old: Landmarks, select: Callable[[int], Landmarks], count: in
 
 
 def not_among(chosen: Landmarks, old: Landmarks) -> NDArray[np.int64]:
-    """Positions in `chosen` of what is no old landmark, nor repeats one before it: the same row, or an equal point."""
+    """Positions in `chosen` of new landmarks: neither old ones nor repeats, i.e. the same row, or an equal point."""
     both = np.result_type(old.points, chosen.points)
     known = {int(index) for index in old.indices if index >= 0}
     seen = {point.tobytes() for point in old.points.astype(both)}

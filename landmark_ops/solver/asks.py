@@ -1,4 +1,4 @@
-"""How a method gets what it needs of the data: it asks, in order, and is answered.
+"""How a method gets data while it is solved: it yields asks, in order, and is sent the answers.
 
 A solve is a generator. It yields an ask (sums over all rows, a sample of rows, geodesics), is sent the answer, and
 returns its `Solution`:
@@ -47,7 +47,7 @@ def unwatched(stage: str, total: int) -> Iterator[Done | None]:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where answers come from: rows, where blocks are computed, and how it is told to people.
+    """The source of answers: the rows, the engine that computes, and how progress is shown.
 
     items
         The ranges of rows that blocks are read in.
@@ -104,7 +104,7 @@ class Ask(Protocol):
     """Anything a solve may yield besides a `Sum`."""
 
     def answer(self, source: Source) -> Any:
-        """What the solve is sent."""
+        """The answer that is sent to the solve."""
         ...
 
 
@@ -165,7 +165,7 @@ def solve_all(solves: Sequence[Solve], source: Source) -> list[Solution]:
         for at, ask in others.items():
             go_on(at, ask.answer(source))
         sums = {at: ask for at, ask in asks.items() if isinstance(ask, Sum)}
-        if others:  # whoever just went on may ask for a pass too: wait for them
+        if others:  # solves that just went on may ask for a pass too: wait for them
             waiting |= sums
         elif sums:
             for at, answer in zip(sums, source.sum(list(sums.values())), strict=True):

@@ -1,4 +1,4 @@
-"""Nystrom features: what kernel methods are solved in, and what the error of a kernel's landmarks is measured on."""
+"""Nystrom features, in which kernel methods are solved and the error of a kernel's landmarks is measured."""
 
 from __future__ import annotations
 

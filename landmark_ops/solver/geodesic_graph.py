@@ -1,4 +1,4 @@
-"""What graph methods ask for: a graph of nearest neighbours over the support, geodesics of its rows to landmarks.
+"""The asks of graph methods: a graph of nearest neighbours over the support, geodesics of its rows to landmarks.
 
 The support is every row up to a cap, above it a uniform sample with all landmarks in it: the graph itself is as large
 as the support, and that is what bounds memory.
@@ -129,9 +129,9 @@ class AskGeodesics:
 
 
 def graph_cost(sizes: Sizes, n_neighbors: int, max_support: int) -> Cost:
-    """What the graph takes, and rows that are placed by parts of their geodesics.
+    """The memory of the graph, and of placing rows by parts of their geodesics.
 
-    For these the map and its support are in memory, and hashed.
+    To place them, the map and its support are in memory, and hashed.
     """
     graph = graph_bytes(min(sizes.n, max_support), sizes.d, n_neighbors, sizes.m)
     support = min(sizes.n, SUPPORT_ROWS) * (sizes.m + sizes.d) * 4

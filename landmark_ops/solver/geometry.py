@@ -1,4 +1,4 @@
-"""In which geometry landmarks are chosen for a method: what its strategy looks at, settled in one place."""
+"""The geometry in which landmarks are chosen for a method: the metric or kernel that its strategy uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landmark_ops.solver.method import Method, Probe
 def selection_geometry(
     strategy: str, method: Method, probe: Callable[[], Array]
 ) -> tuple[Metric | None, Kernel | None]:
-    """The metric, or the kernel with its bandwidth, that a strategy chooses by; neither where it looks at none.
+    """The metric, or the kernel with its bandwidth, that a strategy chooses by; neither where it uses none.
 
     `probe` draws the rows (s, d) that a bandwidth, V or VI left out is taken from, and is called only then.
     """
@@ -27,7 +27,7 @@ def selection_geometry(
 
 
 def named_block(method: Method) -> Metric | Kernel | None:
-    """The metric or kernel of a method by its name alone, for what it asks of rows; None for a callable or neither."""
+    """The metric or kernel of a method by its name alone, for its domain; None for a callable or neither."""
     if method.choice is not None:
         return None if callable(method.choice.kernel) else Kernel(method.choice.canonical)
     metric = getattr(method, "metric", None)
@@ -43,7 +43,7 @@ def with_bandwidth(method: Method, kernel: Kernel | None) -> Method:
 
 
 def metric_before_landmarks(metric: str | Callback, params: Mapping[str, Any] | None, probe: Probe) -> Metric:
-    """A metric as strategies see it that measure distances before there are landmarks.
+    """The metric for strategies that measure distances before there are landmarks.
 
     Its parameters are checked, estimated or the kind of a callable found on rows of the data's own width.
     """

@@ -1,4 +1,4 @@
-"""What the sections of all kernel methods share: the kernel and its parameters."""
+"""The base of the sections of all kernel methods: the kernel and its parameters."""
 
 from __future__ import annotations
 

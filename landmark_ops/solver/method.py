@@ -1,4 +1,4 @@
-"""What a landmark method is to the rest of the project: a solve from landmarks to a `Solution`.
+"""The interface of a landmark method: a solve from landmarks to a `Solution`.
 
 `asks.py` says how a solve asks for sums over all rows, samples and geodesics.
 """
@@ -31,7 +31,7 @@ NEGATIVE_MASS = 1e-6
 
 
 class Solution(NamedTuple):
-    """A solved method: the map, and what a person wants to know of its spectrum.
+    """A solved method: the map, and numbers on its spectrum for the report.
 
     `embedding` (m, k) are the landmarks' own coordinates, `eigenvalues` (k,) those of the kept components,
     `spectrum` all of them, descending; `rank` counts those above `cutoff` times the largest and
@@ -85,7 +85,7 @@ DEFAULT_KERNEL = KernelChoice()
 
 
 class WithoutKernel:
-    """What methods of distances have in common."""
+    """Base of methods of distances."""
 
     choice = None
 
@@ -95,7 +95,7 @@ class WithoutKernel:
 
 
 class OfKernel:
-    """What methods with a field `kernel: KernelChoice` have in common."""
+    """Base of methods with a field `kernel: KernelChoice`."""
 
     kernel: KernelChoice
 

@@ -21,7 +21,7 @@ from landmark_ops.solver.method import Solution
 
 
 class NystromErrors(NamedTuple):
-    """What the landmarks leave of the kernel matrix, in the trace and in the Frobenius norm."""
+    """Errors of the approximation of a kernel matrix, in the trace and in the Frobenius norm."""
 
     trace: TraceError
     frobenius: FrobeniusError
@@ -38,7 +38,7 @@ def solve_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> Solution:
 
 
 def error_key(fitted: LandmarkMap) -> tuple[Any, int | None]:
-    """What the error depends on: equal for maps, of the same landmarks, that have the same error."""
+    """A key that is equal for maps, of the same landmarks, that have the same error."""
     return block_key(fitted.block), fitted.n_components if gives_features(fitted) else None
 
 

@@ -1,4 +1,4 @@
-"""The `method:` section of a config, and with it all that the rest of the project asks of a method.
+"""The `method:` section of a config, which is also the registry entry of a method.
 
 Each method's own file in `landmark_ops/methods/` holds its section and registers it: what a config may say of it, how
 it is called, what it costs, and how the `Method` that solves it is made. Flows, reports and estimators ask the section
@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Bytes that a method takes beside what placing rows takes for all: 0 where nothing.
+    """Bytes that a method needs beyond those of placing rows.
 
     `task`: more of each task. `worker`: of a task of its own, as those of a graph. `flow`: held by the flow's process.
     `scratch`: on disk while the run lasts.
@@ -48,9 +48,9 @@ class Cost(NamedTuple):
 class MethodSection(Section):
     """One method and its parameters, as a config gives them. Subclasses give `name` as a `Literal`, and the title."""
 
-    #: What people call it, as the first words of a title.
+    #: Its display name, the first words of a title.
     title: ClassVar[str]
-    #: What its spectrum is that of, in the report.
+    #: What its spectrum is of, in the report.
     spectrum_of: ClassVar[str] = "the kernel"
     #: What its residuals are, in the report.
     residuals_are: ClassVar[str] = "squared distance unexplained"
@@ -99,7 +99,7 @@ class MethodSection(Section):
         return self.dimensions or m
 
     def cost(self, sizes: Sizes) -> Cost:
-        """What it takes beside what placing rows takes."""
+        """Its memory beyond that of placing rows."""
         return Cost()
 
     @property
@@ -108,7 +108,7 @@ class MethodSection(Section):
         return 2
 
     def unexplained(self, probe: Array, X: Array) -> Unexplained:
-        """What landmarks leave unexplained of rows X (r, d); what the user left open is taken from `probe` (s, d)."""
+        """The error of landmarks on rows X (r, d); parameters left out are estimated from `probe` (s, d)."""
         raise NotImplementedError
 
     def timed_map(self, Z: Array, dtype: np.dtype[Any]) -> LandmarkMap:

@@ -1,4 +1,4 @@
-"""Whether what a method gives can be stored: coordinates, and residuals, which are in units of coordinates squared."""
+"""Whether a method's results fit float32: coordinates, and residuals, which are in units of coordinates squared."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What landmarks leave unexplained of measured rows: the error that choices of landmarks are compared by.
+"""The error of landmarks on measured rows, by which choices of landmarks are compared.
 
 Of a kernel it is the relative trace error of all Nystrom features, of distances the share of the rows' variance that
-Landmark MDS does not place. A section says which is measured of its method (`MethodSection.unexplained`).
+Landmark MDS does not place. Each method's section says which is measured (`MethodSection.unexplained`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WIDEST = 4096  # features up to which the best linear projection is worked out
 
 
 class Errors(NamedTuple):
-    """Of one choice of landmarks: `share` is a fraction of 1; `stress` of distances, None for kernels."""
+    """The errors of one choice of landmarks: `share` is a fraction of 1; `stress` of distances, None for kernels."""
 
     share: float
     stress: float | None = None
@@ -43,7 +43,7 @@ class Bound(NamedTuple):
 
 
 class Unexplained(Protocol):
-    """How the error is named, and measured."""
+    """An error: its name, and how it is measured."""
 
     @property
     def block(self) -> Kernel | Metric:
@@ -57,12 +57,12 @@ class Unexplained(Protocol):
 
     @property
     def bound(self) -> Bound | None:
-        """What is left at least, where that is known."""
+        """The least possible error, where that is known."""
         ...
 
     @property
     def measure(self) -> str:
-        """What the error is called."""
+        """The name of the error."""
         ...
 
     @property
@@ -176,7 +176,7 @@ def total_variance(X: Array, metric: Metric) -> float:
 
 
 def least_share(X: Array, metric: Metric, k: int) -> Bound | None:
-    """What k components leave at least: PCA of the measured rows. Only Euclidean geometry has such a bound."""
+    """The least error of k components: PCA of the measured rows. Only Euclidean geometry has such a bound."""
     if metric.transform is None or X.shape[1] > WIDEST:
         return None
     rows = transform_rows(np.asarray(defined(X, metric), np.float64), metric.transform)

@@ -1,4 +1,4 @@
-"""What a comparison of selection strategies says, as data: the flow fills it, table, picture and page only read it."""
+"""The content of a comparison's page, as data: the flow fills it, table, picture and page only read it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from landmark_ops.report.content import Stage
 
 @dataclass(frozen=True)
 class Trial:
-    """One selection: a strategy, a number of landmarks and a seed, and what came of it.
+    """One selection: a strategy, a number of landmarks and a seed, with its result.
 
-    `error` is a fraction of 1, None where the strategy refused, which `refused` then says why. `seconds` are those of
+    `error` is a fraction of 1, None where the strategy refused: `refused` then says why. `seconds` are those of
     the selection alone. `stress` and `evaluations` (of kernel or metric) are None where there are none. `note` is the
     strategy's own account.
     """
@@ -40,7 +40,7 @@ class CompareReport:
     """Everything one comparison says.
 
     `measure` names the error, `meaning` says how it is defined and measured. `baseline` is the strategy that the
-    configuration names, which the others are held against.
+    configuration names, with which the others are compared.
     """
 
     title: str

@@ -10,7 +10,7 @@ import numpy as np
 from landmark_ops.report.compare.content import CompareReport, Trial
 from landmark_ops.report.numbers import show, show_seconds
 
-SEEDS_NEEDED = 3  # below it the spread over seeds is not known, and nothing is advised
+SEEDS_NEEDED = 3  # with fewer seeds their spread is unknown, and nothing is advised
 CLEARLY = 0.9  # of the baseline's error: a smaller gain is not worth another strategy
 NEARLY = 1.05  # of the least error: landmarks beyond it gain little
 
@@ -125,7 +125,7 @@ def show_range(cell: Cell) -> str:
 
 
 def advice(report: CompareReport) -> list[str]:
-    """What the numbers support, in sentences; empty where they support nothing, as with fewer than three seeds."""
+    """Advice that the numbers support, in sentences; empty where there is none, as with fewer than three seeds."""
     table = table_of(report)
     sure = [cell for cells in table.values() for cell in cells if len(cell.errors) >= SEEDS_NEEDED]
     own = [cell for cell in sure if cell.strategy == report.baseline]
@@ -174,14 +174,14 @@ def against(own: list[Cell], others: list[Cell]) -> list[str]:
 
 
 def cost(found: Cell, instead: Cell) -> str:
-    """What the selection takes, where both are known."""
+    """The cost of the selection, where both are known."""
     if found.seconds is None or instead.seconds is None:
         return ""
     return f" Selection takes {show_seconds(found.seconds)} instead of {show_seconds(instead.seconds)}."
 
 
 def enough(sure: list[Cell]) -> list[str]:
-    """Where the largest numbers of landmarks gain little, the smallest that does as well."""
+    """The smallest number of landmarks that does as well as the largest, where more gain little."""
     if not sure:
         return []
     least = min(sure, key=lambda cell: cell.median)

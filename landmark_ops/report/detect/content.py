@@ -1,4 +1,4 @@
-"""What a report of one detection run says, as data: the flow fills it, pictures and page only read it.
+"""The content of a detection run's report, as data: the flow fills it, pictures and page only read it.
 
 Everything here is counted already, but for a sample of pictures. A report whose counts contradict each other cannot
 be made. Letters: B bins.
@@ -27,12 +27,12 @@ class Reason:
 class DetectReport:
     """Everything one report says.
 
-    `images`: all met, by this run and by earlier ones that it went on from: images = with_instances + without +
-    failed. `without`: nothing was found there. `this_run`: images that this run processed. `scores`: (B,) int64
-    instances per equal bin of 0..1. `sizes`: (B,) int64 instances per bin of the longer side of their box in pixels,
-    `size_edges`: (B + 1,) float64 ascending powers of two, the first may be 0, the last may be infinite. Instances
-    without score or box are in no bin. `overlays`: caption and JPEG bytes of pictures drawn already, a random sample.
-    `stages`: their rows are images. `images_per_second`: of this run.
+    `images`: all seen, by this run and by earlier ones that it continues: images = with_instances + without + failed.
+    `without`: nothing was found there. `this_run`: images that this run processed. `scores`: (B,) int64 instances per
+    equal bin of 0..1. `sizes`: (B,) int64 instances per bin of the longer side of their box in pixels, `size_edges`: (B
+    + 1,) float64 ascending powers of two, the first may be 0, the last may be infinite. Instances without score or box
+    are in no bin. `overlays`: caption and JPEG bytes of pictures drawn already, a random sample. `stages`: their rows
+    are images. `images_per_second`: of this run.
 
     Raises ValueError for an account that does not add up.
     """

@@ -1,4 +1,4 @@
-"""The picture of what a method decides for each row: clusters, predicted values, classes."""
+"""The picture of a method's outputs per row: clusters, predicted values, classes."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Landmarks where the ones so far say least, for costly kernels and distances: the row with the largest residual.
+"""Active selection, for costly kernels and distances: each next landmark is the row with the largest residual.
 
 With a kernel that is the row of largest Gaussian process variance: greedily pivoted Cholesky. With a metric it is the
-row whose squared distance from what the landmarks span is largest, which LMDS leaves unexplained: the same, for
-k(x, y) = (|x - o|^2 + |y - o|^2 - |x - y|^2) / 2 with the first landmark as origin o. (maxmin asks for the distance
+row whose squared distance from the span of the landmarks is largest, the part that LMDS leaves unexplained: the same,
+for k(x, y) = (|x - o|^2 + |y - o|^2 - |x - y|^2) / 2 with the first landmark as origin o. (maxmin asks for the distance
 from the nearest landmark instead: a row between two landmarks may be far from both and yet be explained.) Where squared
 distances are not Euclidean, residuals below 0 count as explained. Once a metric leaves no row unexplained, d + 1
 landmarks at most for d Euclidean features, the farthest from the nearest landmark are next, which the note says.
 
-Evaluations are what costs. Only a pool of uniformly drawn rows is looked at, and lazily: residuals only fall, so an
+Evaluations are the cost. Only a pool of uniformly drawn rows is considered, and lazily: residuals only fall, so an
 old one is a bound, and a row is brought up to date only when its bound is the largest (Minoux 1978). The landmarks are
 exactly those of the full greedy over the pool.
 """
@@ -35,7 +35,7 @@ LEAST_PER_LANDMARK = 4
 
 
 def select_active(ask: Request) -> Landmarks:
-    """`count` rows of a uniformly drawn pool. Raises InputError where the others are explained before."""
+    """`count` rows of a uniformly drawn pool. Raises InputError where fewer explain all others."""
     rows, m = ask.rows, ask.count
     look: Kernel | Metric = ask.kernel or ask.geometry
     rule = row_rule(look) if isinstance(look, Kernel) else look
@@ -68,7 +68,7 @@ def select_active(ask: Request) -> Landmarks:
 
 
 def describe(ask: Request, look: Kernel | Metric, pool: Pool, falls: list[float]) -> str:
-    """The note: what was looked at, what it cost, and what is left."""
+    """The note: the pool, the evaluations, and the error that is left."""
     m, n, size = ask.count, ask.rows.n, len(pool.X)
     name = f"kernel {look.name}" if isinstance(look, Kernel) else f"metric {look.name}"
     whole = "all rows" if size == n else f"{size} of {n} rows drawn uniformly"
@@ -88,7 +88,7 @@ def describe(ask: Request, look: Kernel | Metric, pool: Pool, falls: list[float]
 
 
 def pool_rows(n: int, d: int, m: int) -> int:
-    """How many rows are looked at."""
+    """How many rows the pool has."""
     most = max(MOST_ELEMENTS // max(m, d), LEAST_PER_LANDMARK * m)
     return min(n, max(LOOKED * m, LEAST_LOOKED), most)
 

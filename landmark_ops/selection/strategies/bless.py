@@ -1,6 +1,6 @@
 """Landmarks drawn by ridge leverage score: BLESS (Rudi, Calandriello, Carratino & Rosasco 2018), by rejection.
 
-The ridge falls by half at each step, from where every row has the same score. Step h scores R = Q k_max / lambda_h
+The ridge is halved at each step, starting where every row has the same score. Step h scores R = Q k_max / lambda_h
 rows drawn uniformly with the weighted sample of the step before, and keeps some of them by their score (BLESS-R,
 algorithm 2). No pass over the rows is made: the cost, R times the size of the samples, does not depend on n.
 """
@@ -55,7 +55,7 @@ def select_bless(ask: Request) -> Landmarks:
         scores = score(looked.points, kept, ridge * largest * n, kernel, ask.engine)
         evaluations += size * len(kept.indices)
         dimension = float(scores.sum()) / share
-        if size < most and np.count_nonzero(scores) < m:  # rows that have any leverage are rare
+        if size < most and np.count_nonzero(scores) < m:  # few rows have any leverage
             least = 4 * size
         elif dimension >= wanted:
             why = f"its effective dimension, about {dimension:.3g}, reaches {m} / log {m}"

@@ -1,7 +1,7 @@
 """Greedy column subset selection: each next landmark is the row that lowers the trace error most.
 
 Farahat, Ghodsi & Kamel 2011: with E = K - K_nZ K_ZZ^-1 K_Zn, landmark l lowers the trace by |E_:l|^2 / E_ll. Up to
-EXACT_ROWS rows that is computed as it stands. Beyond, K is too large to be seen at all, so two things are sampled:
+EXACT_ROWS rows that is computed as it stands. Beyond, K is too large to compute, so two things are sampled:
 candidates, drawn in rounds in proportion to their residual, and the norm |E_:l|^2, by a random partition of the rows
 (their section on sketches, here with random signs): rows are put into GROUPS groups, and the columns of E summed within
 each with signs, which keeps a squared norm in expectation, with a standard error of sqrt(2 / GROUPS) = 9 % of it.
@@ -28,7 +28,7 @@ EXACT_ELEMENTS = 1 << 24
 ROUNDS = 3
 CANDIDATES = 3  # per landmark chosen in a round
 LEAST_CANDIDATES = 256
-# Of the largest residual: rows with less are not chosen. Theirs is known to a few digits only, and to divide by it let
+# Relative to the largest residual: rows below are not chosen. Their residual has few digits, and dividing by it let
 # other residuals fall to -0.4 k(x, x) (robust spiral, 34 landmarks).
 LEAST_RESIDUAL = 1e-6
 # Falls that differ by less are equal: by rounding where exact; by rounding of float32, and well within the standard

@@ -60,7 +60,7 @@ def maxmin_block_rows(n: int, m: int, d: int) -> int:
 
 
 def describe(cover: Cover, blocks: int, metric: Metric) -> str:
-    """The note: what was done, the radius reached, and the guarantee."""
+    """The note: the method, the radius reached, and the guarantee."""
     how = "exact farthest-first" if blocks == 1 else f"core-set of {blocks} blocks, {cover.levels} levels"
     if not metric.family.triangle:
         bound = f"metric {metric.name} may break the triangle inequality: no guarantee"

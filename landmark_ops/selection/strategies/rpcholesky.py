@@ -6,7 +6,7 @@ law of drawing one landmark at a time, exactly. A round is one pass over all row
 landmarks so far: n j evaluations of the kernel and n j^2 multiplications, and nothing of length n anywhere.
 
 A pass cannot know the sum of d before its end. It therefore runs an exponential race, whose first rows are a draw
-without replacement, and the centre makes draws with replacement of it: each draw is one of the rows already drawn
+without replacement, which is turned centrally into draws with replacement: each draw is one of the rows already drawn
 with probability (their d) / (sum of d), else the next row of the race.
 """
 
@@ -25,7 +25,7 @@ from landmark_ops.selection.sweep import Draw, sweep
 
 PROPOSED = 2  # rows proposed per landmark asked for, and SPARE more
 SPARE = 256
-# With a tolerance a round accepts at most so many landmarks, or as many as there are: at most half are in vain.
+# With a tolerance a round accepts at most so many landmarks, or as many as there are: at most half are wasted.
 LEAST_ACCEPTED = 64
 EXPECTED_PASSES = 3
 
