@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from landmark_ops.stores.faults import RESUME, Fault, chain, fault_of
+from landmark_ops.stores.faults import chain, fault_of
+from landmark_ops.stores.known_faults import RESUME, Fault
 from landmark_ops.wording import one_line
 
 _SCHEDULER = Fault(

@@ -20,9 +20,9 @@ from zarr.codecs import Crc32cCodec
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
 from landmark_ops.stores.faults import said
-from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.sources.source import open_rows
+from landmark_ops.stores.zarr_store import open_store
 
 ROW_CHUNK, COLUMN_CHUNK = 16_384, 16  # 1 MiB of float32
 UNWRITTEN = -1.0  # no length is negative; NaN may be a row without coordinates

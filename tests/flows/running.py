@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from landmark_ops.configs.embed import EmbedConfig
-from landmark_ops.stores.output_store import open_store
+from landmark_ops.stores.zarr_store import open_store
 
 REPO = Path(__file__).parents[2]
 

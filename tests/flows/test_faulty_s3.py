@@ -13,7 +13,7 @@ import zarr
 
 from landmark_ops.errors import RunError
 from landmark_ops.stores import locations
-from landmark_ops.stores.output_store import open_store
+from landmark_ops.stores.zarr_store import open_store
 from tests.faulty_proxy import Faults, FaultyProxy, Request, at_random
 from tests.flows.detecting_data import (
     TinyModels,

@@ -17,7 +17,7 @@ import zarr
 from landmark_ops.stores import lease
 from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import exists
-from landmark_ops.stores.output_store import open_store
+from landmark_ops.stores.zarr_store import open_store
 from tests.flows.interrupting import SLOW, committed
 from tests.flows.running import arrays, command, environment, make_config, points, run_embed, write_npy
 

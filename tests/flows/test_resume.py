@@ -177,7 +177,7 @@ def test_interrupted_while_an_output_is_replaced(
 
     config["output"]["overwrite"] = True
     with monkeypatch.context() as patch:
-        patch.setattr("landmark_ops.stores.embeddings.zarr.store.remove", fail)
+        patch.setattr("landmark_ops.stores.embeddings.zarr.metadata.remove", fail)
         with pytest.raises(KeyboardInterrupt):
             run_embed(config)
     equal(uri, reference)

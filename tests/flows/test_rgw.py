@@ -36,8 +36,8 @@ from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import lease, locations, swaps
 from landmark_ops.stores.lock import OutputLock
-from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.tables.claims import claim
+from landmark_ops.stores.zarr_store import open_store
 from tests.flows import test_late_writer
 from tests.flows.detecting_data import (
     TinyModels,

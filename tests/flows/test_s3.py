@@ -12,7 +12,7 @@ import zarr
 from landmark_ops import LandmarkMDS, open_map
 from landmark_ops.errors import InputError
 from landmark_ops.stores.embeddings.zarr.store import ZarrStore
-from landmark_ops.stores.output_store import open_store
+from landmark_ops.stores.zarr_store import open_store
 from tests.flows.interrupting import watching
 from tests.flows.running import make_config, open_output, points, run_embed
 

@@ -25,7 +25,7 @@ from landmark_ops.passes.verification import verify_embedding
 from landmark_ops.stores.embeddings.initial import layout_init
 from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.locations import read_bytes, remove, write_bytes
-from landmark_ops.stores.output_store import open_store
+from landmark_ops.stores.zarr_store import open_store
 from tests.flows.running import arrays, make_config, points, run_embed, write_npy
 
 pytestmark = pytest.mark.usefixtures("bare_report", "many_tasks")

@@ -16,7 +16,7 @@ from s3fs.errors import translate_boto_error
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.stores import locations
 from landmark_ops.stores.faults import fault_of, is_passing, persist, said
-from landmark_ops.stores.output_store import open_store
+from landmark_ops.stores.zarr_store import open_store
 from tests.faulty_proxy import Fault, once
 
 URL = "https://s3.example/bucket"

@@ -24,9 +24,9 @@ from landmark_ops.stores.embeddings.zarr.store import ZarrStore
 from landmark_ops.stores.fence import Fence
 from landmark_ops.stores.locations import exists, list_objects, read_bytes, write_bytes
 from landmark_ops.stores.lock import OutputLock
-from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.slots import free_slot, slot_of, split_key
 from landmark_ops.stores.sources.source import open_rows
+from landmark_ops.stores.zarr_store import open_store
 
 N, STEP = 10, 4
 

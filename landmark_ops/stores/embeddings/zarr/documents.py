@@ -16,9 +16,9 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from landmark_ops.stores.locations import children, join, read_bytes, remove_objects, write_bytes
-from landmark_ops.stores.output_store import open_store
 from landmark_ops.stores.slots import ENCODINGS, GROUPS, slot_of
 from landmark_ops.stores.swaps import Seen, see
+from landmark_ops.stores.zarr_store import open_store
 
 KEY = "landmark_ops"
 HASHES = "sha256"  # attribute: the hash of each small array, by its path
