@@ -12,6 +12,7 @@ from landmark_ops.configs.embed import CompareConfig
 from landmark_ops.errors import InputError
 from landmark_ops.selection.strategy import strategies
 from landmark_ops.solver.geometry import named_block
+from landmark_ops.stores.embeddings.format import without_suffix
 from landmark_ops.stores.sources.rows import Rows
 
 SERIES = 4  # numbers of landmarks where none are given
@@ -81,4 +82,4 @@ def default_counts(config: CompareConfig, n: int) -> tuple[int, ...]:
 
 def compare_address(uri: str) -> str:
     """The folder of the comparison, beside the embedding: out/patches.zarr -> out/patches.compare."""
-    return f"{uri.rstrip('/').removesuffix('.zarr')}.compare"
+    return f"{without_suffix(uri.rstrip('/'))}.compare"

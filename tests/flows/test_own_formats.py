@@ -12,6 +12,7 @@ import landmark_ops
 from flows.cli.inspect import describe_place
 from flows.cli.plan import describe_plan
 from flows.cli.verify import verify_place
+from flows.compare.comparison import compare_address
 from landmark_ops import InputError, layout_init, open_rows
 from landmark_ops.configs.embed import EmbedConfig, parse_config
 from landmark_ops.stores.embeddings.format import OUTPUTS, open_output
@@ -100,6 +101,12 @@ def test_an_output_format_of_somebody_else(tmp_path: Path, folder_format: None, 
     again = make_config(source, uri, output={"format": "folder", "overwrite": True}, method={"n_components": 2})
     assert run_embed(again)["components"] == 2
     assert open_output(uri).shape == (400, 2)
+
+
+@pytest.mark.parametrize(("output", "page"), [("o/x.folder", "o/x"), ("o/x.zarr/", "o/x"), ("o/x.y", "o/x.y")])
+def test_a_comparison_lies_beside_its_output(folder_format: None, output: str, page: str) -> None:
+    """Where its report would be, whatever the format."""
+    assert compare_address(output) == f"{page}.compare"
 
 
 def test_several_methods_are_named_by_their_format(tmp_path: Path, folder_format: None) -> None:
