@@ -63,12 +63,13 @@ class Registry(Generic[E]):
         return name in self._all() or name in self._aliases
 
     def __getitem__(self, name: str) -> E:
-        """The entry of that name or alias; InputError with the nearest ones for an unknown name."""
+        """The entry of that name or alias; InputError with the nearest ones, or all, for an unknown name."""
         entries = self._all()
         found = entries.get(self._aliases.get(name, name))
         if found is None:
-            near = get_close_matches(str(name), [*self.names, *self._aliases], 2) or self.names
-            raise InputError(f"{self.kind} {name!r} is unknown: did you mean {' or '.join(near)}?")
+            near = get_close_matches(str(name), [*self.names, *self._aliases])
+            others = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(self.names)}"
+            raise InputError(f"{self.kind} {name!r} is unknown: {others}")
         return found
 
     @property

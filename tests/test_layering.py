@@ -1,7 +1,4 @@
-"""Who may import whom, read from the syntax trees, and what an import or an installed wheel costs and holds.
-
-The rules name packages that do not exist yet (images, detectors, keypoints, shards): they hold as soon as they do.
-"""
+"""Who may import whom, read from the syntax trees, and what an import or an installed wheel costs and holds."""
 
 from __future__ import annotations
 
@@ -306,6 +303,21 @@ def test_reading_a_config_imports_its_methods_and_no_more():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == []
+
+
+def test_mistakes_in_a_config_without_methods_import_none():
+    code = (
+        "from landmark_ops.configs.detect import DetectConfig; import sys\n"
+        "from landmark_ops.configs.embed import parse_config_as\n"
+        "text = '{source: {uri: a, x: 1}, output: {uri: b}, detector: {pipeline: face-5}}'\n"
+        "try: parse_config_as(DetectConfig, text)\n"
+        "except Exception as error: print(error)\n"
+        "print(*{'scipy', 'zarr'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    message, imported, _ = result.stdout.split("\n")
+    assert message.startswith("config: source.x is no known key: valid here: column, ")
+    assert imported == ""
 
 
 def test_every_public_name_is_there():

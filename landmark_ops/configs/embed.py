@@ -254,7 +254,8 @@ def _validated(model: type[C], data: Any, overrides: Sequence[str], name: str) -
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise InputError(f"{name}: {first_mistake(error, model, kinds=METHODS)}") from error
+        kinds = METHODS if issubclass(model, EmbedConfig) else None
+        raise InputError(f"{name}: {first_mistake(error, model, kinds=kinds)}") from error
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
