@@ -1,7 +1,7 @@
 """Fast evaluation of landmark maps: folded where the block is linear in the row, in cache-sized tiles elsewhere.
 
 Several maps in one pass (`place_all`) share each tile's block where landmarks and block are the same. Narrow rows are
-computed in float32 where that gives float64's answer (`single.py`), and rows that come out undefined in float32 once
+computed in float32 where that gives float64's answer (`precision.py`), and rows that come out undefined in float32 once
 more in float64: their squares or powers may only have left its range.
 """
 

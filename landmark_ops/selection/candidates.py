@@ -23,7 +23,8 @@ class Candidates:
         (c, d) as stored, and as float64.
     F
         (c, j + room) features, the first `used` columns of it so far.
-    now (c,) residuals, 0 for chosen rows and for those within rounding of 0.
+    now
+        (c,) residuals, 0 for chosen rows and for those within rounding of 0.
     """
 
     def __init__(self, indices: NDArray[np.int64], stored: Array, X: F64, F: F64, used: int, diag: F64) -> None:

@@ -30,8 +30,9 @@ class Strategy:
         Of those that compare by a metric: whether Euclidean distances do where a kernel's geometry is not known.
     takes_tolerance
         Whether it stops at a relative trace error, before `count` landmarks.
-    takes_own Whether the landmarks are the user's own, as indices or points: then there is nothing to choose or
-    compare. order
+    takes_own
+        Whether the landmarks are the user's own, as indices or points: then there is nothing to choose or compare.
+    order
         Where it stands in lists that people read, the simplest first; those of one order by name.
     colour, mark
         How it is drawn, the same in every picture.

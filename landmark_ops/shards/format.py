@@ -70,7 +70,9 @@ class ShardFormat(ABC):
         Names of files that are given as examples of it, by their ends; none where it is always a folder.
     options
         Those of `OPTIONS` that it takes.
-    configurable Whether configs may name it. Otherwise it is always recognised by its marks. rows_move
+    configurable
+        Whether configs may name it. Otherwise it is always recognised by its marks.
+    rows_move
         Whether rows may move from shard to shard between two runs, as where a table is compacted.
     """
 
