@@ -38,7 +38,7 @@ def knn(
     index: Index | None = None,
     exclude: I64 | None = None,
 ) -> Neighbors:
-    """Find the `n_neighbors` support rows (s, d) nearest to each query (b, d), in the units of `distances.dists`.
+    """Find the `n_neighbors` support rows (s, d) nearest to each query (b, d), in the units of `metric.dists`.
 
     `index`: a prepared search over the support, which then may be None; exact by default. `exclude`: (b,) the one
     support row each query must not find, itself as a rule; -1 for none. scikit-learn: `NearestNeighbors.kneighbors`.
