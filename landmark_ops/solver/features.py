@@ -30,7 +30,7 @@ def nystrom_features(
     """Eigendecompose W = k(Z, Z) = V L V^T; features f(x) = k(x, Z) V L^-1/2, so f(x).f(y) = c_x W^+ c_y^T.
 
     Z (m, d) are the landmarks; n_components None keeps all that the rank allows. Directions with an eigenvalue below
-    m * eps(float64) of the largest are dropped, and of blocks that are rounded to `dtype` float32 those below
+    `least_cutoff` of the largest are dropped, and of blocks that are rounded to `dtype` float32 those below
     m * eps(float32), as the rounding would be magnified there by one over the root of the eigenvalue: an absolute
     cutoff instead makes float32 errors grow with m. `scaled`: the features will be divided by their degrees, and do
     not fold with a linear kernel.
@@ -52,7 +52,7 @@ def nystrom_features(
         readout = spectrum.vectors[:, :k] / np.sqrt(spectrum.values[:k])
         return LandmarkMap(Z, kernel, readout, np.zeros(k), weights, self_term=not given)
 
-    cutoff, least = (len(Z) * float(np.finfo(kind).eps) for kind in (dtype, np.float64))
+    cutoff, least = len(Z) * float(np.finfo(dtype).eps), least_cutoff(len(Z), dtype)
     rank, full = spectrum.rank(cutoff), spectrum.rank(least)
     if rank < full and not (scaled and collapse_transform(kernel)) and not rounds_blocks(features(full)):
         cutoff, rank = least, full
@@ -66,6 +66,17 @@ def nystrom_features(
     )
 
 
+def least_cutoff(m: int, dtype: np.dtype[Any]) -> float:
+    """Of the largest eigenvalue between m landmarks, what is rounding even where nothing of them is rounded any more.
+
+    Landmarks that are float32 were rounded when they were stored, by up to half of its eps: directions that only this
+    has made have eigenvalues of the order of eps squared (3e-16 to 4e-14 measured on rows of rank 4, the larger ones
+    where an offset was taken off them in float32).
+    """
+    stored = 4 * float(np.finfo(np.float32).eps) ** 2 if dtype == np.float32 else 0.0
+    return max(m * float(np.finfo(np.float64).eps), stored)
+
+
 def sums_cutoff(fitted: LandmarkMap, dtype: np.dtype[Any]) -> float:
     """Of the largest eigenvalue, what is rounding in those of products of a map's outputs, summed over rows."""
     return fitted.n_landmarks * float(np.finfo(working_dtype(fitted, dtype)).eps)
@@ -76,9 +87,9 @@ def kept_directions(features: Solution) -> dict[str, float | str]:
 
     A fact and no warning: most smooth kernels of float32 rows lose some, and the first components hardly move.
     """
-    spectrum, m = features.spectrum, features.map.n_landmarks
-    full = int((spectrum > m * np.finfo(np.float64).eps * spectrum[0]).sum())
-    if features.rank == full:
+    spectrum = features.spectrum
+    full = int((spectrum > least_cutoff(features.map.n_landmarks, np.dtype(np.float32)) * spectrum[0]).sum())
+    if features.rank >= full:
         return {}
     return {
         "directions between landmarks": f"{features.rank:,} of {full:,} kept: in float32 the others, below "
