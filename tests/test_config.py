@@ -146,6 +146,30 @@ def test_given_landmarks(landmarks, match):
     refuse(BASE + f"landmarks: {landmarks}", f"config: landmarks: {match}")
 
 
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("method", "{n_components: 3}"),
+        ("methods", "[{n_components: 3}]"),
+        ("landmarks", "{count: 30}"),
+        ("landmarks", "{}"),
+        ("target", "{array: y}"),
+    ],
+)
+def test_rows_are_placed_by_a_stored_map_or_by_a_new_fit(key, section):
+    refuse(
+        BASE + f"map: out/fit.zarr\n{key}: {section}",
+        rf"config: map and {key}: rows are placed by a stored map or by a new fit: give one of both",
+    )
+
+
+def test_a_config_with_a_map_is_read_again():
+    config = parse_config(BASE + "map: out/fit.zarr")
+    written = config.model_dump(mode="json")
+    assert not {"method", "methods", "landmarks", "target"} & written.keys()
+    assert EmbedConfig.model_validate(written) == config
+
+
 @pytest.mark.parametrize("shape", ["[8]", "[8, 8, 2]", "[8, 8, 3, 1]", "[]"])
 def test_thumbnails_are_pictures(shape):
     refuse(

@@ -99,6 +99,13 @@ def test_the_result_hash_changes_with_what_is_learned():
     assert len({parse_config(BASE + LEARNING).result_hash(), *hashes}) == len(LEARNING_RELEVANT) + 1
 
 
+def test_the_result_hash_of_rows_that_are_placed_is_that_of_the_map():
+    placing = parse_config(BASE, ["map=a.zarr"])
+    marked = parse_config(BASE, ["map=a.zarr", "source.bad_rows=mark"])
+    assert parse_config(BASE, ["map=b.zarr", "report.sample=500"]).result_hash("1f") == placing.result_hash("1f")
+    assert len({one.result_hash(map) for one in (placing, marked) for map in ("1f", "2e")}) == 4
+
+
 def test_the_result_hash_of_one_method_does_not_depend_on_its_neighbours():
     alone = parse_config(BASE + "method: {name: nystroem}").result_hash()
     both = parse_config(BASE + "methods: [{name: nystroem}, {metric: cosine}, {name: nystroem, gamma: 2}]").single()
@@ -121,8 +128,8 @@ def test_every_key_is_known_to_matter_or_not():
             named |= {f"{key}.{inner}" for inner in yaml.safe_load(value)}
     keys: set[str] = set()
     for section, field in EmbedConfig.model_fields.items():
-        if section == "methods":
-            continue  # a list of what `method` is one of
+        if section in ("methods", "map"):
+            continue  # a list of what `method` is one of, and what stands in its place
         models: list[Any] = {"method": list(METHODS), "target": [TargetConfig]}.get(section, [field.annotation])
         keys |= {f"{section}.{key}" for model in models for key in model.model_fields}
     assert keys - named == {"output.format", "output.store", "cluster.kind"}  # one value each, so far

@@ -6,14 +6,18 @@ Exit codes: 0 done, 2 a mistake in config, input or arguments, 1 a failure while
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli import models as models_cli
 from flows.cli.edges import DEBUG, Commands, Edge, fail, interruptible, plain_errors
+
+if TYPE_CHECKING:
+    from landmark_ops.configs.embed import EmbedConfig
 
 app = typer.Typer(
     cls=Commands,
@@ -50,10 +54,23 @@ def embed(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False)
     """Embed the rows of a source: select landmarks, solve, place every row, report. Run again to resume."""
     from landmark_ops.configs.embed import load_config
 
+    run_embed(partial(load_config, config, overrides or ()), quiet)
+
+
+@app.command()
+def place(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False) -> None:
+    """Place the rows of a source by the map of an earlier embedding (map: URI), and report. Run again to resume."""
+    from landmark_ops.configs.embed import load_placing
+
+    run_embed(partial(load_placing, config, overrides or ()), quiet)
+
+
+def run_embed(read: Callable[[], EmbedConfig], quiet: bool) -> None:
+    """Run the embed flow on a config that is read meanwhile, and say what came of it."""
     with plain_errors(), interruptible():
         from flows.embed.launch import launch_embed
 
-        result = launch_embed(partial(load_config, config, overrides or ()), "quiet" if quiet else "auto")
+        result = launch_embed(read, "quiet" if quiet else "auto")
     if result["outcome"] == "already complete":
         print("already complete, nothing to do: the source and the configuration are unchanged")
         print("chunks     all there with their sizes, content not checked (landmarks verify)")

@@ -22,6 +22,8 @@ def describe_place(uri: str, array: str | None, column: str | None) -> list[str]
         f"{uri}: embedding by {status['method']}, {status['status']}",
         f"source  {source['uri']} {source['shape']}",
     ]
+    if "map" in status:
+        lines.append(f"map  that of {status['map']['uri']}")
     for name, estimate in status.get("quality", {}).items():
         if isinstance(estimate, dict):
             error = estimate["standard_error"]

@@ -13,7 +13,7 @@ from landmark_ops import __version__
 
 def attributes(output: MethodOutput, opened: OpenedRun) -> dict[str, Any]:
     """What an output says of its making, before there is a result."""
-    rows, config = opened.rows, output.config
+    rows, config, stored = opened.rows, output.config, opened.stored
     return {
         "version": __version__,
         "method": config.method.name,
@@ -27,8 +27,9 @@ def attributes(output: MethodOutput, opened: OpenedRun) -> dict[str, Any]:
         },
         "seed": config.landmarks.seed,
         "config": config.model_dump(mode="json", exclude={"cluster", "methods", "compare"}),
-        "result_hash": config.result_hash(),
+        "result_hash": config.result_hash(None if stored is None else stored.sha256),
         "given_sha256": hash_given(opened.given, opened.earlier),
+        **({} if stored is None else {"map": {"uri": stored.uri, "sha256": stored.sha256}}),
         **({"target": opened.targets.rows.uri} if opened.targets and config.method.supervised else {}),
     }
 

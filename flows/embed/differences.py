@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from flows.embed.earlier import Earlier
 from flows.embed.given_landmarks import hash_given
+from flows.embed.stored_map import StoredMap
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import DamagedError
 from landmark_ops.stores.embeddings.landmark_rows import find_replaced
@@ -22,24 +23,40 @@ class Making(NamedTuple):
     fingerprint: str
     given: NDArray[Any] | None
     earlier: Earlier | None
+    stored: StoredMap | None = None
+
+    @property
+    def map_sha256(self) -> str | None:
+        """Content of the stored map that rows are placed by."""
+        return None if self.stored is None else self.stored.sha256
 
 
 def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfig, made_of: Making) -> str:
     """What differs between this run and the one recorded in an output; empty where nothing does."""
-    rows, fingerprint, given, earlier = made_of
+    rows, fingerprint, given, earlier, stored = made_of
     source = status.get("source", {})
     if source.get("fingerprint") != fingerprint:
         return _another_source(source, config, rows)
-    if status.get("result_hash") == config.result_hash():
+    if status.get("result_hash") == config.result_hash(made_of.map_sha256):
         if status.get("given_sha256") == hash_given(given, earlier):
             return another_content(store, rows)
         return f"another embedding at {earlier.uri}" if earlier else f"other points in {config.landmarks.points}"
+    placed_by = status.get("map")
+    if stored is not None or placed_by is not None:
+        then, now = (
+            "a method of its own" if uri is None else f"the map of {uri}"
+            for uri in ((placed_by or {}).get("uri"), config.map)
+        )
+        if then != now:
+            return f"{then} instead of {now}"
+        if (placed_by or {}).get("sha256") != made_of.map_sha256:
+            return f"another map at {config.map}"
     recorded = status.get("config", {})
     ours = config.model_dump(mode="json")
     changed = [
         f"{section}.{key} {then.get(key)!r} instead of {now.get(key)!r}"
         for section in ("landmarks", "method", "source", "target")
-        for then, now in [(recorded.get(section) or {}, ours[section] or {})]
+        for then, now in [(recorded.get(section) or {}, ours.get(section) or {})]
         for key in sorted({*then, *now})
         if then.get(key) != now.get(key) and (section, key) not in (("source", "uri"), ("source", "version"))
     ]

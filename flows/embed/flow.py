@@ -19,7 +19,7 @@ from flows.embed.committed_map import commit_map
 from flows.embed.completion import complete_stage
 from flows.embed.extension import extend_stage
 from flows.embed.inputs import OpenedRun, check_unchanged, lock_place, open_run
-from flows.embed.plan import Plan, check_local, check_memory, make_plan
+from flows.embed.plan import Plan, check_local, check_memory
 from flows.embed.resume import load_landmarks, load_solved, verify_stage
 from flows.embed.run import Run
 from flows.embed.sample import sample_indices
@@ -27,7 +27,7 @@ from flows.embed.scores import error_stage, score_stage
 from flows.embed.scratch import clear_scratch, give_up
 from flows.embed.selection import select_stage
 from flows.embed.solution import solve_stage
-from flows.embed.solved_method import SolvedMethod
+from flows.embed.solved_method import ChosenLandmarks, SolvedMethod
 from flows.embed.swaps import finish_swaps, settle
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
@@ -47,6 +47,7 @@ def embed(config: EmbedConfig) -> dict[str, Any]:
 
 def run_embed(config: EmbedConfig, opened: OpenedRun, progress: Progress) -> dict[str, Any]:
     """The body of the flow, once its inputs are open."""
+    config = opened.config
     lock = lock_place(config, opened)
     if opened.state == "complete":
         finish_swaps(opened, lock)
@@ -54,7 +55,7 @@ def run_embed(config: EmbedConfig, opened: OpenedRun, progress: Progress) -> dic
             raise_for(output.store.uri, output.store.find_missing())
         clear_scratch(opened.outputs)  # left by a run that was killed after its last write
         return summary(config, opened, "already complete")
-    plan = make_plan(config, opened.rows, None if opened.given is None else len(opened.given))
+    plan = opened.plan()
     check_local(plan, opened.rows, config.cluster)
     with OutputLock(lock) as held, open_engine(config.cluster, opened.rows.nbytes) as engine:
         if config.cluster.address and engine.task_memory:
@@ -89,7 +90,7 @@ def run_stages(run: Run, opened: OpenedRun, plan: Plan) -> None:
 
 
 def prepare(run: Run, opened: OpenedRun, plan: Plan) -> list[SolvedMethod]:
-    """Everything before rows are placed: solved anew and committed, or taken from the interrupted run."""
+    """Everything before rows are placed: solved or taken from a stored map, and committed, or as it was interrupted."""
     methods: dict[str, SolvedMethod] = {}
     for output in opened.outputs:
         if output.state == "resume":
@@ -102,8 +103,12 @@ def prepare(run: Run, opened: OpenedRun, plan: Plan) -> list[SolvedMethod]:
         if not output.store.staged:  # so that the place is taken, and shown to be writable, before hours of work
             output.store.create(attributes(output, opened))
     if new:
-        chosen = select_stage(run, opened, plan) if not methods else load_landmarks(next(iter(methods.values())))
-        for output, solution in zip(new, solve_stage(run, new, chosen, opened.earlier, plan), strict=True):
+        if opened.stored is not None:
+            chosen, solutions = ChosenLandmarks(opened.stored.landmarks, None), [opened.stored.solution]
+        else:
+            chosen = select_stage(run, opened, plan) if not methods else load_landmarks(next(iter(methods.values())))
+            solutions = solve_stage(run, new, chosen, opened.earlier, plan)
+        for output, solution in zip(new, solutions, strict=True):
             if output.store.staged:  # a solved run may replace another's successor
                 output.store.create(attributes(output, opened))
             methods[output.name] = commit_map(run, output, chosen, solution, plan)

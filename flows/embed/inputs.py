@@ -16,30 +16,46 @@ from flows.embed.earlier import Earlier, read_earlier
 from flows.embed.given_landmarks import read_given
 from flows.embed.output_state import State, done_already, output_state
 from flows.embed.places import address, check_apart, check_writable
-from flows.embed.plan import landmark_count
+from flows.embed.plan import Plan, landmark_count, make_plan
 from flows.embed.run import MethodOutput
 from flows.embed.sources import fingerprint_of, open_source, open_targets
+from flows.embed.stored_map import StoredMap, check_features, read_stored_map
 from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError, RunError
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.passes.targets import Targets, check_targets
 from landmark_ops.stores.sources.rows import Rows
 
 
 class OpenedRun(NamedTuple):
-    """A checked run: its rows, where its methods write, and what is there already."""
+    """A checked run: its rows, where its methods write, and what is there already.
 
+    `config`: as it was given, with the method of the stored map where rows are placed by one.
+    """
+
+    config: EmbedConfig
     rows: Rows
     fingerprint: str
     targets: Targets | None
     outputs: list[MethodOutput]
     given: NDArray[Any] | None  # row numbers (m,) or points (m, d) of landmarks.strategy: given
     earlier: Earlier | None  # the embedding whose landmarks are kept
+    stored: StoredMap | None  # what rows are placed by, where nothing is selected and solved
 
     @property
     def state(self) -> State:
         """Of the run as a whole: complete where all outputs are, new where all are, else to be resumed."""
         states = {output.state for output in self.outputs}
         return cast(State, states.pop()) if len(states) == 1 else "resume"
+
+    @property
+    def fitted(self) -> LandmarkMap | None:
+        """The stored map that rows are placed by, if any."""
+        return None if self.stored is None else self.stored.solution.map
+
+    def plan(self) -> Plan:
+        """What this run would take."""
+        return make_plan(self.config, self.rows, None if self.given is None else len(self.given), self.fitted)
 
 
 def open_run(config: EmbedConfig) -> OpenedRun:
@@ -49,19 +65,25 @@ def open_run(config: EmbedConfig) -> OpenedRun:
     replaced or cannot be written.
     """
     rows = open_source(config)
+    stored = read_stored_map(config)
+    if stored is not None:
+        check_features(stored, rows)
+        config = stored.complete(config)
     singles = config.single()
     for single in singles.values():
         single.method.make()
     given = read_given(config)
     earlier = read_earlier(config, rows)
     for single in singles.values():
-        check_counts(single, rows, None if given is None else len(given))
+        if stored is None:
+            check_counts(single, rows, None if given is None else len(given))
+        check_thumbnail(single, rows)
     targets = None
     if config.target is not None:
         targets = open_targets(config, config.target, rows.version)
         check_targets(targets, rows, config.all_methods[0].name)
     check_apart(rows.uri, config.output.uri)
-    made_of = Making(rows, fingerprint_of(rows, targets), given, earlier)
+    made_of = Making(rows, fingerprint_of(rows, targets), given, earlier, stored)
     outputs = []
     for name, single in singles.items():
         store, state = output_state(single, address(single.output.uri, single), made_of)
@@ -70,11 +92,11 @@ def open_run(config: EmbedConfig) -> OpenedRun:
         for output in outputs:  # swapped in by the interrupted run of several methods that is resumed
             output.state = "complete" if done_already(output, made_of) else output.state
     check_writable(outputs[0].store.uri)
-    return OpenedRun(rows, made_of.fingerprint, targets, outputs, given, earlier)
+    return OpenedRun(config, rows, made_of.fingerprint, targets, outputs, given, earlier, stored)
 
 
 def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
-    """Refuse more landmarks than rows, more components than landmarks, and thumbnails of another shape than a row."""
+    """Refuse more landmarks than rows, and more components than landmarks."""
     m = landmark_count(config, rows.n, given)
     if m > rows.n:
         raise InputError(
@@ -89,6 +111,10 @@ def check_counts(config: EmbedConfig, rows: Rows, given: int | None) -> None:
             f"method.n_components={k} exceeds landmarks.count={m}: m landmarks span at most m components: "
             "lower n_components or add landmarks"
         )
+
+
+def check_thumbnail(config: EmbedConfig, rows: Rows) -> None:
+    """Refuse thumbnails of another shape than a row."""
     shape = config.report.thumbnail
     if shape is not None and int(np.prod(shape)) != rows.d:
         raise InputError(
@@ -109,7 +135,7 @@ def check_unchanged(opened: OpenedRun) -> None:
     """
     if fingerprint_of(opened.rows, opened.targets) != opened.fingerprint:
         raise RunError(f"{opened.rows.uri}: changed while the run was starting: run again once the source is at rest")
-    made_of = Making(opened.rows, opened.fingerprint, opened.given, opened.earlier)
+    made_of = Making(opened.rows, opened.fingerprint, opened.given, opened.earlier, opened.stored)
     for output in opened.outputs:
         store, state = output_state(output.config, output.store.uri, made_of)
         if store != output.store or (state != output.state and output.state != "complete"):

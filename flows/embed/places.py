@@ -18,11 +18,11 @@ def address(uri: str, config: EmbedConfig) -> str:
     return str(Path(normalise(uri)).absolute())
 
 
-def check_apart(source: str, output: str) -> None:
+def check_apart(source: str, output: str, what: str = "source") -> None:
     """Refuse an output that is the source, or lies inside it or around it: writing one would destroy the other."""
-    ours, theirs = (uri if is_remote(uri) else os.path.realpath(uri) for uri in (normalise(output), source))
+    ours, theirs = (uri if is_remote(uri) else os.path.realpath(uri) for uri in (normalise(output), normalise(source)))
     if f"{ours}/".startswith(f"{theirs}/") or f"{theirs}/".startswith(f"{ours}/"):
-        raise InputError(f"output.uri {output}: overlaps the source {source}: choose another place")
+        raise InputError(f"output.uri {output}: overlaps the {what} {source}: choose another place")
 
 
 def check_writable(uri: str) -> None:

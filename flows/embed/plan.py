@@ -11,10 +11,11 @@ from flows.base.machine import machine_memory, on_threads, worker_count, worker_
 from landmark_ops.configs.embed import ClusterConfig, EmbedConfig
 from landmark_ops.errors import InputError
 from landmark_ops.maps.evaluation import TILE_ROWS, compute_dtype
+from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.distances import Array
 from landmark_ops.passes.ranges import ranges, task_rows
 from landmark_ops.selection.strategy import STRATEGIES
-from landmark_ops.solver.section import MethodSection, Sizes
+from landmark_ops.solver.section import Sizes
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.units import duration, size
 
@@ -74,15 +75,21 @@ def landmark_count(config: EmbedConfig, n: int, given: int | None = None) -> int
     return given or config.landmarks.count or min(default, n)
 
 
-def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan:
-    """Sizes of the run `config` describes over `rows`; `given` is the number of landmarks of strategy `given`."""
-    m = landmark_count(config, rows.n, given)
+def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None, fitted: LandmarkMap | None = None) -> Plan:
+    """Sizes of the run `config` describes over `rows`.
+
+    `given` is the number of landmarks of strategy `given`; by a `fitted` map rows are placed, and nothing is solved.
+    """
     methods = config.all_methods
-    k = sum(method.width(m) for method in methods)
+    if fitted is None:
+        m = landmark_count(config, rows.n, given)
+        k = sum(method.width(m) for method in methods)
+        passes = STRATEGIES[config.landmarks.strategy].passes + max(method.make().passes for method in methods) + 1
+    else:
+        m, k, passes = fitted.n_landmarks, fitted.n_components, 1
+    # as the fit of a map reckoned: products over the same ranges of rows round alike
     step = task_rows(rows, max(method.width(m) for method in methods))
     itemsize = compute_dtype(rows.dtype).itemsize
-    summing = max(method.make().passes for method in methods)
-    passes = STRATEGIES[config.landmarks.strategy].passes + summing + 1
     row_bytes = rows.d * rows.dtype.itemsize
     task = (
         2 * max(step, min(rows.chunk_rows, rows.n)) * row_bytes  # a chunk and its decoded copy
@@ -91,13 +98,17 @@ def make_plan(config: EmbedConfig, rows: Rows, given: int | None = None) -> Plan
         + m * (rows.d + k) * (8 + 2 * itemsize)  # the map, as stored and as prepared
     )
     flow = scratch = 0
-    for method in methods:
-        cost = method.cost(Sizes(rows.n, rows.d, m, step, itemsize))
-        task = max(task + cost.task, cost.worker)
-        flow, scratch = max(flow, cost.flow), scratch + cost.scratch
+    if fitted is None:
+        for method in methods:
+            cost = method.cost(Sizes(rows.n, rows.d, m, step, itemsize))
+            task = max(task + cost.task, cost.worker)
+            flow, scratch = max(flow, cost.flow), scratch + cost.scratch
+    else:  # the map with all that it holds: factors of variances, support rows
+        task += sum(array.nbytes for array in fitted.to_state()[0].values()) * (8 + 2 * itemsize) // 8
     threads = worker_count(config.cluster) if on_threads(config.cluster, rows.nbytes) else 0
     sample = min(config.report.sample, rows.n)
-    held = m * m * 8 * SQUARES + m * rows.d * 8 * 2 + sample * (row_bytes + k * 4) * SAMPLES
+    squares = SQUARES if fitted is None else 0
+    held = m * m * 8 * squares + m * rows.d * 8 * 2 + sample * (row_bytes + k * 4) * SAMPLES
     return Plan(
         rows.n,
         rows.d,
@@ -154,7 +165,9 @@ def check_machine(plan: Plan, workers: int, memory: int) -> None:
     )
 
 
-def expected_seconds(plan: Plan, config: EmbedConfig, rows: Rows, workers: int) -> float:
+def expected_seconds(
+    plan: Plan, config: EmbedConfig, rows: Rows, workers: int, fitted: LandmarkMap | None = None
+) -> float:
     """Seconds of the run on `workers` workers, from reading and placing a short sample of this source here.
 
     A first guess (±50 %): selection is costed as passes of reading, clusters and S3 may differ from this process.
@@ -166,17 +179,21 @@ def expected_seconds(plan: Plan, config: EmbedConfig, rows: Rows, workers: int) 
         began = time.perf_counter()
         X = rows.read(0, count)
         reading = (time.perf_counter() - began) / count
+        few = X[: max(1, min(count, 4096))]
         good = X[np.isfinite(X).all(axis=1)] if X.dtype.kind == "f" else X
         Z = good[np.linspace(0, len(good) - 1, min(plan.n_landmarks, len(good))).astype(int)]
-        few = X[: max(1, min(count, 4096))]
-        placing = sum(seconds_per_row(method, Z, few) * (method.make().passes + 1) for method in config.all_methods)
+        if fitted is None:
+            dtype = compute_dtype(few.dtype)
+            maps = [(method.timed_map(Z, dtype), method.make().passes + 1) for method in config.all_methods]
+        else:
+            maps = [(fitted, 1)]
+        placing = sum(seconds_per_row(one, few) * passes for one, passes in maps)
     busy = rows.n * (plan.passes * reading + placing)
     return busy / max(1, min(workers, plan.tasks)) + 0.003 * plan.tasks * plan.passes
 
 
-def seconds_per_row(method: MethodSection, Z: Array, few: Array) -> float:
-    """Seconds to place one row by the blocks of a method, or of another that costs about the same."""
-    fitted = method.timed_map(Z, compute_dtype(few.dtype))
+def seconds_per_row(fitted: LandmarkMap, few: Array) -> float:
+    """Seconds to place one row by a map, that of a method or another that costs about the same."""
     fitted(few[:1])  # prepare the factors outside the clock
     began = time.perf_counter()
     fitted(few)

@@ -13,6 +13,7 @@ from flows.embed.run import Run
 from flows.embed.sample import PlacedSample
 from flows.embed.scores import MethodResult
 from flows.embed.solved_method import SolvedMethod
+from landmark_ops.configs.embed import EmbedConfig
 from landmark_ops.errors import InputError
 from landmark_ops.maps.heads import Clusters, Regression
 from landmark_ops.maps.tally import describe
@@ -36,31 +37,38 @@ from landmark_ops.report.content import (
 from landmark_ops.report.embed.page import write_report
 from landmark_ops.report.markdown import quality_markdown
 from landmark_ops.stores.locations import join
+from landmark_ops.stores.sources.rows import Rows
 
 BINS = 384  # cells per side of a density picture: about one per pixel of a panel
 
 
 @stage("quality")
-def quality_stage(run: Run, solved: SolvedMethod, sample: PlacedSample) -> tuple[Quality, Cover]:
-    """Measure quality and coverage on the sampled rows that have coordinates."""
+def quality_stage(run: Run, solved: SolvedMethod, sample: PlacedSample) -> tuple[Quality | None, Cover]:
+    """Measure quality and coverage on the sampled rows that have coordinates.
+
+    A single row can be placed by a stored map, and has no quality.
+    """
     solution = solved.solution
     placed = np.asarray(~np.isnan(sample.embedding).any(axis=1))
-    if placed.sum() < 2:
+    least, needed = (2, "2 are needed") if run.config.map is None else (1, "1 is needed")
+    if placed.sum() < least:
         raise InputError(
             f"{run.rows.uri}: {placed.sum()} of {len(placed)} rows drawn to measure quality have coordinates, at least "
-            "2 are needed, the others hold NaN or Inf or are undefined under the metric: clean the source, or raise "
+            f"{needed}, the others hold NaN or Inf or are undefined under the metric: clean the source, or raise "
             "report.sample"
         )
     X, embedding = sample.rows[placed], sample.embedding[placed]
     with run.progress.stage("quality"):
         seed = run.config.landmarks.seed
-        quality = sample_quality(X, embedding, solution.map, run.engine, seed, solution.embedding)
+        quality = None
+        if len(X) > 1:
+            quality = sample_quality(X, embedding, solution.map, run.engine, seed, solution.embedding)
         return quality, sample_cover(X, solution.map, run.engine)
 
 
 @stage("report")
 def report_stage(
-    run: Run, solved: SolvedMethod, sample: PlacedSample, quality: Quality, cover: Cover, result: MethodResult
+    run: Run, solved: SolvedMethod, sample: PlacedSample, quality: Quality | None, cover: Cover, result: MethodResult
 ) -> str:
     """Draw every placed row and all measures; returns where the page will be once the embedding is complete."""
     place = report_files.report_address(solved.output.store.uri)
@@ -100,7 +108,7 @@ def compose(
     run: Run,
     solved: SolvedMethod,
     sample: PlacedSample,
-    quality: Quality,
+    quality: Quality | None,
     cover: Cover,
     result: MethodResult,
     densities: list[Density],
@@ -119,14 +127,18 @@ def compose(
     supervised = config.method.supervised
     shape = " × ".join(str(size) for size in rows.row_shape)
     m, k = solution.map.n_landmarks, solution.map.n_components
+    if config.map is None:
+        made, spectrum = f"{method} from {m:,} landmarks ({config.landmarks.strategy})", solution.spectrum
+    else:  # the spectrum is of the rows that the map was fitted on
+        made, spectrum = f"the stored map of {config.map}, {method} from {m:,} landmarks", None
     return EmbedReport(
         title=f"{method} of {config.source.uri}",
         summary=f"{rows.n:,} rows of {shape} {rows.dtype.name} "
         + ("predicted " if supervised else f"placed in {k} dimension{'s' if k > 1 else ''} ")
-        + f"by {method} from {m:,} landmarks ({config.landmarks.strategy})",
+        + f"by {made}",
         densities=densities,
         landmarks=solution.embedding,
-        spectrum=solution.spectrum,
+        spectrum=spectrum,
         kept=solution.rank if supervised else k,
         negative_mass=solution.negative_mass,
         spectrum_name=config.method.spectrum_of,
@@ -138,16 +150,27 @@ def compose(
             config.method.residuals_are,
         ),
         # distances between predictions mean nothing
-        quality=result.measures() + ([] if supervised else measures(quality, distance)),
-        quality_note=f"Rows held out and errors of the kernel as said; seed {config.landmarks.seed}"
-        if supervised
-        else f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
-        f"{rows.n:,} (seed {config.landmarks.seed}); ± is one standard error over queries",
+        quality=result.measures() + ([] if supervised or quality is None else measures(quality, distance)),
+        quality_note=quality_note(config, rows, quality),
         stages=run.progress.stages,
         provenance=provenance(run, solved, result),
         warnings=warnings,
         thumbnails=thumbnails,
         outcome=picture_outcome(run, solved, sample, result),
+    )
+
+
+def quality_note(config: EmbedConfig, rows: Rows, quality: Quality | None) -> str:
+    """On which rows quality was measured."""
+    seed = config.landmarks.seed
+    if config.method.supervised:
+        scored = "Rows held out and errors" if config.map is None else "No target is known for these rows; errors"
+        return f"{scored} of the kernel as said; seed {seed}"
+    if quality is None:
+        return "Only one row has coordinates: no distances to compare"
+    return (
+        f"{quality.queries:,} query rows, each against {quality.sample:,} rows drawn uniformly from all "
+        f"{rows.n:,} (seed {seed}); ± is one standard error over queries"
     )
 
 
@@ -203,8 +226,10 @@ def measures(quality: Quality, distance: str) -> list[Measure]:
     ]
 
 
-def quality_attributes(quality: Quality) -> dict[str, Any]:
+def quality_attributes(quality: Quality | None) -> dict[str, Any]:
     """Quality as the output's attributes hold it."""
+    if quality is None:
+        return {}
     estimates = {
         name: {"value": float(value.value), "standard_error": float(value.standard_error)}
         for name, value in quality._asdict().items()
@@ -222,16 +247,22 @@ def provenance(run: Run, solved: SolvedMethod, result: MethodResult) -> dict[str
     block = solution.map.block
     if isinstance(block, Kernel):
         method["gamma"] = f"{block.gamma:.6g}" + ("" if method.get("gamma") else " (median rule)")
+    if config.map is None:
+        made = {
+            "landmarks": f"{landmarks.note}; seed {config.landmarks.seed}",
+            "rank": f"{solution.rank} (eigenvalues above {solution.cutoff:.1e} of the largest)",
+        }
+    else:
+        made = {"map": f"that of {config.map}, sha256 {solved.sha256[:12]}", "its landmarks": landmarks.note}
     return {
         "source": run.rows.describe(),
         "source fingerprint": run.fingerprint,
         "embedding": solved.output.store.uri,
         "method": f"{config.method.name}: " + ", ".join(f"{key} {value}" for key, value in method.items()),
-        "landmarks": f"{landmarks.note}; seed {config.landmarks.seed}",
-        "rank": f"{solution.rank} (eigenvalues above {solution.cutoff:.1e} of the largest)",
+        **made,
         **{name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in result.facts.items()},
         **({"cluster sizes": ", ".join(f"{n:,}" for n in result.cluster_sizes)} if result.cluster_sizes else {}),
         "evaluation": "collapsed to one matrix" if solution.map.collapsed else "block by block",
-        "configuration hash": config.result_hash(),
+        "configuration hash": config.result_hash(solved.sha256),
         "version": f"landmark-ops {__version__}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.strategy import STRATEGIES
 from landmark_ops.solver.method import Solution
 from landmark_ops.stores.embeddings.records import ChunkRecords
+from landmark_ops.stores.embeddings.store import EmbeddingStore
 from landmark_ops.stores.sources.rows import Rows
 from landmark_ops.stores.sources.source import open_rows
 
@@ -29,14 +31,21 @@ def load_landmarks(solved: SolvedMethod) -> ChosenLandmarks:
 
 
 def load_solved(output: MethodOutput, rows: Rows) -> SolvedMethod:
-    """The method as solved; the map is checked against its content hash."""
+    """The method as solved, with the rows' own blocks where it has them, and the chunks on record."""
     store = output.store
-    arrays: dict[str, Any] = store.get("landmarks")
     known = store.read_attributes()
-    sha256 = str(known["map_sha256"])
+    landmarks, solution = load_solution(store, known)
+    solution = solution._replace(blocks=open_blocks(known.get("blocks"), store.uri))
+    records = ChunkRecords.load(store, rows.n, solution.map.n_components, int(known["chunk_rows"]))
+    return SolvedMethod(output, landmarks, solution, str(known["map_sha256"]), records)
+
+
+def load_solution(store: EmbeddingStore, known: Mapping[str, Any]) -> tuple[Landmarks, Solution]:
+    """Landmarks and solution as an output with attributes `known` holds them; the map is checked against its hash."""
+    arrays: dict[str, Any] = store.get("landmarks")
     landmarks = Landmarks(arrays["indices"], arrays["points"], arrays["weights"], str(known["selection"]))
     solution = Solution(
-        load_map(store, sha256),
+        load_map(store, str(known["map_sha256"])),
         np.asarray(arrays["embedding"], np.float64),
         np.asarray(arrays["eigenvalues"], np.float64),
         np.asarray(arrays["spectrum"], np.float64),
@@ -45,10 +54,8 @@ def load_solved(output: MethodOutput, rows: Rows) -> SolvedMethod:
         float(known["cutoff"]),
         tuple(known["warnings"]),
         known.get("facts", {}),
-        open_blocks(known.get("blocks"), store.uri),
     )
-    records = ChunkRecords.load(store, rows.n, solution.map.n_components, int(known["chunk_rows"]))
-    return SolvedMethod(output, landmarks, solution, sha256, records)
+    return landmarks, solution
 
 
 def open_blocks(uri: str | None, output: str) -> Rows | None:

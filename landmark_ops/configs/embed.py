@@ -110,11 +110,19 @@ class ReportConfig(Section):
         return self
 
 
+#: What says how a map is fitted, where none is taken that is stored.
+FITTED = ("method", "methods", "landmarks", "target")
+
+
 class EmbedConfig(Section):
-    """All of one `landmarks embed` run. `compare` is there for `landmarks compare`, so that one file serves both."""
+    """All of one `landmarks embed` run. `compare` is there for `landmarks compare`, so that one file serves both.
+
+    `map` names a complete embedding whose map places the rows, in place of landmarks and a method of their own.
+    """
 
     source: SourceConfig
     output: OutputConfig
+    map: str | None = None
     landmarks: LandmarksConfig = LandmarksConfig()
     method: MethodConfig = Field(default_factory=lambda: read_method({"name": DEFAULT_METHOD}))
     methods: Annotated[tuple[MethodConfig, ...], Listed] = ()
@@ -129,6 +137,12 @@ class EmbedConfig(Section):
         """`method: {n_components: 3}` alone means Landmark MDS; an unknown name is answered with the nearest."""
         if not isinstance(data, dict):
             return data
+        if data.get("map") is not None:
+            for key in FITTED:
+                if data.get(key) is not None:
+                    raise ValueError(
+                        f"map and {key}: rows are placed by a stored map or by a new fit: give one of both"
+                    )
         if "methods" in data and "method" in data:
             raise ValueError("method and methods: give one method, or a list of methods, not both")
         if isinstance(data.get("method"), dict):
@@ -141,16 +155,18 @@ class EmbedConfig(Section):
 
     @model_serializer(mode="wrap")
     def _what_was_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep the given one of method and methods, so that a config that was written down can be read again."""
+        """Keep the given one of method, methods and map, so that a config that was written down can be read again."""
         data: dict[str, Any] = dump(self)
+        if self.map is not None:
+            return {key: value for key, value in data.items() if key not in FITTED}
         data.pop("method" if self.methods else "methods", None)
         return data
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The usual schema without the defaults of method and methods, both of which a form would fill in."""
+        """The usual schema without the defaults of what `map` excludes: a form would fill in all of them."""
         schema = super().__get_pydantic_json_schema__(core_schema, handler)
-        for key in ("method", "methods"):
+        for key in FITTED:
             handler.resolve_ref_schema(schema)["properties"][key].pop("default", None)
         return schema
 
@@ -184,19 +200,26 @@ class EmbedConfig(Section):
             parts[name] = self.model_copy(update={"method": method, "methods": (), "output": output})
         return parts
 
-    def result_hash(self) -> str:
-        """Hex digest of everything that decides the numbers in the output (not where or how fast they are made)."""
-        parts = {
-            "source": self.source.model_dump(exclude={"uri", "version"}),  # the fingerprint stands for them
-            "landmarks": self.landmarks.model_dump(),
-            "method": self.method.model_dump(),
-        }
+    def result_hash(self, map_sha256: str | None = None) -> str:
+        """Hex digest of everything that decides the numbers in the output (not where or how fast they are made).
+
+        `map_sha256`: content of the stored map, where rows are placed by one.
+        """
+        source = self.source.model_dump(exclude={"uri", "version"})  # the fingerprint stands for them
+        if self.map is not None:
+            return hash_of({"source": source, "map": map_sha256})
+        parts = {"source": source, "landmarks": self.landmarks.model_dump(), "method": self.method.model_dump()}
         for key in ("tolerance", "add_to"):  # outputs made before these keys existed stay complete
             if parts["landmarks"][key] is None:
                 del parts["landmarks"][key]
         if self.target is not None and self.method.supervised:
             parts["target"] = self.target.model_dump()
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return hash_of(parts)
+
+
+def hash_of(parts: dict[str, Any]) -> str:
+    """Hex digest of what a config says."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class CompareConfig(EmbedConfig):
@@ -204,6 +227,8 @@ class CompareConfig(EmbedConfig):
 
     @model_validator(mode="after")
     def _one_method(self) -> CompareConfig:
+        if self.map is not None:
+            raise ValueError("map: landmarks are compared for a method: give method instead")
         if self.methods:
             raise ValueError("methods: landmarks are compared for one method at a time: give method instead")
         return self
@@ -224,6 +249,14 @@ C = TypeVar("C", bound=Section)
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EmbedConfig:
     """Read the YAML config of an embed run; see `load_config_as`."""
     return load_config_as(EmbedConfig, path, overrides)
+
+
+def load_placing(path: str | Path, overrides: Sequence[str] = ()) -> EmbedConfig:
+    """`load_config` of a run that places rows by a stored map; InputError for one that fits its own."""
+    config = load_config(path, overrides)
+    if config.map is None:
+        raise InputError(f"{path}: map is missing: name the complete embedding whose map places the rows")
+    return config
 
 
 def load_config_as(model: type[C], path: str | Path, overrides: Sequence[str] = ()) -> C:

@@ -98,8 +98,9 @@ class EmbedReport:
     """Everything one report says.
 
     `landmarks`: (m, k) coordinates. `spectrum`: all eigenvalues, descending, negative ones included; the first `kept`
-    made the components. `negative_mass`: Σ|λ<0| / Σ|λ|, a fraction of 1. `thumbnails`: (m, h, w) or
-    (m, h, w, 1|3|4), any numeric range; they are scaled by one range for all. `quality_note` names the sample that
+    made the components; None where rows were placed by a stored map, whose spectrum is that of other rows.
+    `negative_mass`: Σ|λ<0| / Σ|λ|, a fraction of 1. `thumbnails`: (m, h, w) or (m, h, w, 1|3|4), any numeric range;
+    they are scaled by one range for all. `quality_note` names the sample that
     quality was measured on.
     """
 
@@ -107,7 +108,7 @@ class EmbedReport:
     summary: str
     densities: list[Density]
     landmarks: NDArray[np.floating]
-    spectrum: NDArray[np.floating]
+    spectrum: NDArray[np.floating] | None
     kept: int
     negative_mass: float
     spectrum_name: str

@@ -148,7 +148,7 @@ class SpectrumNumbers(NamedTuple):
 
 def spectrum_numbers(report: EmbedReport) -> SpectrumNumbers:
     """Summarise the spectrum: negative eigenvalues add nothing to the share."""
-    values = np.asarray(report.spectrum, dtype=np.float64)
+    values = np.asarray([] if report.spectrum is None else report.spectrum, dtype=np.float64)
     values = values[np.isfinite(values)]
     total = float(values.clip(min=0).sum())
     if not total > 0:

@@ -131,6 +131,7 @@ def test_what_cannot_be_compared(tmp_path: Path, method: dict[str, Any], compare
         ("compare: {counts: [10, 10]}", r"config: compare: counts: 10 is named more than once"),
         ("compare: {strategies: [given]}", r"config: compare: strategies: given has landmarks of its own"),
         ("compare: {repeat: 3}", r"config: compare\.repeat is no known key: did you mean repeats\?"),
+        ("map: c.zarr", r"config: map: landmarks are compared for a method: give method instead"),
         ("methods: [{n_components: 2}]", r"config: methods: landmarks are compared for one method at a time"),
     ],
 )

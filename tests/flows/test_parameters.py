@@ -95,6 +95,8 @@ def test_our_own_configs(path: Path) -> None:
         "method: {metric: minkowski, metric_params: {p: 3, w: [1, 2.5]}}",
         "method: {name: sparse_gp, noise: 0.1}\ntarget: {array: y}",
         "report: {thumbnail: [8, 8, 3], kernel_error: sample}",
+        "map: out/earlier.zarr",
+        "map: null\nlandmarks: {count: 30}",
         "source: {uri: in.parquet, columns: [a, b], bad_rows: mark}\noutput: {uri: b, overwrite: true}",
     ],
 )

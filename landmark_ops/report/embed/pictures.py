@@ -34,7 +34,8 @@ def draw_all(report: EmbedReport) -> dict[str, bytes]:
         pictures["outcome.png"] = draw_outcome(report.outcome)
     if report.thumbnails is not None and len(report.thumbnails):
         pictures["thumbnails.png"] = draw_thumbnails(report, report.thumbnails)
-    pictures["spectrum.png"] = draw_spectrum(report)
+    if report.spectrum is not None:
+        pictures["spectrum.png"] = draw_spectrum(report)
     pictures["coverage.png"] = draw_coverage(report.coverage)
     pictures["timings.png"] = draw_timings(report.stages)
     return pictures
