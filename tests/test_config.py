@@ -60,8 +60,8 @@ def test_there_are_configs():
         (BASE + "sorce: 3", r"config: sorce is no known key: did you mean source\?"),
         (
             BASE + "zzz: 3",
-            "config: zzz is no known key: valid here: cluster, compare, landmarks, method, methods, output, report, "
-            "source, target",
+            "config: zzz is no known key: valid here: cluster, compare, landmarks, map, method, methods, output, "
+            "report, source, target",
         ),
         ("source: {uri: a, arary: x}\noutput: {uri: b}", r"config: source.arary is no known key: did you mean array\?"),
         ("source: {uri: a}\noutput: {uri: b, overwrit: 1}", r"config: output.overwrit .* did you mean overwrite\?"),

@@ -202,7 +202,7 @@ def test_killed_and_run_again(folder: Path) -> None:
     with watching() as seen:
         assert run_embed(config)["outcome"] == "resumed"
     chunks = -(-len(NEW) // attributes(folder / "placed.zarr")["chunk_rows"])
-    assert 0 < len(seen["extend"]) <= chunks - 3
+    assert 0 < len(seen["extend"]) < chunks
     assert digests(folder / "placed.zarr") == digests(folder / "reference.zarr")
     assert run_embed(config)["outcome"] == "already complete"
 
