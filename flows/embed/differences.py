@@ -33,7 +33,7 @@ class Making(NamedTuple):
 
 def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfig, made_of: Making) -> str:
     """What differs between this run and the one recorded in an output; empty where nothing does."""
-    rows, fingerprint, given, earlier, stored = made_of
+    rows, fingerprint, given, earlier, _ = made_of
     source = status.get("source", {})
     if source.get("fingerprint") != fingerprint:
         return _another_source(source, config, rows)
@@ -41,16 +41,12 @@ def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfi
         if status.get("given_sha256") == hash_given(given, earlier):
             return another_content(store, rows)
         return f"another embedding at {earlier.uri}" if earlier else f"other points in {config.landmarks.points}"
-    placed_by = status.get("map")
-    if stored is not None or placed_by is not None:
+    placed_by = status.get("map") or {}
+    if placed_by.get("sha256") != made_of.map_sha256:
         then, now = (
-            "a method of its own" if uri is None else f"the map of {uri}"
-            for uri in ((placed_by or {}).get("uri"), config.map)
+            "a method of its own" if uri is None else f"the map of {uri}" for uri in (placed_by.get("uri"), config.map)
         )
-        if then != now:
-            return f"{then} instead of {now}"
-        if (placed_by or {}).get("sha256") != made_of.map_sha256:
-            return f"another map at {config.map}"
+        return f"another map at {config.map}" if then == now else f"{then} instead of {now}"
     recorded = status.get("config", {})
     ours = config.model_dump(mode="json")
     changed = [
