@@ -40,7 +40,7 @@ def no_threads_left() -> Iterator[None]:
     yield
     until = time.monotonic() + 10
     while left := [one for one in threading.enumerate() if not one.daemon and one not in before | pooled_by_dask()]:
-        gc.collect()  # pools of engines that nobody holds any more end with them
+        gc.collect()  # pools of unreferenced engines end with them
         assert time.monotonic() < until, f"threads left behind: {', '.join(one.name for one in left)}"
         time.sleep(0.02)
 

@@ -42,7 +42,7 @@ def test_every_registry_is_in_the_table():
 
 
 def test_entries_are_registered_by_files_of_their_folder():
-    """So that a new one is one file: nobody else registers, and every folder has somebody who does."""
+    """So that a new one is one file: only files of the folder register, and each folder has some."""
     homes = {found.name: f"{found.folder}/" for found in registries()}
     seen: dict[str, set[str]] = {name: set() for name in homes}
     for module in MODULES:

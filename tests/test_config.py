@@ -1,4 +1,4 @@
-"""Configs: what is accepted, and the one line that answers what is not."""
+"""Configs: accepted values, and the one line that refuses others."""
 
 from __future__ import annotations
 

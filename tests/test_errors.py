@@ -1,4 +1,4 @@
-"""Messages speak of what the person they reach knows: keys of a config, parameters of an estimator, arguments."""
+"""Messages use the names that their reader knows: keys of a config, parameters of an estimator, arguments."""
 
 import ast
 import pickle
@@ -45,7 +45,7 @@ def test_an_error_reads_in_the_words_of_its_edge(kind, edge, text):
     with pytest.raises(kind) as found:
         fail()
     assert str(found.value) == found.value.args[0] == text
-    travelled = pickle.loads(pickle.dumps(found.value))  # another process knows nothing of the edge: it is said again
+    travelled = pickle.loads(pickle.dumps(found.value))  # a new process does not know the edge: it is set again
     travelled.speak(edge)
     assert str(travelled) == text
 

@@ -243,7 +243,7 @@ def prefixes(name: str) -> list[str]:
 
 
 def test_every_folder_has_a_layer():
-    """A new folder says here what it may import; one that is gone is named no more."""
+    """A new folder lists here what it may import; a deleted one is not listed."""
     folders = {str(Path(module).parent).replace("/", ".").removeprefix("landmark_ops.") for module in MODULES}
     rooms = {room for room in LAYERS if not (ROOT / "landmark_ops" / f"{room.replace('.', '/')}.py").exists()}
     assert {folder for folder in folders if room_of(folder) not in LAYERS} == {"landmark_ops", "flows"}

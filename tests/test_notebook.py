@@ -36,7 +36,7 @@ def test_prose_and_code_are_told_apart():
 
 @pytest.mark.slow
 def test_the_detection_notebook_runs(shared, tmp_path, monkeypatch):
-    """Eight photographs, from an empty folder; what it prints is what the committed one shows."""
+    """Eight photographs, from an empty folder; its output equals that of the committed notebook."""
     monkeypatch.setenv("LANDMARKS_MODEL_MIRROR", str(shared / "models"))
     monkeypatch.setenv("LANDMARKS_MODEL_CACHE", str(tmp_path / "models"))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))

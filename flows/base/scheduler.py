@@ -22,7 +22,7 @@ _CERTIFICATES = (
 
 
 def knock(address: str) -> None:
-    """RunError where no scheduler answers at `cluster.address`, or TLS fails; InputError where it is no address."""
+    """RunError where no scheduler answers at `cluster.address`, or TLS fails; InputError for a malformed address."""
     from distributed.comm.addressing import parse_address, parse_host_port
     from distributed.security import Security
 

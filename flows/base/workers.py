@@ -47,7 +47,7 @@ def check_address(cluster: ClusterConfig) -> None:
 
 
 def is_loopback(place: str) -> bool:
-    """Whether host:port is on this machine, by its whole name: 127.0.0.1.example.com is somebody else's."""
+    """Whether host:port is on this machine, by its whole name: 127.0.0.1.example.com is another machine."""
     host = place.rpartition(":")[0] or place
     try:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback

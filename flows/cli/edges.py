@@ -114,7 +114,7 @@ def first_of(error: BaseException) -> BaseException:
 
 
 def doing(error: BaseException) -> str:
-    """What was being done: the command, and the stage if it had come to one, each with a colon."""
+    """The work in progress, for messages: the command, and the stage if one had begun, each with a colon."""
     notes = getattr(error, "__notes__", [])
     stages = [note.removeprefix("stage: ") for note in notes if note.startswith("stage: ")]
     return "".join(f"{part}: " for part in (Edge.command, *stages[:1]) if part)

@@ -43,6 +43,6 @@ def compose(run: Run, comparison: Comparison, setting: Setting, trials: list[Tri
 
 
 def baseline_of(comparison: Comparison) -> str:
-    """The configured strategy, which the others are held against; uniform where it is not among them."""
+    """The configured strategy, with which the others are compared; uniform where it is not among them."""
     named = comparison.config.landmarks.strategy
     return named if named in comparison.strategies else "uniform"

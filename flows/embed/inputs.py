@@ -129,7 +129,7 @@ def lock_place(config: EmbedConfig, opened: OpenedRun) -> str:
 
 
 def check_unchanged(opened: OpenedRun) -> None:
-    """With the lock held: whether all is as it was when it was looked at.
+    """With the lock held: check that nothing has changed since it was opened.
 
     Raises RunError where the source or the target has changed, InputError where another run has worked on the output.
     """

@@ -34,8 +34,8 @@ class Repaired(NamedTuple):
 def repair(config: EmbedConfig, progress: Progress) -> list[Repaired]:
     """Put back what is damaged of the outputs of a run, each chunk as it was committed.
 
-    Raises InputError where there is no complete embedding of this source and config, DamagedError where what rows are
-    placed by is damaged itself.
+    Raises InputError where there is no complete embedding of this source and config, DamagedError where the map itself
+    is damaged.
     """
     config = config.model_copy(update={"output": config.output.model_copy(update={"overwrite": False})})
     opened = open_run(config)

@@ -1,6 +1,6 @@
 """A pipeline as data: which net finds, which regions are cropped, which net reads their points, what is published.
 
-Which there are is said by `pipelines`; `pipeline_run` runs one.
+`pipelines` lists them; `pipeline_run` runs one.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def _names_last(data: bytes, samples: int) -> bool:
 
 
 def _end_of_boxes(data: bytes) -> int:
-    """Where the last whole box ends, or the last that is cut off begins: what is missing is said by `is_whole`."""
+    """Where the last whole box ends, or the last that is cut off begins: `is_whole` says if any is missing."""
     end = 0
     try:
         for box in read_boxes(data):

@@ -51,7 +51,7 @@ def sum_over(
     targets: Targets | None = None,
     done: Done | None = None,
 ) -> Summed:
-    """All sums over all rows. The order of summation is that of `items`, whoever computes them."""
+    """All sums over all rows. The order of summation is that of `items`, on any number of workers."""
     add = _Add(tuple(sums))
     return engine.reduce(sum_block, add, items, rows, tuple(sums), targets, done=done)
 

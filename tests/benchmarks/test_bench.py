@@ -1,4 +1,4 @@
-"""Every benchmark runs, at tiny sizes, and hands back what the table and the JSON need. No number is judged."""
+"""Every benchmark runs, at tiny sizes, and returns what the table and the JSON need. No number is checked."""
 
 from __future__ import annotations
 

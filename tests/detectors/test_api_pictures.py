@@ -1,4 +1,4 @@
-"""What a notebook hands over as pictures: each kind is opened, or told in one line; a broken one costs itself."""
+"""Pictures that a notebook passes: each kind is opened, or refused in one line; a broken one fails alone."""
 
 from __future__ import annotations
 

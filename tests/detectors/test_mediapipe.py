@@ -1,6 +1,6 @@
 """MediaPipe's own graphs as the reference: `mediapipe.json` holds what they gave for cuts of the shared pictures.
 
-Its cuts are such that most bodies leave the frame, where a net reacts to what lies beyond it and to half a pixel.
+Its cuts are such that most bodies leave the frame, where a net reacts to the border and to half a pixel.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def test_unknown_providers_are_named(tiny, monkeypatch):
 
 
 def test_a_provider_that_does_not_start_is_told(tiny, monkeypatch):
-    """onnxruntime falls back to the CPU without a word: nobody would learn why a run takes ten times as long."""
+    """onnxruntime silently falls back to the CPU, and the run would take ten times as long for no visible reason."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setenv("LANDMARKS_PROVIDERS", "CUDAExecutionProvider")
     made = onnxruntime.InferenceSession

@@ -165,7 +165,7 @@ def test_poses_reproduce_the_reference(real: Real) -> None:  # noqa: F811
         ):
             assert abs(presence - wanted["flag"]) < 0.01
             off = np.abs(points[:, :2] - wanted["pts33"]) / side
-            # The astronaut ends at the waist: half a pixel changes where the net guesses what is below.
+            # The astronaut ends at the waist: half a pixel changes where the net places the points below.
             assert off.mean() < (0.03 if name == "astronaut.png" else 0.008)
             assert off.max() < (0.2 if name == "astronaut.png" else 0.02)
 
@@ -180,7 +180,7 @@ def test_half_a_pixel_is_all_that_lies_between_us_and_the_reference(
 ) -> None:
     """The reference takes edges for centres, in the picture and in the crop: so treated, we give its points.
 
-    What is left is how it rounds its letterbox, which moves palms and bodies by up to a pixel.
+    The difference that remains is how it rounds its letterbox, which moves palms and bodies by up to a pixel.
     """
 
     def edges_for_centres(*given: Any) -> list[Affine]:

@@ -69,7 +69,7 @@ def processes() -> Iterator[ClusterEngine]:
 
 @pytest.fixture(scope="module")
 def lone() -> Iterator[ClusterEngine]:
-    """One worker process: what it holds is lost when it dies."""
+    """One worker process: its data is lost when it dies."""
     with (
         dask.config.set(NANNIES_STAY),
         start(n_workers=1) as local,

@@ -60,7 +60,7 @@ def test_items_are_anything(engine):  # noqa: F811
 
 
 def test_a_task_is_sent_its_own_item_only(threads, monkeypatch):  # noqa: F811
-    """What the items weigh together never travels with one of them."""
+    """No task is sent the other items' bytes."""
     sent: list[int] = []
     plain = threads.client.map
 

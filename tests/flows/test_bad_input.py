@@ -188,7 +188,7 @@ def test_thumbnail_of_another_shape(tmp_path: Path) -> None:
 
 
 def test_plaintext_cluster_address(tmp_path: Path) -> None:
-    address = "tcp://192.0.2.1:8786"  # documentation range: nobody answers there
+    address = "tcp://192.0.2.1:8786"  # documentation range: no host answers there
     config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr", cluster={"address": address})
     with pytest.raises(InputError, match=rf"cluster\.address {address}: neither tls:// nor on this machine"):
         run_embed(config)

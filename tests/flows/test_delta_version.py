@@ -67,7 +67,7 @@ def test_the_version_read_is_recorded_and_can_be_kept_to(tmp_path: Path, table: 
 
 
 def test_interrupted_and_taken_up_after_the_table_has_changed(tmp_path: Path, table: Path) -> None:
-    """Grown, compacted, its log in a checkpoint: the version is what it was."""
+    """Grown, compacted, its log in a checkpoint: the version stays the same."""
     run_embed(make_config(str(table), tmp_path / "expected.zarr"))
     config = make_config(str(table), tmp_path / "out.zarr", source={"version": 1})
     interrupt(config)
@@ -82,7 +82,7 @@ def test_interrupted_and_taken_up_after_the_table_has_changed(tmp_path: Path, ta
 
 @pytest.mark.slow
 def test_killed_and_taken_up_after_the_table_has_grown(tmp_path: Path, table: Path) -> None:
-    """What the latest version was as the killed run began is named by its output, and can be kept to."""
+    """The output names the version that was the latest when the killed run began, and the next run can pin it."""
     run_embed(make_config(str(table), tmp_path / "expected.zarr"))
     config = make_config(str(table), tmp_path / "out.zarr")
     with slow_command(tmp_path, config, in_process=1 << 20, seconds=0.3) as process:

@@ -1,4 +1,4 @@
-"""`landmarks detect` in one process: sources of every kind give the same rows, and a rerun adds what is new alone."""
+"""`landmarks detect` in one process: sources of every kind give the same rows, and a rerun adds only what is new."""
 
 from __future__ import annotations
 

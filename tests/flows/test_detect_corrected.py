@@ -121,7 +121,7 @@ def test_rows_that_moved_within_a_file_are_known_by_content(
     assert blob is not None
     assert abs(row["keypoints"][0]["x"] - blob.x) < 1
     ledger_tells_the_tables(out, format, first["config_hash"])
-    write_boxes(tmp_path / "a.parquet", dict.fromkeys((5, 1, 2, 3), 3.0))  # other boxes, which nobody asked for
+    write_boxes(tmp_path / "a.parquet", dict.fromkeys((5, 1, 2, 3), 3.0))  # other boxes, not asked for
     third = run_detect(config)
     assert (third["this_run"], third["images"]) == (0, 4)
 

@@ -1,4 +1,4 @@
-"""The sample of overlays: chosen by the image id alone, drawn late, and bounded in what it holds meanwhile."""
+"""The sample of overlays: chosen by the image id alone, drawn late, and bounded in memory meanwhile."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def cv2_error(text: str) -> Exception:
 
 
 def test_a_changed_spec_makes_a_new_generation(own: dict[str, Any], tmp_path: Path) -> None:
-    """The file's sha256 is the same: what is done to its pictures and its answers is not."""
+    """The file's sha256 is the same, but its pictures and answers are processed differently."""
     first = run_detect(own)
     place = tmp_path / "specs/light-points.yaml"
     spec = yaml.safe_load(place.read_text())

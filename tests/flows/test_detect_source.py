@@ -1,4 +1,4 @@
-"""What decides what is read belongs to the record of a run: a change reads what it newly means, nothing is silent."""
+"""Options that decide what is read are on record: a change reads the newly matching images, and is never ignored."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_the_page_is_of_the_generation_that_was_run_last(
 
 
 def test_a_delta_table_by_its_version(tmp_path: Path, tiny_models: TinyModels) -> None:  # noqa: F811
-    """Its shards are those of any version that has the files: what is done is not done again when the pin goes."""
+    """Versions share the shards of files they share: these are not done again when the pin is removed."""
     source = write_image_delta(tmp_path / "t", 30)  # versions 0 and 1, of 15 pictures each
     out = tmp_path / "out"
     pinned = detect_config(source, out, tiny_models.pipeline, source={"version": 0, "id_column": "id"})

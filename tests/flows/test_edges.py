@@ -1,4 +1,4 @@
-"""Whatever goes wrong, whoever is to blame: one line on stderr, the right exit code, and no secret in it."""
+"""Any failure, of user or program: one line on stderr, the right exit code, and no secret in it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_debug_may_stand_anywhere(place: int) -> None:
     assert "--debug" in run("--help").stdout
 
 
-# --- errors that nobody expected
+# --- unexpected errors
 
 
 @pytest.mark.parametrize(

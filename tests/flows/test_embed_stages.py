@@ -1,4 +1,4 @@
-"""The stages of embed one by one, on threads and without Prefect: each is a function of what it is handed."""
+"""The stages of embed one by one, on threads and without Prefect: each is a function of its arguments."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class From:
 def test_s3_is_lost_in_mid_run(
     request: pytest.FixtureRequest, s3_proxy: FaultyProxy, flow: str, number: int, kind: Any, message: str
 ) -> None:
-    """A key revoked or expired, or the server gone: the object, what the matter is, what to do."""
+    """A key revoked or expired, or the server gone: the error names object, cause and remedy."""
     config = request.getfixturevalue("embedding" if flow == "embed" else "detection")
     s3_proxy.faults = From(s3_proxy, number, kind)
     began = time.perf_counter()

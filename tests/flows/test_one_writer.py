@@ -61,7 +61,7 @@ def test_a_run_that_finished_between_look_and_lock(config: dict[str, Any], monke
 
 
 def test_a_source_that_changed_before_the_lock_was_had(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    """What was opened for the check is what the flow takes: whether it is still the source is looked at again."""
+    """The flow takes the source that was opened for the check, and checks again that it has not changed."""
     from flows.embed.inputs import OpenedRun, open_run
 
     def early(given: Any) -> OpenedRun:

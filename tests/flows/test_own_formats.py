@@ -1,4 +1,4 @@
-"""Formats that somebody else registers, one file each, are known to every command."""
+"""Formats registered from outside, one file each, are known to every command."""
 
 from __future__ import annotations
 

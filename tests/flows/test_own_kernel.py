@@ -1,4 +1,4 @@
-"""A kernel and a metric that somebody else registers, in one file each, work in every command and in estimators."""
+"""A kernel and a metric registered from outside, in one file each, work in every command and in estimators."""
 
 from __future__ import annotations
 

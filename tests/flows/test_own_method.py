@@ -1,4 +1,4 @@
-"""A method that somebody else registers, in one file, is known to every command, their pages and the forms."""
+"""A method registered from outside, in one file, is known to every command, their pages and the forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shard format that somebody else registers, by one file, is known to configs, `landmarks detect` and `draw`."""
+"""A shard format registered from outside, by one file, is known to configs, `landmarks detect` and `draw`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def formats_in_schema() -> list[str]:
 
 
 def test_the_formats_that_configs_name() -> None:
-    """A Delta table is told by its log: its files alone are no source."""
+    """A Delta table is recognised by its log: its files alone are no source."""
     assert [one.name for one in sorted(SHARD_FORMATS, key=lambda one: one.order)] == BUILT_IN
     assert formats_in_schema() == ["auto", *(name for name in BUILT_IN if name != "delta")]
 

@@ -1,4 +1,4 @@
-"""A strategy that somebody else registers, in one file, is known to every command and from Python."""
+"""A strategy registered from outside, in one file, is known to every command and from Python."""
 
 from __future__ import annotations
 

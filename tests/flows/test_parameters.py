@@ -1,4 +1,4 @@
-"""What the command line takes as a config, Prefect takes as parameters: checked as its server and its form check."""
+"""Prefect takes the configs of the command line as parameters, under the checks of its server and its form."""
 
 from __future__ import annotations
 

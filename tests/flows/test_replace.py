@@ -113,7 +113,7 @@ def test_a_damaged_successor_is_made_anew(config: dict[str, Any], reference: Pat
 
 
 def test_a_refused_run_keeps_its_chunks(tmp_path: Path, reference: Path) -> None:
-    """What was wrong may pass, or the remedy may be another config: neither finds anything in its way."""
+    """The cause may pass, or the remedy may be another config: both kinds of next run succeed."""
     config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
     interrupt(config, count=6, error=InputError)
     with watching() as seen:
@@ -129,7 +129,7 @@ def test_a_refused_run_keeps_its_chunks(tmp_path: Path, reference: Path) -> None
 
 
 def test_a_source_that_changed_under_the_run(config: dict[str, Any], reference: Path) -> None:
-    """What was made of old and new rows is of no worth, and not in the way: running again is what helps."""
+    """An output of old and new rows is useless, and must not block running again, which is the remedy."""
     uri = config["output"]["uri"]
     old = arrays(uri)
 

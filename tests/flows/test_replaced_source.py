@@ -61,7 +61,7 @@ def test_complete(tmp_path: Path, name: str) -> None:
 
 
 def test_interrupted(tmp_path: Path) -> None:
-    """Gone on with, its rows would be a mixture of two sources."""
+    """If it were resumed, its rows would be a mixture of two sources."""
     config = make_config(write_npy(tmp_path / "x.npy", X), tmp_path / "out.zarr")
     interrupt(config)
     replace(tmp_path / "x.npy", OTHER)
@@ -76,7 +76,7 @@ def test_interrupted(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_successor(tmp_path: Path) -> None:
-    """It is made anew without a word: to replace what is there was asked for."""
+    """It is silently made anew, as `overwrite` asks for."""
     source = write_npy(tmp_path / "x.npy", points(seed=5))
     config = make_config(source, tmp_path / "out.zarr")
     run_embed(config)

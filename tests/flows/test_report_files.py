@@ -102,7 +102,7 @@ def test_killed_between_two_methods(tmp_path: Path, config: dict[str, Any], monk
 
 
 def test_a_report_of_nothing_complete_is_deleted(config: dict[str, Any], tmp_path: Path) -> None:
-    """Left by a run that was given up; what is no archive at all as well."""
+    """Left by a run that was given up; a file that is no archive is deleted, too."""
     config["output"]["overwrite"] = False
     config["method"]["n_components"] = 3
     report_files.keep(ZarrStore(config["output"]["uri"]), {"index.html": b"of another"})

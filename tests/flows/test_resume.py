@@ -168,7 +168,7 @@ def test_interrupted_while_an_output_is_replaced(
     reference: Path,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Right after the swap, its traces not yet removed: the new one is what is there, and is tidied up."""
+    """Right after the swap, before the clean-up: readers find the new output, and the next run cleans up."""
     uri = config["output"]["uri"]
     run_embed({**config, "method": {"n_components": 2}})
 
@@ -237,7 +237,7 @@ def test_output_removed_during_the_run(config: dict[str, Any]) -> None:  # noqa:
 
 
 def test_a_full_disk(config: dict[str, Any], reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    """Writing fails in a worker, and then for the table of chunks too: the first reason is told, in one line."""
+    """Writing fails in a worker, and then for the table of chunks too: one line reports the first reason."""
     from zarr.storage import LocalStore
 
     original = LocalStore.set

@@ -183,7 +183,7 @@ def test_a_killed_run_is_finished_by_the_next(
         process.kill()
         process.wait()
     assert listed(f"{output}/_landmark_ops/claims") or listed(f"{output}/_landmark_ops/attempts")
-    monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)  # whoever comes next judges, by the server's clock
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 3.0)  # the next run judges, by the server's clock
     monkeypatch.setattr(lease, "REFRESH_SECONDS", 0.5)
     time.sleep(lease.LEASE_SECONDS + 2 * lease.ROUNDING_SECONDS)
     result = run_detect(config)
@@ -204,7 +204,7 @@ def listed(uri: str) -> list[str]:
 
 @pytest.mark.usefixtures("many_tasks", "bare_report")
 def test_embed(bucket: str) -> None:
-    """A whole run, another in its place that is killed and gone on with, damage that is found and mended."""
+    """A whole run, a second one that is killed and resumed, damage that is found and repaired."""
     X, uri = points(200), f"{bucket}/out/e.zarr"
     zarr.create_group(open_store(f"{bucket}/x.zarr")).create_array("rows", data=X, chunks=(40, 6))
     config = make_config(f"{bucket}/x.zarr", uri)

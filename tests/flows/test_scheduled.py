@@ -77,7 +77,7 @@ class Server:
         return found
 
     def run_as_a_form(self, name: str, config: dict[str, Any]) -> str:
-        """Start a run as the form does: every default filled in, what has no fields of its own as JSON text."""
+        """Start a run as the form does: every default filled in, values without fields of their own as JSON text."""
         deployment = self.deployment(name)
         schema = deployment["parameter_openapi_schema"]
         parameters = filled({"config": config}, schema, schema["definitions"])
@@ -216,7 +216,7 @@ def retried(server: Server, tmp_path: Path) -> None:
     assert before >= 1
     tasks = server.post("/task_runs/filter", task_runs={"flow_run_id": {"any_": [run]}})
     names = {task["name"].partition("-")[0] for task in tasks}
-    assert "verify" in names, names  # what was committed is compared, not made again
+    assert "verify" in names, names  # committed chunks are compared, not computed again
     assert "select" not in names, names
     assert attributes(tmp_path / "retried.zarr")["status"] == "complete"
 

@@ -1,4 +1,4 @@
-"""Somebody else's scheduler: one line, in seconds, for each way in which there is none."""
+"""A scheduler by address: one line, in seconds, for each way in which it can be missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage is found: by `embed` and `inspect` as far as sizes go, by `verify` all of it; `repair` mends what it can."""
+"""Damage is found: by `embed` and `inspect` from sizes, by `verify` all of it; `repair` repairs what it can."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_our_readers_fail_on_what_is_missing(folder: Path) -> None:
 
 
 def test_replaced_while_it_is_read(folder: Path) -> None:
-    """By an output without some of its arrays: what is read of the two says nothing about either."""
+    """Replaced by an output without some of its arrays: a mixture of the two says nothing about either."""
     uri = str(folder / "out.zarr")
 
     def swap(item: Any) -> None:
@@ -200,7 +200,7 @@ def mended(folder: Path) -> tuple[int, int]:
     ],
 )
 def test_repaired(folder: Path, finished: Path, kind: str, expected: tuple[int, int]) -> None:
-    """Just what is damaged, bit for bit as it was."""
+    """Only the damaged chunks, bit for bit as they were."""
     damage, _ = {**MISSING, **ALTERED}[kind]
     damage(folder / "out.zarr")
     assert mended(folder) == expected

@@ -195,7 +195,7 @@ def ends_within(pid: int, seconds: float) -> bool:
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers on this system")
 def test_a_hanging_child_ends_by_its_own_alarm():
-    """Nobody is left to kill it when the parent was killed."""
+    """A killed parent cannot kill it."""
     code = POISON.format(memory=2 << 30)
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None

@@ -1,4 +1,4 @@
-"""What lies beyond a picture: its nearest colour, against a padded picture; OpenCV's own warp, against OpenCV's."""
+"""Pixels outside a picture: its nearest colour, against a padded picture; OpenCV's own warp, against OpenCV's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is worked out of a map once is kept beside it: once per map, as long as that lives, never in its pickle."""
+"""Values computed once per map are cached beside it, as long as it lives, and never in its pickle."""
 
 from __future__ import annotations
 

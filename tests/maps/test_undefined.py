@@ -1,4 +1,4 @@
-"""Why rows have no coordinates: every cause is told apart, counted, and its first row named."""
+"""Why rows have no coordinates: each cause is reported with its count and its first row."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Landmark Isomap against scikit-learn's exact Isomap, and what it promises about new rows and broken graphs."""
+"""Landmark Isomap against scikit-learn's exact Isomap, and its promises about new rows and broken graphs."""
 
 from __future__ import annotations
 

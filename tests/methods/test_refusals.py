@@ -197,7 +197,7 @@ def test_parameters_are_refused_by_name(model: Any, message: str) -> None:
 
 
 def test_masked_values_are_refused() -> None:
-    """scikit-learn drops the mask and goes on with what lies under it."""
+    """scikit-learn drops the mask and uses the values under it."""
     masked = np.ma.masked_greater(X, 2)
     with pytest.raises(InputError, match=r"X: .* of 360 values are masked"):
         LandmarkMDS(2).fit(masked)

@@ -58,7 +58,7 @@ def test_the_embedding_is_that_of_the_dense_nystrom_affinity():
 
 
 def test_eigenvectors_are_orthonormal_over_all_rows():
-    """V^T V = I: what the one-shot method is named for, and what dask-ml leaves out."""
+    """V^T V = I: the step that gives the one-shot method its name, and that dask-ml leaves out."""
     V = embed(X, Z, 6).map(X)
     np.testing.assert_allclose(V.T @ V, np.eye(6), atol=1e-10)
 
@@ -171,7 +171,7 @@ def test_more_clusters_than_distinct_rows():
 
 
 def test_one_cluster_holds_every_row():
-    """As in scikit-learn; a config that asks for one is refused, as nobody schedules that on purpose."""
+    """As in scikit-learn; a config that asks for one is refused, as it can only be a mistake."""
     assert not SpectralClustering(1, n_landmarks=50, random_state=0).fit(X).labels_.any()
     with pytest.raises(InputError, match=r"method\.n_clusters: .*greater than or equal to 2, got 1"):
         parse_config("source: {uri: a}\noutput: {uri: b}\nmethod: {name: spectral_clustering, n_clusters: 1}")

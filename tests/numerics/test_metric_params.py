@@ -1,4 +1,4 @@
-"""Parameters of metrics: right ones pass as they are, wrong ones are named with what they are and what is needed."""
+"""Parameters of metrics: right ones pass unchanged, wrong ones are refused with their value and the one needed."""
 
 from __future__ import annotations
 

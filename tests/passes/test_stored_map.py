@@ -1,4 +1,4 @@
-"""Maps in somebody's hands: new rows are placed however they are held, or one line says why not."""
+"""Opened maps: new rows of any array type are placed, or refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark's table, small: what the strategies are for shows on the paper's two sets."""
+"""The benchmark's table, small: the purpose of each strategy shows on the paper's two sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of pictures as other writers make them: each is read, or refused by what it is."""
+"""Columns of pictures as other writers make them: each is read, or refused by type."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_features_that_change_the_meaning_of_files_are_refused(table: Path, feat
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("mode", ["name", "id"])
 def test_mapped_columns_are_refused_however_they_are_switched_on(table: Path, version: int, mode: str) -> None:
-    """A renamed column keeps its name in the files: under reader version 2 a property alone says so."""
+    """A renamed column keeps its name in the files: under reader version 2 only a property says so."""
 
     def change(action: dict[str, Any]) -> None:
         if "protocol" in action:

@@ -236,7 +236,7 @@ def test_a_damaged_map_is_refused(store, damage):
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "a disk"), PermissionError(errno.EACCES, "not for you")])
 def test_storage_that_fails_is_no_damage_and_gives_nothing_up(store, error, monkeypatch):
-    """A map that cannot be read now is neither to be made anew nor in the way of going on later."""
+    """A map that cannot be read right now must not be replaced, and the run can be resumed later."""
     sha256 = store.put_map(MAP, META)
     store.put("landmarks", {"indices": np.arange(3)}, {})
     store.update(map_sha256=sha256)

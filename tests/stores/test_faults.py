@@ -1,4 +1,4 @@
-"""What the system, S3 and libraries raise becomes one line: cause, place, remedy, and the right exit code."""
+"""Errors of the system, S3 and libraries become one line: cause, place, remedy, and the right exit code."""
 
 from __future__ import annotations
 

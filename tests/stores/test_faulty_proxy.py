@@ -1,4 +1,4 @@
-"""The proxy that later tests rely on: each fault is what it says, at the request it says."""
+"""The faulty proxy, tested for other tests: each fault happens as asked, at the request asked for."""
 
 from __future__ import annotations
 

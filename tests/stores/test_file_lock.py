@@ -1,4 +1,4 @@
-"""The lock on a local file: who asks at once is told what the file says, who waits gets it next."""
+"""The lock on a local file: a caller that does not wait gets the file's content, one that waits gets the lock next."""
 
 from __future__ import annotations
 

@@ -337,7 +337,7 @@ def test_fingerprint_tells_an_order_apart_that_is_not_the_sorted_one(tmp_path: P
     ],
 )
 def test_folders_are_numbered_one_after_the_other(tmp_path: Path, names: list[str], once: list[str]) -> None:
-    """What was made in the order of whole paths is not gone on with in ours; where both are one it is."""
+    """An output made in the order of whole paths is not resumed in ours, except where both orders agree."""
     for name in names:
         write(tmp_path / f"{name}.parquet")
     rows = ParquetRows(tmp_path, column="vec")

@@ -1,4 +1,4 @@
-"""Vectors as other writers store them: what Arrow can say is read, what it cannot is refused by what it is."""
+"""Vectors as other writers store them: all that are numbers in Arrow are read, others are refused by type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of committed chunks: what it keeps, what it ignores, and in which order it is written."""
+"""The table of committed chunks: its content, damage it ignores, and the order of writing."""
 
 from __future__ import annotations
 

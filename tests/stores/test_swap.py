@@ -60,7 +60,7 @@ def build(store: ZarrStore, value: float, k: int = 3, labels: bool = False) -> N
 
 
 def values(uri: str, **options: Any) -> set[float]:
-    """All numbers of what a plain reader finds complete at `uri`."""
+    """All numbers of the complete output that a plain reader finds at `uri`."""
     group: Any = zarr.open_group(open_store(uri), mode="r", **options)
     assert group.attrs["landmark_ops"]["status"] == "complete"
     names = ["embedding", "residual", "map/readout", "landmarks/points", *(["labels"] if "labels" in group else [])]
@@ -80,7 +80,7 @@ def uri(request, tmp_path):
 
 
 def test_many_generations(uri):
-    """Each keeps the one before for whoever opened it, and no more than that."""
+    """Each keeps the one before, for readers that have it open, and no earlier one."""
     build(ZarrStore(uri), 1)
     opened: Any = zarr.open_group(open_store(uri), mode="r")
     for generation in range(2, 6):
@@ -267,7 +267,7 @@ def test_two_successors_one_swap(uri):
 
 
 def test_a_reply_that_was_lost(uri, monkeypatch):
-    """The server did what was asked, and the answer never came: read back, it was us."""
+    """The server did the write, but the reply was lost: reading back shows that it was ours."""
     write_bytes(uri, b"old")
     seen = swaps.see(uri)
     if uri.startswith("s3://"):

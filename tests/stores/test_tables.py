@@ -135,7 +135,7 @@ def test_four_processes_commit_every_shard_once(tmp_path: Path) -> None:
 
 
 def rerun(tables: TableSet) -> None:
-    """What the next run does: finish what is claimed, then all that is not in the ledger, with other results."""
+    """The next run: finish claimed shards, then do all that are not in the ledger, with other results."""
     tables.recover()
     done = tables.ledger(GENERATION)
     wanted = [shard_rows("a.tar", [0, -1, -1, 4], run="second"), shard_rows("b.tar", [2, 2], run="second")]

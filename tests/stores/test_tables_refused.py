@@ -1,4 +1,4 @@
-"""What is no table of ours, or not of these columns, is refused and left as it is."""
+"""Things that are not our tables, or have other columns, are refused and left as they are."""
 
 from __future__ import annotations
 

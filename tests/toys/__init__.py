@@ -1,1 +1,1 @@
-"""Things of each kind that a registry holds, one file each, as somebody else would add them."""
+"""One entry for each kind of registry, one file each, as a user would add them."""

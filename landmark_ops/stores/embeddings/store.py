@@ -31,7 +31,7 @@ OPTIONAL = ("labels", "prediction", "std")
 
 
 class Examined(NamedTuple):
-    """What was looked at beside rows: how many arrays there are, what is damaged, what no hash was recorded of."""
+    """The check of all but rows: how many arrays there are, the damaged ones, and those without a recorded hash."""
 
     arrays: int
     damaged: list[Damage]

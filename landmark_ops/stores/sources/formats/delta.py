@@ -1,4 +1,4 @@
-"""A Delta table that somebody else wrote: the Parquet files of one of its versions."""
+"""A Delta table from outside: the Parquet files of one of its versions."""
 
 from __future__ import annotations
 
