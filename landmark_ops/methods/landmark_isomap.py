@@ -17,10 +17,9 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.numerics.callables import Callback, check_callable
 from landmark_ops.numerics.components import Policy
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.metric import Metric, canonical, dists, resolve_metric
+from landmark_ops.numerics.metric import METRICS, Metric, dists, metric_before_landmarks, resolve_metric
 from landmark_ops.solver.classical_scaling import scale_landmarks, scale_rows
 from landmark_ops.solver.geodesic_graph import AskGeodesics, AskGraph, Graph, Measured, graph_cost
-from landmark_ops.solver.geometry import metric_before_landmarks
 from landmark_ops.solver.method import Probe, Solution, WithoutKernel
 from landmark_ops.solver.section import METHODS, Cost, MethodSection, Sizes
 
@@ -78,7 +77,7 @@ class LandmarkIsomapConfig(MethodSection):
 
     def check_names(self) -> None:
         """InputError for a metric that is unknown."""
-        canonical(self.metric)
+        METRICS[self.metric]  # raises
 
     @property
     def leaves_rows_out(self) -> bool:

@@ -18,9 +18,8 @@ from landmark_ops.maps.moments import Moments, moments
 from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.eigen import fix_signs, symmetric_eigen
-from landmark_ops.numerics.metric import METRICS, Metric, canonical, resolve_metric
+from landmark_ops.numerics.metric import METRICS, Metric, metric_before_landmarks, resolve_metric
 from landmark_ops.solver.classical_scaling import scale_rows
-from landmark_ops.solver.geometry import metric_before_landmarks
 from landmark_ops.solver.method import Probe, Solution, WithoutKernel, check_sums
 from landmark_ops.solver.section import METHODS, MethodSection
 from landmark_ops.solver.unexplained import DistanceShare, Unexplained
@@ -93,7 +92,7 @@ class LandmarkMDSConfig(MethodSection):
 
     def check_names(self) -> None:
         """InputError for a metric that is unknown."""
-        canonical(self.metric)
+        METRICS[self.metric]  # raises
 
     @property
     def fewest_compared(self) -> int:

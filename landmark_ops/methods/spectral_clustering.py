@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from landmark_ops.maps.heads import Clusters
-from landmark_ops.methods.spectral_embedding import SpectralEmbeddingMethod
 from landmark_ops.numerics.clustering import STARTS, kmeans_centroids
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import KernelChoice
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.passes.lazy_arrays import map_rows
+from landmark_ops.solver.affinity import PASSES, affinity_eigenvectors
 from landmark_ops.solver.asks import Draw, Drawn
 from landmark_ops.solver.kernel_section import KernelSection
 from landmark_ops.solver.method import DEFAULT_KERNEL, Method, OfKernel, Solution
@@ -38,14 +38,13 @@ class SpectralClusteringMethod(OfKernel):
     kernel: KernelChoice = DEFAULT_KERNEL
     seed: int = 0
 
-    passes = 2
+    passes = PASSES
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
         """The embedding, and the centroids of an embedded sample of rows."""
         # In one dimension rows of unit length all coincide: there the second eigenvector is clustered as it is.
         k = self.n_components or self.n_clusters
-        embedding = SpectralEmbeddingMethod(k, self.kernel, trivial=k > 1)
-        solution: Solution = yield from embedding.solve(Z, dtype)
+        solution: Solution = yield from affinity_eigenvectors(self.kernel, k, Z, dtype, trivial=k > 1)
         fitted = replace(solution.map, unit_rows=k > 1)
         drawn: Drawn = yield Draw(SAMPLE_ROWS, Stream.CLUSTERED_ROWS)
         Y = np.asarray(map_rows(drawn.X, fitted), np.float64)

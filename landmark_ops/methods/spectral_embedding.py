@@ -9,81 +9,32 @@ Leaving the orthogonalisation out, as some do, costs the clusters: ARI .28 to .5
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import PositiveInt
 
-from landmark_ops.errors import InputError
-from landmark_ops.maps.landmark_map import LandmarkMap
-from landmark_ops.maps.moments import Moments, moments, totals
-from landmark_ops.maps.parts import RowScale
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.eigen import signs_of, symmetric_eigen
 from landmark_ops.numerics.kernel import KernelChoice
-from landmark_ops.solver.features import block_map, kept_directions, nystrom_features, sums_cutoff
+from landmark_ops.solver.affinity import PASSES, affinity_eigenvectors
 from landmark_ops.solver.kernel_section import KernelSection
-from landmark_ops.solver.method import DEFAULT_KERNEL, F64, OfKernel, Solution, check_n_components, check_sums
+from landmark_ops.solver.method import DEFAULT_KERNEL, OfKernel, Solution
 from landmark_ops.solver.section import METHODS
-
-DEGREE_FLOOR = 1e-6  # of the mean degree: Nystrom degrees of rows far from all others may come out negative
-DISCONNECTED = 1e-6  # an eigenvalue within this of 1 says that clusters do not touch
 
 
 @dataclass(frozen=True)
 class SpectralEmbeddingMethod(OfKernel):
-    """The spectral embedding as a `Method`.
-
-    Coordinates of a row are its entries in eigenvectors 2 to k + 1, each of unit norm over all rows; with `trivial` in
-    eigenvectors 1 to k, which clustering wants.
-    """
+    """The spectral embedding as a `Method`."""
 
     n_components: int
     kernel: KernelChoice = DEFAULT_KERNEL
-    trivial: bool = False
 
-    passes = 2
+    passes = PASSES
 
     def solve(self, Z: Array, dtype: np.dtype[Any]) -> Generator[Any, Any, Solution]:
-        """Features; one pass for their sum, hence degrees; one for the second moment of the scaled features."""
-        started = nystrom_features(self.kernel, Z, dtype, scaled=True)
-        # The sum of the features is that of the blocks times the readout: the product need not be made per row.
-        summed: Moments = yield totals(block_map(started.map))
-        total = started.map.readout.T @ check_sums(summed, started.map.block).total
-        scaled = scaled_features(started.map, total, summed.rows)
-        second: Moments = yield moments(scaled)
-        return self._finish(started, scaled, second, sums_cutoff(scaled, dtype))
-
-    def _finish(self, started: Solution, scaled: LandmarkMap, second: Moments, cutoff: float) -> Solution:
-        spectrum = symmetric_eigen(check_sums(second, scaled.block).second)
-        m, d = started.map.n_landmarks, started.map.n_features
-        rank = spectrum.rank(cutoff)
-        skip = 0 if self.trivial else 1
-        what = "the normalised affinity" + (" beside its trivial eigenvector" if skip else "")
-        k = check_n_components(self.n_components, rank - skip, cutoff, (m, d), what)
-        kept = slice(skip, skip + k)
-        values = spectrum.values[kept]
-        rotation = spectrum.vectors[:, kept] / np.sqrt(values)
-        rotation *= signs_of(scaled(np.asarray(scaled.landmarks, np.float64)) @ rotation)
-        fitted = replace(scaled, readout=scaled.readout @ rotation, offset=np.zeros(k))
-        touching = int((spectrum.values[: skip + k] > 1 - DISCONNECTED).sum())
-        warnings = started.warnings
-        if touching > 1:
-            warnings += (
-                f"{touching} eigenvalues of the normalised affinity are 1 to rounding: the kernel sees {touching} "
-                "groups of rows that do not touch; a smaller gamma makes them one graph",
-            )
-        return started._replace(
-            map=fitted,
-            embedding=fitted(np.asarray(fitted.landmarks, np.float64)),
-            eigenvalues=values,
-            spectrum=spectrum.values,
-            rank=rank,
-            cutoff=cutoff,
-            warnings=warnings,
-            facts=kept_directions(started),
-        )
+        """Eigenvectors 2 to k + 1."""
+        return (yield from affinity_eigenvectors(self.kernel, self.n_components, Z, dtype, trivial=False))
 
 
 @METHODS.register
@@ -96,21 +47,3 @@ class SpectralEmbeddingConfig(KernelSection):
 
     name: Literal["spectral_embedding"]
     n_components: PositiveInt = 10
-
-
-def scaled_features(features: LandmarkMap, total: F64, rows: int) -> LandmarkMap:
-    """F~ = D^-1/2 F with d(x) = f(x).total: features over the square root of their degree.
-
-    Raises InputError where a landmark, whose kernel values the features reproduce exactly, has no positive degree.
-    """
-    mean_degree = float(total @ total) / rows
-    degrees = features(np.asarray(features.landmarks, np.float64)) @ total
-    wrong = int((degrees <= DEGREE_FLOOR * np.abs(degrees).max()).sum())
-    if wrong:
-        raise InputError(
-            f"kernel {features.block.name}: {wrong} of {len(degrees)} landmarks have no positive degree (sum of kernel "
-            f"values with all {rows:,} rows), the least is {degrees.min():.3g}: spectral methods need an affinity that "
-            "is not negative: use rbf, laplacian or matern, or a smaller gamma"
-        )
-    scale = RowScale(features.readout @ total, -0.5, DEGREE_FLOOR * mean_degree)
-    return replace(features, residual_weights=None, self_term=False, scale=scale)

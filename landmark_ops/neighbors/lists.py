@@ -11,7 +11,7 @@ from landmark_ops.engine.protocol import Engine
 from landmark_ops.neighbors.support import Support, block_step
 from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.neighbor_lists import ROWS_PER_LIST, IvfIndex
-from landmark_ops.numerics.neighbors import check_rows, usable
+from landmark_ops.numerics.neighbors import check_rows, measurable
 from landmark_ops.numerics.random_streams import Stream, derived_seed, generator
 from landmark_ops.passes.ranges import ranges
 from landmark_ops.row_range import RowRange
@@ -39,7 +39,7 @@ def fill_lists(support: Support, metric: Metric, engine: Engine, seed: int) -> I
     drawn = generator(seed, Stream.GRAPH_LISTS).choice(s, min(s, lists * ROWS_PER_LIST), replace=False)
     sample = np.sort(drawn) if support.indices is None else support.indices[np.sort(drawn)]
     trained = Support(support.rows, sample).gather(engine)
-    good = usable(trained, metric)  # a bad row is refused where all rows are read, and counted
+    good = measurable(trained, metric)  # a bad row is refused where all rows are read, and counted
     start = derived_seed(seed, Stream.GRAPH_LISTS_STARTS, bits=31)
     index = IvfIndex.train(trained[good] if good.any() else trained, metric, min(lists, max(1, int(good.sum()))), start)
     del trained

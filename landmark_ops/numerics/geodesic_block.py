@@ -21,7 +21,7 @@ from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.exact_index import ExactIndex
 from landmark_ops.numerics.metric import Metric
-from landmark_ops.numerics.neighbors import check_count, usable
+from landmark_ops.numerics.neighbors import check_count, measurable
 from landmark_ops.numerics.ranges import squares
 
 SUPPORT_ROWS = 20_000  # stored beside a map at most: 15 MB of 192 features, 40 MB of geodesics to 500 landmarks
@@ -81,7 +81,7 @@ class Geodesic:
         """
         dtype = np.result_type(X.dtype, np.float32)
         out = np.full((len(X), self.n_landmarks), np.nan, dtype)
-        good = np.flatnonzero(usable(X, self.metric))
+        good = np.flatnonzero(measurable(X, self.metric))
         if len(good) == 0:
             return out
         found = self._index.search(X[good], self.n_neighbors)

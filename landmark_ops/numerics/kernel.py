@@ -189,11 +189,6 @@ CALLED = CalledKernel()
 KERNELS: Registry[KernelFamily] = Registry("kernel", "landmark_ops.numerics.kernels")
 
 
-def canonical_kernel(kernel: str) -> str:
-    """The one name of a kernel; InputError naming the nearest ones for an unknown name."""
-    return KERNELS[kernel].name
-
-
 def resolve_kernel(kernel: str | Callback, Z: Array, **parameters: Any) -> Kernel:
     """The kernel with these of the parameters of `KernelChoice`, the others left out; see `KernelChoice.resolve`."""
     return KernelChoice(kernel, **parameters).resolve(Z)

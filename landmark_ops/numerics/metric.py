@@ -10,7 +10,7 @@ Multidimensional scaling squares dissimilarities. Three metrics are squares alre
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,9 +127,17 @@ def resolve_metric(metric: str | Callback, params: Mapping[str, Any] | None, Z: 
     return Metric(family.name, family.resolved(params, np.asarray(Z, np.float64)))
 
 
-def canonical(metric: str) -> str:
-    """The one name of a metric; InputError naming the nearest ones for an unknown name."""
-    return METRICS[metric].name
+def metric_before_landmarks(
+    metric: str | Callback, params: Mapping[str, Any] | None, probe: Callable[[], Array]
+) -> Metric:
+    """A metric with its parameters resolved, as strategies see it that measure distances before there are landmarks.
+
+    `probe` draws the rows (s, d) that V, VI and the kind of a callable are found on, and parameters and the width of
+    rows checked; it is called only where a metric asks for that.
+    """
+    if not callable(metric) and METRICS[metric].transform is not None and not params:
+        return Metric(METRICS[metric].name)
+    return resolve_metric(metric, params, probe())
 
 
 def sq_dists(X: Array, Z: Array, metric: Metric) -> Array:

@@ -50,7 +50,7 @@ def check_count(size: int, n_neighbors: int, need: int) -> None:
         )
 
 
-def usable(X: Array, metric: Metric) -> NDArray[np.bool_]:
+def measurable(X: Array, metric: Metric) -> NDArray[np.bool_]:
     """Which rows (b, d) have distances, (b,): finite ones, with a direction where the metric needs one."""
     if metric.family.takes_nan:
         return np.asarray(~np.isnan(X).all(axis=1))
@@ -66,7 +66,7 @@ def check_rows(X: Array, metric: Metric, where: str, numbers: I64 | None = None)
 
     Raises BadRowsError for NaN and Inf, InputError for rows that the metric is undefined on.
     """
-    bad = np.flatnonzero(~usable(X, metric))
+    bad = np.flatnonzero(~measurable(X, metric))
     if len(bad) == 0:
         return
     first = int(bad[0] if numbers is None else numbers[bad[0]])

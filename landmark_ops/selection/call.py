@@ -11,9 +11,9 @@ from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import Edge, InputError, check_argument, speaks
 from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.kernel import Kernel, resolve_kernel
-from landmark_ops.numerics.metric import Metric, canonical
+from landmark_ops.numerics.metric import METRICS, Metric, metric_before_landmarks
 from landmark_ops.numerics.random_streams import RandomState, as_seed
-from landmark_ops.selection.geometry import estimated_metric, kernel_metric
+from landmark_ops.selection.geometry import kernel_metric
 from landmark_ops.selection.landmarks import Landmarks
 from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.request import Request
@@ -81,9 +81,9 @@ def select_landmarks(
         if kernel is not None:
             metric, note = kernel_metric(kernel, metric, known)
         if known.by_metric and isinstance(m, Integral) and 1 <= m <= rows.n:
-            resolved = estimated_metric(metric, rows, seed)
+            resolved = metric_before_landmarks(metric, None, lambda: probe_rows(rows, seed, engine))
         elif not callable(metric):
-            resolved = Metric(canonical(metric))
+            resolved = Metric(METRICS[metric].name)
     ask = Request(rows, m, seed, engine, resolved, indices=indices, points=points, kernel=looks, tolerance=tolerance)
     chosen = select(strategy, ask)
     return chosen._replace(note=chosen.note + note)

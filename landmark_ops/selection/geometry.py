@@ -1,24 +1,11 @@
-"""The metric that a strategy of distances uses for a kernel, and metrics with their parameters resolved."""
+"""The metric that a strategy of distances uses for a kernel."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.kernel import KernelChoice
-from landmark_ops.numerics.metric import METRICS, Metric, resolve_metric
-from landmark_ops.selection.probe import probe_rows
 from landmark_ops.selection.strategy import Strategy
-from landmark_ops.stores.sources.rows import Rows
-
-
-def estimated_metric(metric: str | Callback, rows: Rows, seed: int) -> Metric:
-    """A metric with its parameters resolved: V, VI and the kind of a callable from a uniform sample of rows."""
-    if not callable(metric) and not METRICS[metric].estimated:
-        return resolve_metric(metric, None, np.zeros((1, rows.d)))
-    return resolve_metric(metric, None, probe_rows(rows, seed, LocalEngine()))
 
 
 def kernel_metric(kernel: str | Callback, metric: str | Callback, strategy: Strategy) -> tuple[str, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from landmark_ops.numerics.callables import Callback
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
-from landmark_ops.numerics.metric import METRICS, Metric, canonical, resolve_metric
+from landmark_ops.numerics.metric import METRICS, Metric
 from landmark_ops.selection.strategy import STRATEGIES
-from landmark_ops.solver.method import Method, Probe
+from landmark_ops.solver.method import Method
 
 
 def selection_geometry(
@@ -30,8 +28,8 @@ def named_block(method: Method) -> Metric | Kernel | None:
     """The metric or kernel of a method by its name alone, for its domain; None for a callable or neither."""
     if method.choice is not None:
         return None if callable(method.choice.kernel) else Kernel(method.choice.canonical)
-    metric = getattr(method, "metric", None)
-    return None if metric is None or callable(metric) else Metric(canonical(metric))
+    metric = method.metric
+    return None if metric is None or callable(metric) else Metric(METRICS[metric].name)
 
 
 def with_bandwidth(method: Method, kernel: Kernel | None) -> Method:
@@ -40,13 +38,3 @@ def with_bandwidth(method: Method, kernel: Kernel | None) -> Method:
     if kernel is None or choice is None or choice.gamma is not None or choice.canonical != kernel.name:
         return method
     return method.with_gamma(kernel.gamma)
-
-
-def metric_before_landmarks(metric: str | Callback, params: Mapping[str, Any] | None, probe: Probe) -> Metric:
-    """The metric for strategies that measure distances before there are landmarks.
-
-    Its parameters are checked, estimated or the kind of a callable found on rows of the data's own width.
-    """
-    if not callable(metric) and METRICS[metric].transform is not None and not params:
-        return Metric(canonical(metric))
-    return resolve_metric(metric, params, probe())

@@ -11,7 +11,7 @@ import numpy as np
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import SUM_ROWS
 from landmark_ops.numerics.distances import Array
-from landmark_ops.numerics.kernel import PARAMETERS, KernelChoice, canonical_kernel
+from landmark_ops.numerics.kernel import KERNELS, PARAMETERS, KernelChoice
 from landmark_ops.solver.features import nystrom_features
 from landmark_ops.solver.method import Method
 from landmark_ops.solver.section import Cost, MethodSection, Sizes
@@ -36,7 +36,7 @@ class KernelSection(MethodSection, KernelChoice):
 
     def check_names(self) -> None:
         """InputError for a kernel that is unknown."""
-        canonical_kernel(self.kernel)
+        KERNELS[self.kernel]  # raises
 
     def cost(self, sizes: Sizes) -> Cost:
         """Sums of products of features, (m, m), and the tiles that are summed."""

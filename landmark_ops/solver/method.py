@@ -18,7 +18,7 @@ from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.moments import Moments
 from landmark_ops.maps.tally import landmark_refusal
 from landmark_ops.numerics.blocks import Block
-from landmark_ops.numerics.callables import check_callable
+from landmark_ops.numerics.callables import Callback, check_callable
 from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel, KernelChoice, kernel_block
 from landmark_ops.numerics.metric import Metric
@@ -72,6 +72,11 @@ class Method(Protocol):
         """The kernel, for strategies that select by one; None for methods of distances."""
         ...
 
+    @property
+    def metric(self) -> str | Callback | None:
+        """The metric between rows, by name or as a function; None for methods that have none."""
+        ...
+
     def with_gamma(self, gamma: float) -> Method:
         """The same method with its kernel's bandwidth fixed, as selection resolved it; itself without a kernel."""
         ...
@@ -88,6 +93,7 @@ class WithoutKernel:
     """Base of methods of distances."""
 
     choice = None
+    metric: str | Callback | None = None  # a field of those that have one
 
     def with_gamma(self, gamma: float) -> Self:
         """Itself: there is no bandwidth to fix."""
@@ -98,6 +104,7 @@ class OfKernel:
     """Base of methods with a field `kernel: KernelChoice`."""
 
     kernel: KernelChoice
+    metric = None
 
     @property
     def choice(self) -> KernelChoice:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from landmark_ops.errors import InputError
 from landmark_ops.maps.evaluation import compute_dtype
 from landmark_ops.maps.landmark_map import LandmarkMap
 from landmark_ops.maps.pair_errors import FrobeniusError, check_features, frobenius_error, pair_rows
 from landmark_ops.maps.trace_error import TraceError, explained, sampled_trace_error, trace_error
 from landmark_ops.numerics.blocks import block_key
-from landmark_ops.numerics.distances import Array
 from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.random_streams import Stream
 from landmark_ops.solver.asks import Draw, Source
 from landmark_ops.solver.features import nystrom_features
-from landmark_ops.solver.method import Solution
 
 
 class NystromErrors(NamedTuple):
@@ -25,16 +21,6 @@ class NystromErrors(NamedTuple):
 
     trace: TraceError
     frobenius: FrobeniusError
-
-
-def kernel_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> LandmarkMap:
-    """All Nystrom features that landmarks Z (m, d) have under a resolved kernel; `dtype` sets the cutoff."""
-    return solve_features(Z, kernel, dtype).map
-
-
-def solve_features(Z: Array, kernel: Kernel, dtype: np.dtype[Any]) -> Solution:
-    """`kernel_features` with their spectrum."""
-    return nystrom_features(kernel, Z, dtype)
 
 
 def error_key(fitted: LandmarkMap) -> tuple[Any, int | None]:
@@ -65,7 +51,7 @@ def nystrom_error(fitted: LandmarkMap, source: Source, *, exact: bool = True) ->
         return None
     features = fitted
     if not gives_features(fitted):
-        features = kernel_features(fitted.landmarks, kernel, compute_dtype(source.rows.dtype))
+        features = nystrom_features(kernel, fitted.landmarks, compute_dtype(source.rows.dtype)).map
     n = source.rows.n
     trace = trace_error(source.sum([explained(features)])[0]) if exact else None
     drawn = Draw(pair_rows(kernel), Stream.FROBENIUS_PAIRS).answer(source)

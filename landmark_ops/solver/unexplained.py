@@ -21,8 +21,8 @@ from landmark_ops.numerics.kernel import Kernel
 from landmark_ops.numerics.metric import Metric
 from landmark_ops.numerics.random_streams import Stream, generator
 from landmark_ops.solver.classical_scaling import scale_rows
+from landmark_ops.solver.features import nystrom_features
 from landmark_ops.solver.method import NEGATIVE_MASS
-from landmark_ops.solver.nystrom_error import solve_features
 
 STRESS_ROWS = 1000
 WIDEST = 4096  # features up to which the best linear projection is worked out
@@ -102,7 +102,7 @@ class KernelTrace:
 
     def place(self, Z: Array, dtype: np.dtype[Any]) -> LandmarkMap:
         """All Nystrom features; InputError where these may explain more of a row than there is of it."""
-        solution = solve_features(Z, self.block, dtype)
+        solution = nystrom_features(self.block, Z, dtype)
         if solution.negative_mass > NEGATIVE_MASS:
             raise InputError(
                 f"kernel {self.block.name} is not positive semidefinite on these landmarks "
