@@ -93,7 +93,7 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
         read = partial(load_config_as, DetectConfig, config, overrides or ())
         result = launch_detect(read, "quiet" if quiet else "auto")
     if result["outcome"] == "nothing new":
-        print(f"nothing new: every {'name' if result['rewritten'] else 'image'} is in the tables already")
+        print("nothing new: every image is in the tables already")
     print(
         f"images     {result['images']:,} = {result['with_instances']:,} with rows + {result['without']:,} without "
         f"+ {result['failed']:,} failed"
@@ -106,8 +106,7 @@ def detect(config: ConfigPath, overrides: Overrides = None, quiet: Quiet = False
         print(f"vanished: {result['vanished']:,} shards on record are no longer in the source, their rows are kept")
     if result["rewritten"]:
         print(
-            f"rewritten: {result['rewritten']:,} files were written after their rows were made, which tell of what was "
-            "there before: give changed pictures new names, or choose another output.uri"
+            f"rewritten: {result['rewritten']:,} pictures were written anew under their names, their rows are replaced"
         )
     print(f"keypoints  {result['tables']['keypoints']}  ({result['instances']:,} rows)")
     print(f"failures   {result['tables']['failures']}")

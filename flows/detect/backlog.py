@@ -13,6 +13,7 @@ from flows.detect.preparation import Prepared, shard_options
 from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.errors import InputError
 from landmark_ops.shards.format import SHARD_FORMATS
+from landmark_ops.shards.member import OnRecord
 from landmark_ops.shards.repeats import flag_repeated
 from landmark_ops.shards.source import Source, compare, open_shards
 from landmark_ops.stores.tables.ledger import Record
@@ -22,8 +23,7 @@ from landmark_ops.stores.tables.tables import TableSet
 class Backlog(NamedTuple):
     """The shards to detect in, each with its round, the job they share, and the tables that their rows go to.
 
-    vanished: how many shards on record have left the source. rewritten: files of shards that are done, written anew
-    under their names since.
+    vanished: how many shards on record have left the source.
     """
 
     tables: TableSet
@@ -31,7 +31,6 @@ class Backlog(NamedTuple):
     job: Job
     tasks: list[ShardTask]
     vanished: int
-    rewritten: int
 
 
 def take_up(config: DetectConfig, prepared: Prepared) -> Backlog:
@@ -47,10 +46,7 @@ def take_up(config: DetectConfig, prepared: Prepared) -> Backlog:
     tables.recover()
     ledger = tables.ledger(generation)
     tasks, gone = left_to_do(source, ledger, by_id=config.source.id_column is not None)
-    left = {task.shard.id for task in tasks}
-    done = (shard for shard in source.shards if shard.id not in left)
-    rewritten = sum(shard.rewritten(ledger[shard.id].committed) for shard in done)
-    return Backlog(tables, source, job_of(config, prepared, generation, tasks, gone), tasks, len(gone), rewritten)
+    return Backlog(tables, source, job_of(config, prepared, generation, tasks, gone), tasks, len(gone))
 
 
 def bound_source(config: DetectConfig, prepared: Prepared) -> Source:
@@ -98,7 +94,9 @@ def left_to_do(source: Source, ledger: Mapping[str, Record], *, by_id: bool) -> 
 
     Raises InputError for a Delta table whose rows have moved to other files and have no ids to recognise them by.
     """
-    seen = compare(source.shards, {shard: record.version for shard, record in ledger.items()})
+    seen = compare(
+        source.shards, {shard: OnRecord(record.version, record.committed) for shard, record in ledger.items()}
+    )
     if SHARD_FORMATS[source.format].rows_move and seen.gone and seen.new and not by_id:
         raise InputError(
             f"{source.uri}: {len(seen.gone)} files on record have left the table and {len(seen.new)} have come: rows "
@@ -106,6 +104,6 @@ def left_to_do(source: Source, ledger: Mapping[str, Record], *, by_id: bool) -> 
         )
     shards = flag_repeated([*seen.new, *seen.changed], seen.done) if by_id else [*seen.new, *seen.changed]
     records = {shard.id: ledger[shard.id] for shard in seen.changed}
-    rounds = {name: Round(old.rounds + 1, old.version, old.committed) for name, old in records.items()}
+    rounds = {name: Round(old.rounds + 1, OnRecord(old.version, old.committed)) for name, old in records.items()}
     gone = [GoneShard(name, ledger[name].version, ledger[name].rounds) for name in seen.gone]
     return [ShardTask(shard, rounds.get(shard.id, Round())) for shard in shards], gone

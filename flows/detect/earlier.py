@@ -1,6 +1,7 @@
 """What a worker does with the rows of a shard's earlier rounds: leave their images out, keep or replace them.
 
-a shard only grew (files in a folder, rows of an array, a wider glob)    known names are left out unread
+a shard only grew (files in a folder, rows of an array, a wider glob)    known names are left out unread, but for files
+that were written anew: they are compared as below, and the rows of names that are gone stay
 its content may have changed (a tar or a Parquet file written anew)      each image is compared by its sha256: the
 same is kept with its rows, another one is detected anew, rows of images that are gone are deleted; where boxes are
 given all is detected anew, since a picture's sha256 does not cover them
@@ -33,37 +34,43 @@ Pair = tuple[str, str | None]
 class Earlier:
     """The rows of a shard's earlier rounds while it is read once more.
 
-    `skip` holds the members to leave out unread; `rewritten` of those were written anew since.
+    `skip` holds the members to leave out unread.
     """
 
     def __init__(self, tables: TableSet, shard: Shard, round: Round, generation: str) -> None:
         self.skip: set[str] = set()
-        self.rewritten = 0
         self._shard, self._round = shard, round
         self._rows: dict[str, pa.Table] = {}
+        self._reasons: set[tuple[str, str]] = set()
         self._known: set[Pair] = set()
         self._kept: set[Pair] = set()
         self._renewed: set[str] = set()
         self._moved: dict[GoneShard, list[tuple[str, int | None]]] = {}
         if round.number == 1:
             return
-        if shard.only_grew(round.recorded):
+        written: frozenset[str] = frozenset()
+        grew = shard.only_grew(round.recorded.version)
+        if grew:
             done = tables.rows_of("images", generation, shard.id, round.number)
             self.skip = set(done.column("member").to_pylist())
-            self.rewritten = shard.rewritten(round.committed, self.skip)
-            return
+            written = shard.written_since(round.recorded)
+            if self.skip.isdisjoint(written):
+                return
+            self.skip -= written
         self._rows = {name: tables.rows_of(name, generation, shard.id, round.number) for name in SCHEMAS}
         self._known = set(_pairs("images", self._rows["images"]))
+        self._kept = {pair for pair in self._known if pair[0] in self.skip}
+        failures = self._rows["failures"].select(["member", "reason"])
+        self._reasons = set(zip(*(column.to_pylist() for column in failures.columns), strict=True))
 
     def fresh(
         self, members: Iterator[Member], boxes_given: bool, moved: dict[str, tuple[GoneShard, int | None]]
     ) -> Iterator[Member]:
         """The members whose rows are not on record. `moved`: by image id, rows of shards that are gone."""
         for member in members:
-            if self._known and not boxes_given:
-                pair = member.member, digest_of(member)
-                if pair in self._known and member.member not in self._renewed:
-                    self._kept.add(pair)
+            if self._known:
+                if not boxes_given and self._is_same(member):
+                    self._kept.add((member.member, digest_of(member)))
                     continue
                 self._renewed.add(member.member)
             if member.image_id in moved:
@@ -85,7 +92,7 @@ class Earlier:
         found = []
         if self._changed:
             rows = {name: table.num_rows for name, table in self._rows.items()}
-            found.append(Replaced(self._shard.id, self._round.recorded, self._round.number - 1, None, rows))
+            found.append(Replaced(self._shard.id, self._round.recorded.version, self._round.number - 1, None, rows))
         for gone, images in self._moved.items():
             counts = Counter[str](images=len(images))
             for _, instances in images:
@@ -93,6 +100,17 @@ class Earlier:
                 counts["failures"] += instances is None
             found.append(Replaced(*gone, tuple(image_id for image_id, _ in images), dict(counts)))
         return tuple(found)
+
+    @property
+    def rewritten(self) -> int:
+        """How many of the images on record give way to another one, or another account of them, of the same name."""
+        return len({name for name, _ in self._known - self._kept} & self._renewed)
+
+    def _is_same(self, member: Member) -> bool:
+        """Whether a member is on record as it is now, or fails as it did."""
+        if (member.member, digest_of(member)) not in self._known or member.member in self._renewed:
+            return False
+        return member.failure is None or (member.member, member.failure[0]) in self._reasons
 
     @property
     def _changed(self) -> bool:

@@ -51,7 +51,7 @@ def run_detect(config: DetectConfig, prepared: Prepared, progress: Progress) -> 
                 totals = detect_stage(backlog, engine, progress, config.report.sample)
         totals.passed += backlog.source.passed
         remove(join(backlog.tables.uri, PRIVATE, "attempts"))  # left where a run was killed after staging
-        told = {"vanished": backlog.vanished, "rewritten": backlog.rewritten + totals.rewritten}
+        told = {"vanished": backlog.vanished, "rewritten": totals.rewritten}
         return publish_detect(config, backlog.tables, backlog.job, totals, progress) | told
 
 

@@ -11,16 +11,15 @@ from flows.detect.overlays import Picture
 from landmark_ops.detectors.pipeline_spec import Pipeline
 from landmark_ops.detectors.session import Session, load_session
 from landmark_ops.detectors.spec import ModelSpec
-from landmark_ops.shards.member import Shard
+from landmark_ops.shards.member import OnRecord, Shard
 from landmark_ops.stores.tables.staged import Staged
 
 
 class Round(NamedTuple):
-    """The number of a shard's round, the shard's version when the round before was committed, and when that was."""
+    """The number of a shard's round, and what the round before put on record."""
 
     number: int = 1
-    recorded: str = ""
-    committed: float = 0.0
+    recorded: OnRecord = OnRecord("")
 
 
 class GoneShard(NamedTuple):
@@ -89,7 +88,7 @@ class ShardDone(NamedTuple):
     """A worker's report on a shard: where its rows are staged (None: another run had them), and counts.
 
     undrawn: why pictures of the sample could not be drawn, counted; their rows are not affected. rewritten: images
-    known by name that were written anew since their rows were made.
+    of names on record whose rows are replaced.
     """
 
     shard: str

@@ -93,7 +93,9 @@ def compose(config: DetectConfig, job: Job, account: Account, totals: Totals, pr
     return DetectReport(
         title=f"{pipeline.title} in {config.source.uri}",
         summary=f"{account.instances:,} instances in {account.with_instances:,} of {account.images:,} images, "
-        f"by pipeline {pipeline.name}" + (f"; passed over: {say_passed(totals.passed)}" if totals.passed else ""),
+        f"by pipeline {pipeline.name}"
+        + (f"; rewritten under their names: {totals.rewritten:,}" if totals.rewritten else "")
+        + (f"; passed over: {say_passed(totals.passed)}" if totals.passed else ""),
         images=account.images,
         with_instances=account.with_instances,
         without=account.without,

@@ -15,9 +15,9 @@ class Totals:
 
     images: int = 0
     instances: int = 0
-    replaced: int = 0  # images whose rows on record were replaced by new ones
+    replaced: int = 0  # images whose rows on record were taken out, to be written again or not
     reasons: Counter[str] = field(default_factory=Counter)
-    rewritten: int = 0  # known files that were written anew since their rows were made
+    rewritten: int = 0  # pictures whose rows gave way to new ones under the same name
     undrawn: Counter[str] = field(default_factory=Counter)
     overlays: list[Picture] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)  # files beside the images, by suffix

@@ -7,8 +7,10 @@ a bucket are done, and reads only the others. Sorted chunks of N files would ins
 
 The number of buckets, a power of two, is chosen at the first run from the number of files, and must be handed back at
 every later one (the output remembers it): a tree that has outgrown it has larger shards, never different ones. The
-version of a shard is the digest of its names, so a file counts as the same as long as its name is: one rewritten in
-place is not read again.
+version of a shard is the digest of its names, followed by a mark of four bytes for each file: of its name, its size
+and its time or ETag. A file whose mark is not on record is new, or was written anew under its name, and is read; one in
+2^24 of the changed files of a full bucket passes for unchanged. What earlier releases put on record has no marks: there
+a file counts as written anew where its time is later than that of its rows.
 
 image_id is the path below the source, so it does not even depend on the number of buckets. Files that are gone,
 unreadable, no plain files or too large become failures when they are read.
@@ -16,6 +18,7 @@ unreadable, no plain files or too large become failures when they are read.
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import os
@@ -27,13 +30,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from landmark_ops.errors import InputError, RunError
-from landmark_ops.shards.member import NOT_A_FILE, UNREADABLE, Limits, Member, Selection, Shard, readable
+from landmark_ops.shards.member import NOT_A_FILE, UNREADABLE, Limits, Member, OnRecord, Selection, Shard, readable
 from landmark_ops.shards.tree import Listed
 from landmark_ops.stores import locations
 
 FILES_PER_SHARD = 256
 MIN_SHARDS, MAX_SHARDS = 4, 65_536  # a handful, so that several workers have work in a small folder
 READ_AHEAD = 8  # remote files fetched at a time: each costs a round trip
+MARK_BYTES = 4
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,10 +50,19 @@ class FolderShard(Shard):
     root: str
     files: tuple[Listed, ...]
 
-    def rewritten(self, since: float, among: Container[str] | None = None) -> int:
-        """How many files were written after `since`, of those named in `among`."""
-        later = (readable(file.name) for file in self.files if file.modified > since)
-        return sum(among is None or name in among for name in later)
+    def is_done(self, recorded: OnRecord) -> bool:
+        """Whether it has the same files, none of them written anew."""
+        if _has_marks(recorded):
+            return self.version == recorded.version
+        return self.version.partition(":")[0] == recorded.version and not self.written_since(recorded)
+
+    def written_since(self, recorded: OnRecord) -> frozenset[str]:
+        """The files whose marks are not on record, new ones among them; by their times where no marks are."""
+        if not _has_marks(recorded):
+            return frozenset(readable(file.name) for file in self.files if file.modified > recorded.committed)
+        marks = base64.b64decode(recorded.version.partition(":")[2])
+        known = {marks[at : at + MARK_BYTES] for at in range(0, len(marks), MARK_BYTES)}
+        return frozenset(readable(file.name) for file in self.files if _mark(file) not in known)
 
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:
         """The files as bytes; a remote folder is read a few files ahead."""
@@ -129,7 +142,7 @@ def folder_shards(
         FolderShard(
             id=f"bucket-{at:05d}-of-{count:05d}",
             size=sum(file.size for file in members),
-            version=_digest(members),
+            version=f"{_digest(members)}:{base64.b64encode(b''.join(map(_mark, members))).decode()}",
             count=len(members),
             limits=limits,
             root=root,
@@ -156,6 +169,15 @@ def _digest(files: Iterable[Listed]) -> str:
     for file in files:
         hasher.update(file.name.encode("utf-8", "surrogateescape") + b"\0")
     return hasher.hexdigest()
+
+
+def _mark(file: Listed) -> bytes:
+    state = f"{file.name}\0{file.size}\0{file.version}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(state, digest_size=MARK_BYTES).digest()
+
+
+def _has_marks(recorded: OnRecord) -> bool:
+    return ":" in recorded.version
 
 
 def _ahead(items: Iterable[T], fetch: Callable[[T], R]) -> Iterator[R]:

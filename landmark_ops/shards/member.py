@@ -78,6 +78,13 @@ class Member(NamedTuple):
     image_id: str = ""
 
 
+class OnRecord(NamedTuple):
+    """What is on record of a shard: its version when its rows were last committed, and when, in seconds since 1970."""
+
+    version: str
+    committed: float = 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shard(abc.ABC):
     """A unit of work.
@@ -101,12 +108,13 @@ class Shard(abc.ABC):
         """Whether members on record of this shard, at version `recorded`, can be recognised by name alone."""
         return True
 
-    def rewritten(self, since: float, among: Container[str] | None = None) -> int:
-        """How many images that count as unchanged by their names were written anew after `since`, seconds since 1970.
+    def is_done(self, recorded: OnRecord) -> bool:
+        """Whether nothing has come or changed since it was put on record."""
+        return self.version == recorded.version
 
-        `among`: the names that have rows, None where all have.
-        """
-        return 0
+    def written_since(self, recorded: OnRecord) -> frozenset[str]:
+        """The names of a shard that only grew under which there may be another picture than the one on record."""
+        return frozenset()
 
     @abc.abstractmethod
     def members(self, skip: Container[str] = (), passed: Counter[str] | None = None) -> Iterator[Member]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 from landmark_ops.errors import InputError
 from landmark_ops.shards.boxes import BoxLayout
 from landmark_ops.shards.format import OPTIONS, SHARD_FORMATS, ShardFormat, ShardOptions, in_order
-from landmark_ops.shards.member import Shard, readable, say_passed, suffix_of
+from landmark_ops.shards.member import OnRecord, Shard, readable, say_passed, suffix_of
 from landmark_ops.shards.own_output import without_own
 from landmark_ops.shards.tree import list_tree
 from landmark_ops.stores import locations
@@ -97,13 +97,15 @@ def format_at(uri: str) -> ShardFormat:
     raise InputError(f"{uri}: could be read as {shown}: choose one with source.format")
 
 
-def compare(shards: Sequence[Shard], recorded: Mapping[str, str]) -> Comparison:
-    """Sort shards by the versions that earlier runs put on record, by shard id."""
+def compare(shards: Sequence[Shard], recorded: Mapping[str, OnRecord]) -> Comparison:
+    """Sort shards by what earlier runs put on record, by shard id."""
     here = {shard.id for shard in shards}
+    known = [shard for shard in shards if shard.id in recorded]
+    done = {shard.id for shard in known if shard.is_done(recorded[shard.id])}
     return Comparison(
         [shard for shard in shards if shard.id not in recorded],
-        [shard for shard in shards if recorded.get(shard.id, shard.version) != shard.version],
-        [shard for shard in shards if recorded.get(shard.id) == shard.version],
+        [shard for shard in known if shard.id not in done],
+        [shard for shard in known if shard.id in done],
         sorted(recorded.keys() - here),
     )
 

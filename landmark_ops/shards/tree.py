@@ -14,20 +14,24 @@ from landmark_ops.stores import locations
 
 
 class Listed(NamedTuple):
-    """A file of the tree: its path below the source, its stored bytes and when it was written (0 where unknown)."""
+    """A file of the tree: its path below the source, its stored bytes and when it was written (0 where unknown).
+
+    version: what changes when it is written anew: the ETag of an object, a local file's time in nanoseconds.
+    """
 
     name: str
     size: int
     modified: float = 0.0
+    version: str = ""
 
 
 def list_tree(root: str) -> Iterator[Listed]:
     """Every file below `root`, local or remote. Raises `InputError` for a folder that may not be listed."""
     if locations.is_file(root):
         found = locations.stat(root)
-        yield Listed("", found.size, found.modified)
+        yield Listed("", found.size, found.modified, found.version)
     elif locations.is_remote(root):
-        yield from (Listed(item.key, item.size, item.modified) for item in locations.list_objects(root))
+        yield from (Listed(item.key, item.size, item.modified, item.version) for item in locations.list_objects(root))
     else:
         yield from _walk(root)
 
@@ -51,7 +55,7 @@ def _walk(root: str) -> Iterator[Listed]:
                 elif _leads_to_folder(entry):
                     links.append(name)
                 else:
-                    yield Listed(name, *_size_and_time(entry))
+                    yield Listed(name, *_state(entry))
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -61,9 +65,9 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _size_and_time(entry: os.DirEntry[str]) -> tuple[int, float]:
+def _state(entry: os.DirEntry[str]) -> tuple[int, float, str]:
     try:
         found = entry.stat()
     except OSError:  # a dangling link: it fails when it is read
-        return 0, 0.0
-    return found.st_size, found.st_mtime
+        return 0, 0.0, ""
+    return found.st_size, found.st_mtime, str(found.st_mtime_ns)

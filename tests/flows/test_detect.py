@@ -181,6 +181,12 @@ def test_on_s3(s3_bucket: str, tiny_models: TinyModels, reference: dict[int, lis
     assert table == reference
     again = run_detect(config)
     assert (again["outcome"], again["this_run"], again["images"]) == ("nothing new", 0, N)
+    if kind == "folder":
+        for index in (1, 2):  # the same bytes once more, and others
+            client.put_object(Bucket=bucket, Key=f"in/{index % 3}/{file_name(index)}", Body=png(index * index))
+        changed = run_detect(config)
+        assert (changed["outcome"], changed["this_run"], changed["rewritten"], changed["images"]) == ("done", 1, 1, N)
+        assert run_detect(config)["outcome"] == "nothing new"
     left = client.list_objects_v2(Bucket=bucket, Prefix="lake/")["Contents"]
     assert not [item["Key"] for item in left if "/claims/" in item["Key"] or "/attempts/" in item["Key"]]
     assert not [item["Key"] for item in left if item["Key"].endswith(".lock")]

@@ -193,23 +193,6 @@ def test_files_that_have_left_the_source_are_told(tmp_path: Path, tiny_models: T
     assert "vanished: 1 shards on record are no longer in the source, their rows are kept" in told
 
 
-def test_files_rewritten_under_their_names_are_told(tmp_path: Path, tiny_models: TinyModels) -> None:  # noqa: F811
-    source = Path(write_folder(tmp_path / "in", range(4)))
-    (source / "broken.png").write_bytes(b"")
-    config = detect_config(str(source), tmp_path / "out", tiny_models.pipeline)
-    assert "rewritten:" not in command(config, tmp_path).stdout
-    before = rows(tmp_path / "out", "images")
-    (source / "00000.png").write_bytes(png(20))
-    (source / "broken.png").write_bytes(png(21))
-    told = command(config, tmp_path).stdout
-    assert "nothing new: every name is in the tables already" in told
-    assert "rewritten: 2 files were written after their rows were made" in told
-    write_folder(source, range(4, 30))  # every shard grows: those of old names are still not read, and told
-    grown = run_detect(config)
-    assert (grown["this_run"], grown["rewritten"], grown["failed"]) == (26, 2, 1)
-    assert [row for row in rows(tmp_path / "out", "images") if row in before] == before
-
-
 def test_the_page_is_of_the_generation_that_was_run_last(
     tmp_path: Path,
     tiny_models: TinyModels,  # noqa: F811

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.folder import bucket_of, default_buckets
 from landmark_ops.shards.format import ShardOptions
-from landmark_ops.shards.member import Limits, Member, Selection, is_unsafe, readable
+from landmark_ops.shards.member import Limits, Member, OnRecord, Selection, is_unsafe, readable
 from landmark_ops.shards.source import compare, open_shards
 from landmark_ops.stores import locations
 
@@ -77,7 +77,7 @@ def test_adding_files_moves_no_old_file_to_another_shard(tmp_path: Path) -> None
 def test_a_rerun_reads_only_what_is_new(tmp_path: Path) -> None:
     put(tmp_path, *(f"{i}.jpg" for i in range(20)))
     first = open_shards(tmp_path)
-    recorded = {shard.id: shard.version for shard in first.shards}
+    recorded = {shard.id: OnRecord(shard.version) for shard in first.shards}
     assert compare(open_shards(tmp_path, options=ShardOptions(buckets=4)).shards, recorded).done == first.shards
     put(tmp_path, "new.jpg")
     second = compare(open_shards(tmp_path, options=ShardOptions(buckets=4)).shards, recorded)

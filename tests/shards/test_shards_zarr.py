@@ -10,7 +10,7 @@ import zarr
 
 from landmark_ops.errors import InputError, RunError
 from landmark_ops.shards.format import ShardOptions
-from landmark_ops.shards.member import Member
+from landmark_ops.shards.member import Member, OnRecord
 from landmark_ops.shards.source import compare, open_shards
 from landmark_ops.stores.sources.zarr_rows import ZarrRows
 
@@ -46,7 +46,7 @@ def test_shards_stay_when_rows_are_appended(tmp_path: Path, rng: np.random.Gener
     first = open_shards(tmp_path / "z").shards
     assert [(shard.id, shard.count) for shard in first] == [("images#0", 256), ("images#256", 256), ("images#512", 88)]
     array.append(pictures(rng, 400))
-    later = compare(open_shards(tmp_path / "z").shards, {shard.id: shard.version for shard in first})
+    later = compare(open_shards(tmp_path / "z").shards, {shard.id: OnRecord(shard.version) for shard in first})
     assert [shard.id for shard in later.done] == ["images#0", "images#256"]
     assert [shard.id for shard in later.changed] == ["images#512"]
     assert [shard.id for shard in later.new] == ["images#768"]

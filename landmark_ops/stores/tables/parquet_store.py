@@ -1,7 +1,8 @@
 """Tables as folders of Parquet files, without transactions.
 
 Files get names that follow from shard and round, each written whole, the ledger's last, and a rerun writes the same
-names again. That is exactly once for one run at a time, which the output's lock sees to.
+names again. That is exactly once for one run at a time, which the output's lock sees to. A round that takes rows out of
+files of earlier ones is noted before the first is touched, so that the next run can finish it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from landmark_ops.stores.tables.checked_rows import CheckedRows, read_file
 from landmark_ops.stores.tables.files import shard_key, stored_schema
 from landmark_ops.stores.tables.ledger import GENERATION, LEDGER
 from landmark_ops.stores.tables.replacing import without
-from landmark_ops.stores.tables.staged import Staged
+from landmark_ops.stores.tables.staged import PRIVATE, Staged, from_json, to_json
 from landmark_ops.stores.tables.store import TableStore
+
+REPLACING = "replacing"
 
 
 class ParquetStore(TableStore):
@@ -66,8 +69,17 @@ class ParquetStore(TableStore):
     def commit(self, batch: Sequence[Staged]) -> None:
         """Shard by shard: what it replaces goes from the files of earlier rounds, then its ledger is written."""
         for one in batch:
+            name = _file_name(one.shard, one.round)
+            if one.replaces:
+                locations.write_bytes(self._note(one), to_json(one))
             self._drop_replaced(one)
-            self.write_ledger([one], _file_name(one.shard, one.round))
+            self.write_ledger([one], name)
+            if one.replaces:
+                locations.remove(self._note(one))
+
+    def _note(self, one: Staged) -> str:
+        name = f"{shard_key(one.shard)}-{one.round}.json"
+        return locations.join(self.uri, PRIVATE, REPLACING, one.config_hash, name)
 
     def _drop_replaced(self, staged: Staged) -> None:
         for name in self.schemas:
@@ -79,8 +91,12 @@ class ParquetStore(TableStore):
                         self.write_rows(name, kept, staged.config_hash, uri.rpartition("/")[2])
 
     def unfinished(self) -> list[Staged]:
-        """Nothing: rows that were not committed are written again under the same names."""
-        return []
+        """Rounds that had begun to take rows out; what else was not committed is written again under the same names."""
+        folder = locations.join(self.uri, PRIVATE, REPLACING)
+        if not locations.is_folder(folder):
+            return []
+        notes = [locations.join(folder, item.key) for item in locations.list_objects(folder)]
+        return [from_json(locations.read_bytes(note)) for note in notes if note.endswith(".json")]
 
     def rows_of(self, name: str, config_hash: str, shard: str, before: int) -> pa.Table:
         """From the files of those rounds."""
