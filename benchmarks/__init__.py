@@ -1,1 +1,1 @@
-"""What the budgets of the design measure to, on this machine: `python -m benchmarks.run`."""
+"""Measurements of the budgets on this machine: `python -m benchmarks.run`."""

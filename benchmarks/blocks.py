@@ -15,7 +15,7 @@ from landmark_ops.stores.sources.rows import Rows
 
 
 def no_work(item: RowRange) -> None:
-    """Nothing: what is left is the cost of the task itself."""
+    """Does nothing, to measure the cost of the task itself."""
 
 
 def read_block(item: RowRange, rows: Rows) -> int:

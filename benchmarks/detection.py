@@ -61,7 +61,7 @@ QUICK = Sizes(2, 4, 1, 2, 2)
 
 
 class Detected(NamedTuple):
-    """What one pass of the flow's detect stage came to, its wall seconds and the CPU seconds of its workers."""
+    """The result of one pass of the flow's detect stage, its wall seconds and the CPU seconds of its workers."""
 
     images: int
     instances: int

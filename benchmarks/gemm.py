@@ -1,4 +1,4 @@
-"""What the processor can do: float32 matrix products, the yardstick for everything that is one at heart."""
+"""Speed of float32 matrix products on this processor, the yardstick for everything dominated by one."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def peer_samples(rows: Rows, m: int, count: int) -> dict[str, Any]:
 
 
 def disparity(exact: NDArray[Any], other: NDArray[Any]) -> float:
-    """What is left of `other` after the best shift, rotation and scaling onto `exact`: 0 the same, 1 unrelated."""
+    """The residual of `other` after the best shift, rotation and scaling onto `exact`: 0 the same, 1 unrelated."""
     from scipy.spatial import procrustes
 
     return float(procrustes(exact, other)[2])

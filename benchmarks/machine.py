@@ -1,4 +1,4 @@
-"""What the numbers were measured on. Names no host and no path."""
+"""The machine that the numbers were measured on. Names no host and no path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "dask", "distributed", "zarr", "pr
 
 def describe() -> dict[str, Any]:
     """Processor, memory, software versions, commit and load of this moment, ready for JSON."""
-    np.ones((2, 2)) @ np.ones((2, 2))  # so that BLAS is loaded and known to threadpoolctl
+    np.ones((2, 2)) @ np.ones((2, 2))  # loads BLAS, so that threadpoolctl sees it
     commit, dirty = git_state()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -59,7 +59,7 @@ def cpu_model() -> str:
 
 
 def blas_library(found: dict[str, Any]) -> dict[str, Any]:
-    """What threadpoolctl knows of one BLAS, without where it lies."""
+    """The data of threadpoolctl on one BLAS, without its path."""
     kept = {key: found.get(key) for key in ("version", "threading_layer", "architecture", "num_threads")}
     return {"library": found["internal_api"], **kept}
 

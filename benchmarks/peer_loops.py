@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-#: Of a picture (H, W, 3) RGB uint8, how many faces, hands or bodies.
+#: From a picture (H, W, 3) RGB uint8 to its number of faces, hands or bodies.
 Count = Callable[[Any], int]
 
 MOST = 10  # instances that MediaPipe is asked for; it stops at one unless told

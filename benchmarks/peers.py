@@ -57,7 +57,7 @@ def peer_rates(tars: list[Path]) -> Rates:
 
 
 def run(name: str, tars: list[Path], mirror: str) -> list[dict[str, Any]]:
-    """What one process per tar printed. RuntimeError with the last line that a failed one wrote."""
+    """The output of one process per tar. RuntimeError with the last line that a failed one wrote."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
     environment.pop("PYTHONPATH", None)
     processes = [

@@ -26,7 +26,7 @@ from landmark_ops.wording import mask
 
 
 class Edge(Enum):
-    """Where a person meets the product; `TARGET` is the `target:` section of a config, which has a source's keys."""
+    """Where an error reaches a person; `TARGET` is the `target:` section of a config, which has a source's keys."""
 
     CONFIG = "config"
     TARGET = "target"
@@ -149,7 +149,7 @@ class speaks(ContextDecorator):
 
 
 class DamagedError(RunError):
-    """What is stored is not what was committed: a chunk is gone, a checksum or a hash differs."""
+    """Stored data differs from what was committed: a chunk is gone, a checksum or a hash differs."""
 
 
 def check_argument(name: str, value: object, kind: type | UnionType, needed: str) -> None:

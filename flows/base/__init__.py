@@ -1,1 +1,1 @@
-"""What every command stands on: the Prefect API, Dask workers, stages, progress."""
+"""Shared by all commands: the Prefect API, Dask workers, stages, progress."""

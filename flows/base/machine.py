@@ -1,4 +1,4 @@
-"""What this machine has for a run: how many workers of a local cluster, their memory, and whether they are threads."""
+"""Resources of this machine for a run: the number of local workers, their memory, and whether they are threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the program meets a person: every failure ends in one line and an exit code, and `--debug` shows the rest.
+"""The edge of the command line: every failure ends in one line and an exit code, and `--debug` shows the rest.
 
 0 done, 2 a mistake in config, input or arguments, 1 a failure while running, 130 interrupted. Imports nothing heavy.
 """
@@ -27,7 +27,7 @@ DEBUG = "--debug"
 
 
 class Edge:
-    """What this process was asked to do, and to show."""
+    """The command of this process, and how to show its errors."""
 
     command = ""
     debug = False
@@ -163,7 +163,7 @@ def flush() -> None:
 
 
 def reader_has_gone() -> bool:
-    """Whether what reads our standard output has closed it, as `head` does."""
+    """Whether the reader of our standard output has closed it, as `head` does."""
     try:
         poll = select.poll()
         poll.register(1, select.POLLOUT)

@@ -1,4 +1,4 @@
-"""What `landmarks inspect` says."""
+"""The output of `landmarks inspect`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `landmarks plan` says."""
+"""The output of `landmarks plan`."""
 
 from __future__ import annotations
 

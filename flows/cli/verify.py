@@ -66,7 +66,7 @@ def _below(uri: str) -> list[EmbeddingStore]:
 
 
 def as_json(found: list[Verified]) -> dict[str, Any]:
-    """What was found, for other programs."""
+    """The findings as JSON, for other programs."""
     return {
         "whole": not any(one.damaged for one in found),
         "outputs": [
@@ -85,7 +85,7 @@ def as_json(found: list[Verified]) -> dict[str, Any]:
 
 
 def as_lines(found: list[Verified]) -> list[str]:
-    """What was found, for people."""
+    """The findings as lines, for people."""
     lines = []
     for one in found:
         checked = ", ".join(f"{count:,} {kind}" for kind, count in one.checked.items())

@@ -1,4 +1,4 @@
-"""What the page of a comparison says."""
+"""The content of a comparison's page."""
 
 from __future__ import annotations
 

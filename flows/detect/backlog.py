@@ -1,4 +1,4 @@
-"""What is left to do of a source: its shards against the ledger of the output, with what earlier runs left settled."""
+"""The shards of a source that are left to do, by the ledger of the output, after earlier runs were finished."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Job:
 
     @property
     def model_sha256(self) -> dict[str, str]:
-        """Of every model that makes rows, by name."""
+        """The sha256 of every model that makes rows, by name."""
         return {name: spec.sha256 for name, spec in self.specs.items()}
 
     @property

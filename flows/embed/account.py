@@ -1,4 +1,4 @@
-"""What the caller, and Prefect, keep of a run."""
+"""The summary of a run for its caller and for Prefect."""
 
 from __future__ import annotations
 

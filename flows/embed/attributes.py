@@ -1,4 +1,4 @@
-"""What the attributes of an output say of its making and of its rows."""
+"""The attributes of an output on its making and its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landmark_ops import __version__
 
 
 def attributes(output: MethodOutput, opened: OpenedRun) -> dict[str, Any]:
-    """What an output says of its making, before there is a result."""
+    """The attributes of an output on its making, before there is a result."""
     rows, config, stored = opened.rows, output.config, opened.stored
     return {
         "version": __version__,

@@ -60,7 +60,7 @@ def difference(store: EmbeddingStore, status: dict[str, Any], config: EmbedConfi
 
 
 def _another_source(recorded: dict[str, Any], config: EmbedConfig, rows: Rows) -> str:
-    """What is known of the source that was read, where it is another by its fingerprint."""
+    """A description of the source that was read, if its fingerprint differs."""
     then = recorded.get("version")
     if then is None or rows.version in (None, then) or recorded.get("uri") != config.source.uri:
         return "another source, or the source has changed since"

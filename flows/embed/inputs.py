@@ -44,7 +44,7 @@ class OpenedRun(NamedTuple):
 
     @property
     def state(self) -> State:
-        """Of the run as a whole: complete where all outputs are, new where all are, else to be resumed."""
+        """The state of the run: complete where all outputs are, new where all are, else to be resumed."""
         states = {output.state for output in self.outputs}
         return cast(State, states.pop()) if len(states) == 1 else "resume"
 

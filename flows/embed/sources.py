@@ -1,4 +1,4 @@
-"""What a run reads: rows and targets."""
+"""The inputs of a run: rows and targets."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from landmark_ops.selection.strategy import STRATEGIES
 
 
 class CompareSection(Section):
-    """What is compared, and how the error is measured.
+    """Settings of a comparison, and how the error is measured.
 
     `strategies`: all that work for the method where left out. `counts`: numbers of landmarks, four of a series up to
     landmarks.count, each half the next, where left out. `rows`: how many rows, drawn uniformly, the error is measured

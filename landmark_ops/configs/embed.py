@@ -53,7 +53,7 @@ class SourceConfig(Section):
 
 
 class OutputConfig(Section):
-    """Where the embedding goes, and as what: a Zarr v3 group, unless told otherwise."""
+    """Address and format of the embedding: a Zarr v3 group by default."""
 
     uri: str
     format: Annotated[str, Choice(lambda: OUTPUTS.names)] = DEFAULT

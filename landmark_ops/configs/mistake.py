@@ -1,4 +1,4 @@
-"""What is wrong in values that people wrote, in one line: the first mistake that pydantic found, the others counted."""
+"""Mistakes in values of a user's file, in one line: the first that pydantic found, the others counted."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Decode = Callable[[Outputs, Size, Parameters], Result]
 
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """What every kind of decoder has.
+    """Common to every kind of decoder.
 
     parameters: by key, which values it takes; `points` states how many points a net gives, and is compared with what
     comes out of it. outputs: the published names of the outputs it reads, in its order, where these are uniform.

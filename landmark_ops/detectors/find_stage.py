@@ -23,7 +23,7 @@ Sessions = Callable[[str], Session]
 
 
 def find(images: Sequence[Image], session: Session, parameters: Parameters, batch: int) -> list[Found]:
-    """What the finder sees in each image, in image pixels, best first."""
+    """The finder's instances in each image, in image pixels, best first."""
     fits = [fit(session.spec.input, image.shape[1], image.shape[0], parameters) for image in images]
     decode = finder(session.spec.decoder, session.spec.name)
     found: list[Found | None] = [None] * len(images)

@@ -1,4 +1,4 @@
-"""What an ONNX file may hold, checked on its bytes before any session exists.
+"""The check of an ONNX file, on its bytes, before any session exists.
 
 A model file is a program from outside. onnxruntime opens whatever path an "external data" entry names, loads
 custom operators, and believes declared sizes; none of that can be switched off there, so it is refused here. Every
@@ -33,7 +33,7 @@ class Port(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """What a checked file takes and gives."""
+    """Inputs and outputs of a checked file."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]

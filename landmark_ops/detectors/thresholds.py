@@ -18,7 +18,8 @@ SETTINGS = {
     "presence": ("step", "presence_threshold"),
 }
 
-#: Of those in pixels; the others are shares. A finder's input below 32 px shows no face, above 8192 fits no memory.
+#: Ranges of thresholds in pixels; the others are shares. A finder's input below 32 px shows no face, above 8192 fits no
+#: memory.
 LIMITS = {"max_side": (32.0, 8192.0), "min_face_px": (1.0, 8192.0)}
 
 

@@ -1,4 +1,4 @@
-"""What all landmark estimators share: fit by the three steps of a `Method`, transform by its LandmarkMap.
+"""The base of all landmark estimators: fit by the three steps of a `Method`, transform by its LandmarkMap.
 
 NumPy in gives NumPy out; dask arrays, zarr arrays and `Rows` in give a lazy dask array out.
 """
@@ -37,7 +37,7 @@ from landmark_ops.stores.sources.rows import Rows, check_exact
 
 
 class MapEstimator(BaseEstimator):
-    """What transformers, clusterers, regressors and classifiers share: select, solve, keep the map.
+    """The base of transformers, clusterers, regressors and classifiers: select, solve, keep the map.
 
     Subclasses store their parameters, and say of which method's section they are the parameters.
     """

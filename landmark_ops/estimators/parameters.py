@@ -1,4 +1,4 @@
-"""What parameters of estimators may be: of the types that their method's section has, or a function for a name."""
+"""The types of estimators' parameters: those of their method's section, or a function in place of a name."""
 
 from __future__ import annotations
 

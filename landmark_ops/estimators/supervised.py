@@ -1,4 +1,4 @@
-"""What estimators that learn from a target share: rows and their targets in, values with errors or classes out.
+"""The base of estimators that learn from a target: rows and their targets in, values with errors or classes out.
 
 In memory, scikit-learn's rules hold: NaN and Inf are refused, also in the target. A lazy target may have NaN, which
 marks rows that are not learned from; a warning says how many.

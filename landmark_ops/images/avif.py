@@ -32,7 +32,7 @@ TURNS = {
 
 
 class Primary(NamedTuple):
-    """What the primary item is, as stored; `kind` is 1 for a sequence of pictures."""
+    """The primary item, as stored; `kind` is 1 for a sequence of pictures."""
 
     width: int
     height: int

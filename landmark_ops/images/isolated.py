@@ -88,7 +88,7 @@ class IsolatedDecoder:
 
     @property
     def pid(self) -> int | None:
-        """Of the child that runs now, if any."""
+        """The process id of the running child, if any."""
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
     def close(self) -> None:

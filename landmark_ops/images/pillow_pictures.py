@@ -1,4 +1,4 @@
-"""What OpenCV does not read rightly, decoded by Pillow; and pictures that Pillow holds already."""
+"""Formats that OpenCV does not read correctly, decoded by Pillow; and pictures that Pillow holds already."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
     "tiff": TiffImageFile,
 }
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker is one thread, whatever it decodes
-#: Of a picture that Pillow holds: the rules of a format apply as far as it tells of them.
+#: The header of a picture that Pillow holds: rules of a format apply as far as Pillow keeps its data.
 HELD = ImageHeader("png", 0, 0)
 
 

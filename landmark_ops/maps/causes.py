@@ -72,7 +72,7 @@ def words(cause: Cause, block: Block) -> Words:
 
 
 def block_name(block: Block) -> str:
-    """What a message calls a block: "kernel rbf with gamma 0.5", "metric cosine"."""
+    """The name of a block in messages: "kernel rbf with gamma 0.5", "metric cosine"."""
     if isinstance(block, Kernel):
         gamma = f" with gamma {block.gamma:.3g}" if "gamma" in block.family.parameters else ""
         return f"kernel {block.name}{gamma}"

@@ -52,7 +52,7 @@ class LandmarkMap(MapParts):
         return place_blocks(self, blocks)
 
     def outputs(self, placed: Placed) -> dict[str, Array]:
-        """What the head reads off placed rows, (b,) each: labels, prediction and std, classes; empty without a head."""
+        """The head's outputs for placed rows, (b,) each: labels, prediction and std, classes; empty without a head."""
         return {} if self.head is None else self.head.read(placed.embedding, placed.residual)
 
     def stored(self, placed: Placed) -> Stored:

@@ -1,4 +1,4 @@
-"""What a landmark map is made of: arrays and parameters, no code. `LandmarkMap` is these parts with its methods.
+"""The parts of a landmark map: arrays and parameters, no code. `LandmarkMap` is these parts with its methods.
 
 block    (b, m) = distances, kernel, geodesics or weights of rows against the landmarks
 out      (b, k) = (block @ readout + offset) * (block @ scale.weights)^scale.power, rows to unit length if asked

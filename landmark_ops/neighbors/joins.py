@@ -73,7 +73,7 @@ def outside_block(
     labels: NDArray[np.int32],
     metric: Metric,
 ) -> tuple[I64, F64]:
-    """Of support rows item[0]..item[1] the nearest of another component to each query: position, distance, (q,)."""
+    """The nearest of support rows item[0]..item[1] of another component to each query: position, distance, (q,)."""
     points = support.read(item)
     if metric.transform is not None:  # prepared once, not once per tile
         points, queries, metric = prepare(points, metric), prepare(queries, metric), Metric("euclidean")

@@ -24,11 +24,11 @@ class DotKernel(KernelFamily):
         """The values for products x.z of any shape, in their dtype."""
 
     def block(self, X: Array, Z: Array, kernel: Kernel) -> Array:
-        """Of rows X (b, d) with Z (m, d), (b, m)."""
+        """The kernel of rows X (b, d) with Z (m, d), (b, m)."""
         return self._values(X, Z, kernel)
 
     def diagonal(self, X: Array, kernel: Kernel) -> Array:
-        """Of rows X (b, d) with themselves, (b,)."""
+        """The kernel of rows X (b, d) with themselves, (b,)."""
         return self._values(X, None, kernel)
 
     def _values(self, X: Array, Z: Array | None, kernel: Kernel) -> Array:

@@ -16,7 +16,7 @@ from landmark_ops.selection.usable_rows import unusable_rows, usable
 
 SPARE = 64  # rows drawn beyond twice the count, to replace unusable ones
 GROWTH = 4  # each further draw is so many times longer
-MOST_DRAWN = 1 << 22  # rows looked at, at most, before a source is called unusable
+MOST_DRAWN = 1 << 22  # most rows read before a source is called unusable
 READ_ROWS = 1 << 13  # replacements read together
 
 

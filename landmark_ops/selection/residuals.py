@@ -27,7 +27,7 @@ NEGATIVE = 1e-2  # relative to k(x, x): a residual this far below 0 means that t
 
 
 class Residuals(NamedTuple):
-    """Of b rows: diag (b,) = k(x, x), left (b,) float64, and the sums (j,) of f_j(x)^2 over them."""
+    """Residuals of b rows: diag (b,) = k(x, x), left (b,) float64, and the sums (j,) of f_j(x)^2 over them."""
 
     diag: F64
     left: F64

@@ -127,6 +127,6 @@ def merge_samples(parts: list[Sample]) -> Sample:
 def count_block(
     item: RowRange, rows: Rows, candidates: Array, metric: Metric, skip: bool, sampled: Sampled
 ) -> NDArray[np.float64]:
-    """How many rows of one block are nearest to each candidate, (c,) float64."""
+    """How many rows of one range are nearest to each candidate, (c,) float64."""
     X = sampled.read(item, rows, metric, skip)[1]
     return np.bincount(nearest(X, candidates, metric).which, minlength=len(candidates)).astype(np.float64)

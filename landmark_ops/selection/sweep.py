@@ -30,7 +30,7 @@ SHARED_BY = 8  # ranges that even a small source is cut into, so that a few work
 
 
 class Draw(NamedTuple):
-    """Which rows a pass looks for: `wanted` rows without replacement, with weights residual.
+    """The rows that a pass draws: `wanted` rows without replacement, with weights residual.
 
     stream, number: of random numbers per row, none used twice. cap: weights are residual / cap, at most 1: ridge
     leverage scores where L holds the ridge `cap`; 0 for none. distinct: of rows that coincide only one is drawn.
@@ -45,7 +45,7 @@ class Draw(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """What one pass found: the candidates with the smallest keys, and sums over all usable rows.
+    """The result of one pass: the candidates with the smallest keys, and sums over all usable rows.
 
     indices (c,), stored (c, d), keys (c,), residuals (c,) float64, ascending by key; `rows` usable rows seen; `trace`
     the sum of k(x, x), `left` of residuals, explained (j,) of f_j(x)^2: the trace that landmark j took away.

@@ -46,7 +46,7 @@ class ShardOptions(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What a format finds at an address.
+    """The shards that a format finds at an address.
 
     passed: files beside the images or shards, counted by suffix. buckets: of a folder, to be kept for later runs; else
     None.
@@ -109,5 +109,5 @@ def in_order() -> list[ShardFormat]:
 
 
 def config_formats() -> list[str]:
-    """What `source.format` of a config may be."""
+    """The valid values of `source.format` in a config."""
     return ["auto", *(one.name for one in in_order() if one.configurable)]

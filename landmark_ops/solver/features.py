@@ -78,7 +78,7 @@ def least_cutoff(m: int, dtype: np.dtype[Any]) -> float:
 
 
 def sums_cutoff(fitted: LandmarkMap, dtype: np.dtype[Any]) -> float:
-    """Of the largest eigenvalue, what is rounding in those of products of a map's outputs, summed over rows."""
+    """The relative rounding of eigenvalues of products of a map's outputs, summed over rows."""
     return fitted.n_landmarks * float(np.finfo(working_dtype(fitted, dtype)).eps)
 
 

@@ -96,7 +96,7 @@ class WithoutKernel:
     metric: str | Callback | None = None  # a field of those that have one
 
     def with_gamma(self, gamma: float) -> Self:
-        """Itself: there is no bandwidth to fix."""
+        """The method itself: there is no bandwidth to fix."""
         return self
 
 

@@ -119,7 +119,7 @@ class MethodSection(Section):
 
 
 def name_of(section: type[MethodSection]) -> str:
-    """How configs call it: the one value that `name` may have."""
+    """Its name in configs: the one value that `name` may have."""
     (name,) = get_args(section.model_fields["name"].annotation)
     return str(name)
 

@@ -117,7 +117,7 @@ class KernelTrace:
 
 @dataclass(frozen=True, eq=False)
 class DistanceShare:
-    """Of distances, by Landmark MDS in k components; X (r, d) are the measured rows."""
+    """The unexplained share of distances, by Landmark MDS in k components; X (r, d) are the measured rows."""
 
     block: Metric
     k: int

@@ -1,4 +1,4 @@
-"""How a Delta table is known at an address, without the library that reads it."""
+"""How a Delta table is recognised at an address, without the library that reads it."""
 
 from __future__ import annotations
 

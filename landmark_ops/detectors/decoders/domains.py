@@ -53,13 +53,13 @@ FLAG = Domain("true or false", flag=True)
 PIXELS = Domain("pixels from 1", 1)
 
 _SAMPLED = {"bilinear_up_to": Domain("a minification from 0", 0)}
-#: Of every finder of subjects, and of nets that refine what it found.
+#: Parameters of every finder, and of nets that refine its boxes.
 FINDS = {"score_threshold": required(SHARE), "nms_iou": required(SHARE), **_SAMPLED}
-#: Of finders whose nets may take images of any size.
+#: Parameters of finders whose nets may take images of any size.
 ANY_SIZE = {"max_side": PIXELS}
 #: Of every locator.
 LOCATES = {"points": COUNT, **_SAMPLED}
-#: Of locators whose net says whether the crop holds its subject.
+#: Parameters of locators whose net says whether the crop holds its subject.
 PRESENCE = {"presence_threshold": SHARE}
-#: Of locators whose net may count from a pixel's edge or its centre.
+#: Parameters of locators whose net may count from a pixel's edge or its centre.
 PIXEL_OFFSET = {"pixel_offset": NUMBER}

@@ -21,10 +21,10 @@ from landmark_ops.selection.scores import Weighted, inclusion, keep, oversamplin
 from landmark_ops.selection.strategy import STRATEGIES, Strategy
 from landmark_ops.selection.usable_rows import row_rule, working_rows
 
-Q = 4  # rows looked at per unit of k_max / lambda
+Q = 4  # rows scored per unit of k_max / lambda
 SHRINK = 2.0  # how much the ridge falls per step
-LEAST_LOOKED = 8  # rows looked at per landmark, at least
-MOST_ROWS = 1 << 17  # rows looked at in one step, at most, and numbers in them
+LEAST_LOOKED = 8  # least rows scored per landmark
+MOST_ROWS = 1 << 17  # most rows scored in one step, and numbers in them
 MOST_ELEMENTS = 1 << 25
 LEAST_RIDGE = 1e-13  # of the largest k(x, x)
 

@@ -61,7 +61,7 @@ def given_rows(ask: Request) -> Landmarks:
 def given_points(ask: Request) -> Landmarks:
     """Landmarks from points (m, d), kept in float32 if they are float32, float64 otherwise.
 
-    Raises InputError for another width or what are no numbers.
+    Raises InputError for another width or values that are no numbers.
     """
     points = np.asarray(ask.points)
     if points.ndim != 2 or len(points) == 0 or points.shape[1] != ask.rows.d or points.dtype.kind not in "fiu":
