@@ -34,7 +34,7 @@ from landmark_ops.stores.sources.rows import Rows
 
 I64 = NDArray[np.int64]
 
-EXACT_ROWS = 20_000  # support up to which the exact search is the default: 4 s at 192 features
+EXACT_ROWS = 20_000  # support up to which the exact search is taken: 4 s at 192 features
 
 
 class NeighborGraph(NamedTuple):
@@ -56,14 +56,14 @@ def neighbor_graph(
     metric: Metric,
     engine: Engine,
     *,
-    exact: bool | None = None,
     seed: int = 0,
     scratch_uri: str | None = None,
     done: Done | None = None,
 ) -> NeighborGraph:
     """Connect each support row to its `n_neighbors` nearest, and them to it.
 
-    `support_indices`: ascending global row indices, or None for all rows. `exact`: None decides by metric and size.
+    `support_indices`: ascending global row indices, or None for all rows. The search is exact up to EXACT_ROWS, and
+    under metrics that have no approximate one.
     `scratch_uri`: a folder that all workers see; without it shared data is sent to them. `done` is called with
     ranges of support rows that add up to s, as the search goes on.
     Raises InputError for fewer rows than neighbours, too many rows, rows with NaN or Inf (`BadRowsError`, numbered as
@@ -74,18 +74,11 @@ def neighbor_graph(
     check_count(s, n_neighbors, n_neighbors + 1)
     if metric.family.precomputed:
         raise InputError("metric precomputed: a neighbour graph needs rows, not distances: give the rows themselves")
-    if exact is None:
-        exact = metric.transform is None or s <= EXACT_ROWS
     support = Support(rows, None if support_indices is None else indices)
-    if exact:
+    if metric.transform is None or s <= EXACT_ROWS:
         points = support.gather(engine)
         found = search_exactly(points, indices, n_neighbors, metric, engine, done)
         return _graph(found, indices, n_neighbors, metric, None, "exact", points)
-    if metric.transform is None:
-        raise InputError(
-            f"metric {metric.name} has no approximate neighbour search, only the exact one of all {s} x {s} pairs: "
-            "leave out exact: false, or use euclidean, sqeuclidean, cosine or correlation"
-        )
     index = fill_lists(support, metric, engine, seed)
     lists = index.lists
     shared = share_lists(index, scratch_uri)

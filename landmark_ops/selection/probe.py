@@ -18,14 +18,13 @@ def probe_rows(
     seed: int,
     engine: Engine,
     skip_bad_rows: bool = False,
-    count: int = PROBE_ROWS,
     rule: Rule = None,
 ) -> Array:
-    """A uniform sample of min(n, count) rows, (s, d) stored dtype, to estimate a bandwidth before there are landmarks.
+    """A uniform sample of min(n, PROBE_ROWS) rows, (s, d) stored dtype, to estimate a bandwidth before landmarks.
 
     The same rows for one seed, whatever the chunks, workers and engine. Fewer where bad rows may be skipped and no more
     are usable; `rule` says which are.
     """
-    wanted = min(rows.n, count)
+    wanted = min(rows.n, PROBE_ROWS)
     request = Request(rows, wanted, derived_seed(seed, Stream.PROBE_ROWS), engine, rule, skip_bad_rows)
     return draw_rows(request, wanted, least=1).points

@@ -13,17 +13,17 @@ from landmark_ops.engine.threads import LocalEngine
 from landmark_ops.errors import InputError
 from landmark_ops.neighbors import geodesics, joins, paths
 from landmark_ops.neighbors.geodesics import geodesic_support, landmark_geodesics
-from landmark_ops.neighbors.graph import neighbor_graph
 from landmark_ops.neighbors.graph_bytes import graph_bytes
 from landmark_ops.numerics.metric import Metric
 from landmark_ops.stores.sources.rows import ArrayRows
+from tests.neighbors.graphs import graph_by
 
 EUCLIDEAN = Metric("euclidean")
 ENGINE = LocalEngine(2)
 
 
-def graph_over(X, k=6, **options):
-    return neighbor_graph(ArrayRows(X), None, k, EUCLIDEAN, ENGINE, **options)
+def graph_over(X, k=6, exact=True):
+    return graph_by(exact, ArrayRows(X), None, k, EUCLIDEAN, ENGINE)
 
 
 def islands(rng, sizes=(50, 30, 12)):

@@ -29,7 +29,8 @@ def engine(s3_server: str) -> Iterator[ClusterEngine]:  # noqa: F811  AWS_* are 
 
 
 @pytest.mark.parametrize("place", ["none", "local", "s3"])
-def test_processes_have_the_bits_of_threads(engine, tmp_path, request, place):
+def test_processes_have_the_bits_of_threads(engine, tmp_path, request, place, monkeypatch):
+    monkeypatch.setattr("landmark_ops.neighbors.graph.EXACT_ROWS", 0)
     rng = np.random.default_rng(5)
     t = 4 * rng.random((6000, 2)).astype(np.float32)
     rows = ArrayRows(np.column_stack([np.sin(t), np.cos(t), t]) + 0.01 * rng.standard_normal((6000, 6), np.float32))
@@ -39,7 +40,7 @@ def test_processes_have_the_bits_of_threads(engine, tmp_path, request, place):
         scratch = request.getfixturevalue("s3_bucket") + "/scratch"
 
     def measure(engine, scratch):
-        graph = neighbor_graph(rows, None, 8, Metric("euclidean"), engine, exact=False, scratch_uri=scratch)
+        graph = neighbor_graph(rows, None, 8, Metric("euclidean"), engine, scratch_uri=scratch)
         return graph, landmark_geodesics(graph, landmarks, engine, policy="join", scratch_uri=scratch, source=rows)
 
     graph, found = measure(engine, scratch)

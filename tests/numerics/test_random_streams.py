@@ -138,9 +138,10 @@ def test_landmarks_lie_among_the_rows_that_quality_is_measured_on_as_often_as_ch
     assert low <= overlap(found.indices) <= high
 
 
-def test_the_rows_a_bandwidth_is_probed_on_are_not_the_landmarks():
+def test_the_rows_a_bandwidth_is_probed_on_are_not_the_landmarks(monkeypatch):
+    monkeypatch.setattr("landmark_ops.selection.probe.PROBE_ROWS", SAMPLED)
     X = np.arange(float(N))[:, None]
-    probed = probe_rows(ArrayRows(X), 3, LocalEngine(1), count=SAMPLED)[:, 0].astype(int)
+    probed = probe_rows(ArrayRows(X), 3, LocalEngine(1))[:, 0].astype(int)
     found = select("uniform", Request(ArrayRows(X), COUNT, 3, LocalEngine(1)))
     low, high = binom.ppf([1e-4, 1 - 1e-4], COUNT, SAMPLED / N)
     assert low <= np.isin(found.indices, probed).sum() <= high
