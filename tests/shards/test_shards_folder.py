@@ -214,6 +214,11 @@ def test_selection_leaves_hidden_names_to_globs() -> None:
     assert "a.heic" in Selection()
 
 
+def digests_of_names(source: str) -> list[str]:
+    """The versions of its shards without the marks of their files, which hold times and ETags."""
+    return [shard.version.partition(":")[0] for shard in open_shards(source).shards]
+
+
 @pytest.mark.s3
 def test_s3_folder_equals_local_folder(s3_bucket: str, tmp_path: Path) -> None:
     names = [f"d{i % 3}/é {i}.jpg" for i in range(20)]
@@ -223,9 +228,7 @@ def test_s3_folder_equals_local_folder(s3_bucket: str, tmp_path: Path) -> None:
     remote, local = members(f"{s3_bucket}/set"), members(tmp_path)
     assert remote == local
     assert reasons(remote) == {"d0/é 0.jpg": "empty"}
-    assert [s.version for s in open_shards(f"{s3_bucket}/set").shards] == [
-        s.version for s in open_shards(tmp_path).shards
-    ]
+    assert digests_of_names(f"{s3_bucket}/set") == digests_of_names(str(tmp_path))
 
 
 @pytest.mark.s3
