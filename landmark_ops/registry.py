@@ -33,6 +33,7 @@ class Registry(Generic[E]):
         self._entries: dict[str, E] = {}
         self._aliases: dict[str, str] = {}
         self._loaded = False
+        self._failure: Exception | None = None
 
     def register(self, entry: E) -> E:
         """Add an entry and hand it back. ValueError where another has its name: a mistake in code, not of a user."""
@@ -50,9 +51,15 @@ class Registry(Generic[E]):
         self._aliases = {alias: of for alias, of in self._aliases.items() if of != name}
 
     def _all(self) -> dict[str, E]:
+        if self._failure is not None:
+            raise self._failure
         if not self._loaded:
-            for module in iter_modules(import_module(self._package).__path__, f"{self._package}."):
-                import_module(module.name)
+            try:
+                for module in iter_modules(import_module(self._package).__path__, f"{self._package}."):
+                    import_module(module.name)
+            except Exception as error:
+                self._failure = error  # a second try would only say that what the file had registered is there twice
+                raise
             self._loaded = True
         return self._entries
 

@@ -72,3 +72,12 @@ def test_an_entry_is_found_by_its_aliases_and_listed_once(toys):
         toys.register(Toy("dragon"))
     toys.unregister("kite")
     assert "dragon" not in toys
+
+
+def test_a_file_that_fails_is_named_each_time(toys, tmp_path):
+    (tmp_path / "toybox" / "zebra.py").write_text(
+        "from toybox import entries\nentries[0].register(Toy('zebra'))\nimport no_such_package\n"
+    )
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+            toys["zebra"]
