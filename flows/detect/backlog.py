@@ -19,6 +19,8 @@ from landmark_ops.shards.source import Source, compare, open_shards
 from landmark_ops.stores.tables.ledger import Record
 from landmark_ops.stores.tables.tables import TableSet
 
+CLOCKS_APART = 900.0  # seconds between the clocks of two machines that are reckoned with
+
 
 class Backlog(NamedTuple):
     """The shards to detect in, each with its round, the job they share, and the tables that their rows go to.
@@ -45,8 +47,16 @@ def take_up(config: DetectConfig, prepared: Prepared) -> Backlog:
     tables.agree(f"reads/{generation}", {**source.reads, "options": shard_options(config).said()})
     tables.recover()
     ledger = tables.ledger(generation)
+    if any(record.committed > prepared.listed - CLOCKS_APART for record in ledger.values()):
+        source = list_again(config, source)
     tasks, gone = left_to_do(source, ledger, by_id=config.source.id_column is not None)
     return Backlog(tables, source, job_of(config, prepared, generation, tasks, gone), tasks, len(gone))
+
+
+def list_again(config: DetectConfig, source: Source) -> Source:
+    """The source as it is now: another run may have committed rows of what came after this run's listing."""
+    options = shard_options(config)._replace(buckets=source.buckets)
+    return open_shards(config.source.uri, config.source.format, options)
 
 
 def bound_source(config: DetectConfig, prepared: Prepared) -> Source:
@@ -63,8 +73,7 @@ def bound_source(config: DetectConfig, prepared: Prepared) -> Source:
     if source.buckets is not None:
         agreed = tables.agree("folder", {"buckets": source.buckets})["buckets"]
         if agreed != source.buckets:
-            options = shard_options(config)._replace(buckets=agreed)
-            return open_shards(config.source.uri, config.source.format, options)
+            return list_again(config, source._replace(buckets=agreed))
     return source
 
 

@@ -5,6 +5,7 @@ All is opened and checked here, once per run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,12 +26,16 @@ from landmark_ops.stores.tables.tables import TableSet
 
 
 class Prepared(NamedTuple):
-    """The opened inputs of a run: its pipeline, its models by name, its images, and the tables of its output."""
+    """The opened inputs of a run: its pipeline, its models by name, its images, and the tables of its output.
+
+    listed: when the images began to be listed, in seconds since 1970.
+    """
 
     pipeline: Pipeline
     specs: Mapping[str, ModelSpec]
     source: Source
     tables: TableSet
+    listed: float
 
 
 def prepare(config: DetectConfig) -> Prepared:
@@ -40,10 +45,11 @@ def prepare(config: DetectConfig) -> Prepared:
     """
     pipeline, specs = open_pipeline(config.detector)
     tables = TableSet(config.output.uri, SCHEMAS, config.output.format)
+    listed = time.time()
     source = open_shards(config.source.uri, config.source.format, shard_options(config))
     for spec in specs.values():
         read_model(spec)
-    return Prepared(pipeline, specs, source, tables)
+    return Prepared(pipeline, specs, source, tables, listed)
 
 
 def open_pipeline(detector: DetectorConfig) -> tuple[Pipeline, dict[str, ModelSpec]]:

@@ -16,6 +16,8 @@ import zarr
 from typer.testing import CliRunner, Result
 
 from flows.cli.app import app
+from flows.detect.preparation import prepare
+from landmark_ops.configs.detect import DetectConfig
 from landmark_ops.errors import InputError
 from landmark_ops.images.encode import to_jpeg
 from tests.flows.detecting_data import (
@@ -71,6 +73,25 @@ def test_another_glob_reads_what_it_newly_means(tmp_path: Path, tiny_models: Tin
     third = run_detect(config)
     assert (third["outcome"], third["this_run"], third["images"]) == ("nothing new", 0, 4)
     assert members(tmp_path / "out") == ["0.left.png", "0.right.png", "1.left.png", "1.right.png"]
+
+
+def test_a_run_that_listed_before_another_committed_lists_again(
+    tmp_path: Path,
+    tiny_models: TinyModels,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a rewritten picture would get its old rows back, and one that came meanwhile would be missed."""
+    source = write_folder(tmp_path / "in", range(4))
+    config = detect_config(source, tmp_path / "out", tiny_models.pipeline)
+    run_detect(config)
+    early = prepare(DetectConfig.model_validate(config))
+    write_folder(tmp_path / "in", range(6))
+    assert run_detect(config)["this_run"] == 2
+    write_folder(tmp_path / "in", range(7))
+    monkeypatch.setattr("flows.detect.flow.prepare", lambda config: early)
+    last = run_detect(config)
+    assert (last["this_run"], last["images"]) == (1, 7)
+    once(tmp_path / "out", 7)
 
 
 def two_columns(path: Path) -> str:
